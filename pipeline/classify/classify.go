@@ -1,0 +1,170 @@
+// Package classify is the third stage: it turns vectors into predictions with a linear classifier.
+//
+// A classifier takes the vectors of one encoder and gives the categories of one taxonomy; anything else is
+// refused. The same vector gives the same prediction, alone and in any batch. The package is pure: it
+// knows nothing of Kafka, ClickHouse or HTTP.
+package classify
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+	"sync/atomic"
+
+	"gonum.org/v1/gonum/blas"
+	"gonum.org/v1/gonum/blas/blas64"
+
+	"jobstrom/models"
+	"jobstrom/schemas"
+)
+
+var (
+	// ErrOtherEncoder is returned for vectors of an encoder that the classifier was not trained on.
+	ErrOtherEncoder = errors.New("the classifier takes the vectors of another encoder")
+	// ErrOtherTaxonomy is returned by New for a classifier of other categories.
+	ErrOtherTaxonomy = errors.New("the classifier has the categories of another taxonomy")
+	// ErrBadVector is returned for a vector of another width or with numbers that are not finite.
+	ErrBadVector = errors.New("not a vector of the encoder")
+)
+
+// Prediction is what a classifier says of one vector.
+type Prediction struct {
+	// Category is the index of the most probable category, the lower one of two equals.
+	Category int
+	// Confidence is its probability.
+	Confidence float64
+	// Probabilities holds one for each category; they sum to 1.
+	Probabilities []float32
+}
+
+// Classifier is a classifier ready for use. It never changes and is safe for concurrent use.
+type Classifier struct {
+	id, encoder string
+	categories  int
+	weights     blas64.General // categories × dim, divided by the temperature
+	bias        []float64      // divided by the temperature, prior included
+	mean        []float32      // dim values
+}
+
+// Live holds the classifier in use. A worker loads it once a batch, so that it changes between two batches.
+type Live struct{ atomic.Pointer[Classifier] }
+
+// New prepares a sealed classifier for the categories of a taxonomy. Zero options get their defaults.
+func New(c *schemas.Classifier, taxonomy *schemas.Taxonomy, opts Options) (*Classifier, error) {
+	if err := models.VerifyClassifier(c); err != nil {
+		return nil, fmt.Errorf("opening classifier: %w", err)
+	}
+	categories, dim := int(c.Categories), int(c.Dim)
+	if c.Taxonomy != taxonomy.ID || categories != len(taxonomy.Categories) {
+		return nil, fmt.Errorf("opening classifier %.12s: %w: %s with %d categories, not %s with %d; train one for these categories",
+			c.Id, ErrOtherTaxonomy, c.Taxonomy, categories, taxonomy.ID, len(taxonomy.Categories))
+	}
+	opts.EnsureDefaults()
+	if err := opts.Validate(); err != nil {
+		return nil, fmt.Errorf("opening classifier %.12s: %w", c.Id, err)
+	}
+	shift, err := opts.shift(c)
+	if err != nil {
+		return nil, fmt.Errorf("opening classifier %.12s: %w", c.Id, err)
+	}
+	r := &Classifier{
+		id: c.Id, encoder: c.Encoder, categories: categories,
+		weights: blas64.General{Rows: categories, Cols: dim, Stride: dim, Data: make([]float64, categories*dim)},
+		bias:    make([]float64, categories),
+		mean:    slices.Clone(c.Mean),
+	}
+	temperature := float64(c.Temperature)
+	for i, w := range c.Weights {
+		r.weights.Data[i] = float64(w) / temperature
+	}
+	for i, b := range c.Bias {
+		r.bias[i] = float64(b)/temperature + shift[i]
+	}
+	if len(r.mean) == 0 {
+		r.mean = make([]float32, dim)
+	}
+	return r, nil
+}
+
+// Model returns the identity of the classifier.
+func (c *Classifier) Model() string { return c.id }
+
+// Encoder returns the identity of the encoder whose vectors it takes.
+func (c *Classifier) Encoder() string { return c.encoder }
+
+// Dim returns the width of the vectors it takes.
+func (c *Classifier) Dim() int { return len(c.mean) }
+
+// Classify returns a prediction for each vector of the named encoder, in their order.
+func (c *Classifier) Classify(encoder string, vectors [][]float32) ([]Prediction, error) {
+	if encoder != c.encoder {
+		return nil, fmt.Errorf("classifying %d vectors: %w: model %.12s is for %.12q, the vectors are of %.12q", len(vectors), ErrOtherEncoder, c.id, c.encoder, encoder)
+	}
+	x := blas64.Vector{N: c.Dim(), Inc: 1, Data: make([]float64, c.Dim())}
+	scores := blas64.Vector{N: c.categories, Inc: 1, Data: make([]float64, c.categories)}
+	probabilities := make([]float32, len(vectors)*c.categories)
+	predictions := make([]Prediction, len(vectors))
+	for i, v := range vectors {
+		if len(v) != c.Dim() {
+			return nil, fmt.Errorf("classifying vector %d of %d: %w: width %d, model %.12s takes %d", i+1, len(vectors), ErrBadVector, len(v), c.id, c.Dim())
+		}
+		for j := range v {
+			x.Data[j] = float64(v[j]) - float64(c.mean[j])
+		}
+		// A row at a time: a matrix product may add in another order for another number of rows.
+		copy(scores.Data, c.bias)
+		blas64.Gemv(blas.NoTrans, 1, c.weights, x, 1, scores)
+		p := probabilities[i*c.categories : (i+1)*c.categories : (i+1)*c.categories]
+		best, confidence := softmax(p, scores.Data)
+		if math.IsNaN(confidence) {
+			return nil, fmt.Errorf("classifying vector %d of %d: %w: its numbers are not finite", i+1, len(vectors), ErrBadVector)
+		}
+		predictions[i] = Prediction{Category: best, Confidence: confidence, Probabilities: p}
+	}
+	return predictions, nil
+}
+
+// softmax writes the probabilities of scores, overwrites the scores and returns the best and its
+// probability, NaN for scores without a finite highest.
+func softmax(p []float32, scores []float64) (best int, confidence float64) {
+	for i, s := range scores {
+		if math.IsNaN(s) {
+			return 0, s
+		}
+		if s > scores[best] {
+			best = i
+		}
+	}
+	highest := scores[best]
+	if math.IsInf(highest, 0) {
+		return best, math.NaN()
+	}
+	var sum float64
+	for i, s := range scores {
+		scores[i] = math.Exp(s - highest)
+		sum += scores[i]
+	}
+	for i, e := range scores {
+		p[i] = float32(e / sum)
+	}
+	return best, 1 / sum
+}
+
+// Top returns the indices of the k most probable categories, most probable first.
+func Top(p Prediction, k int) []int {
+	order := make([]int, len(p.Probabilities))
+	for i := range order {
+		order[i] = i
+	}
+	slices.SortStableFunc(order, func(a, b int) int {
+		switch pa, pb := p.Probabilities[a], p.Probabilities[b]; {
+		case pa > pb:
+			return -1
+		case pa < pb:
+			return 1
+		}
+		return 0
+	})
+	return order[:max(0, min(k, len(order)))]
+}

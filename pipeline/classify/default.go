@@ -1,0 +1,51 @@
+package classify
+
+import (
+	"embed"
+	"errors"
+	"fmt"
+	"io/fs"
+
+	"jobstrom/models"
+	"jobstrom/schemas"
+)
+
+//go:embed defaults
+var defaults embed.FS
+
+// ErrNoDefault is returned when no classifier for an encoder comes with the program.
+var ErrNoDefault = errors.New("no classifier for this encoder comes with the program")
+
+// Default opens the classifier that comes with the program for an encoder, with default options.
+func Default(taxonomy *schemas.Taxonomy, encoderID string) (*Classifier, error) {
+	c, err := DefaultModel(encoderID)
+	if err != nil {
+		return nil, err
+	}
+	return New(c, taxonomy, Options{})
+}
+
+// DefaultModel reads the classifier that comes with the program for an encoder: the file that is named by
+// the first 16 digits of the encoder's identity.
+func DefaultModel(encoderID string) (*schemas.Classifier, error) {
+	data, err := defaults.ReadFile(DefaultPath(encoderID))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("opening the default classifier: %w: %.16q; train one with `jobstrom train`, or use the default encoder", ErrNoDefault, encoderID)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("opening the default classifier: %w", err)
+	}
+	c, err := models.DecodeClassifier(data)
+	if err != nil {
+		return nil, fmt.Errorf("opening the default classifier: %w", err)
+	}
+	if c.Encoder != encoderID {
+		return nil, fmt.Errorf("opening the default classifier: %w: %q, not %q", ErrOtherEncoder, c.Encoder, encoderID)
+	}
+	return c, nil
+}
+
+// DefaultPath is where an encoder's default classifier lies below this package's folder.
+func DefaultPath(encoderID string) string {
+	return "defaults/" + encoderID[:min(16, len(encoderID))] + ".bin"
+}
