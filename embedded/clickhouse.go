@@ -1,0 +1,301 @@
+package embedded
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/ClickHouse/clickhouse-go/v2"
+)
+
+// ClickHouse is a running engine. Its methods may be called from any goroutine.
+type ClickHouse struct {
+	options ClickHouseOptions
+	command *exec.Cmd
+	stdin   io.Closer // the life line: the engine stops when it closes, by Stop or by the death of this process
+	output  lastLines
+	done    chan struct{}
+
+	mu       sync.Mutex // guards the two below
+	stopping bool
+	err      error
+}
+
+// StartClickHouse starts the engine as a child process and returns when it answers on both ports. ctx bounds the start
+// only; the engine runs until Stop or until this process ends, however it ends.
+//
+// The error of a start names the port that is taken, the data folder in use or the library that is missing, and what to
+// do, with the last lines the engine wrote.
+func StartClickHouse(ctx context.Context, o ClickHouseOptions) (*ClickHouse, error) {
+	c, err := startClickHouse(ctx, o)
+	if err != nil {
+		return nil, fmt.Errorf("starting the embedded ClickHouse: %w", err)
+	}
+	return c, nil
+}
+
+func startClickHouse(ctx context.Context, o ClickHouseOptions) (*ClickHouse, error) {
+	o.EnsureDefaults()
+	if err := o.Validate(); err != nil {
+		return nil, err
+	}
+	var err error
+	if o.DataDir, err = filepath.Abs(o.DataDir); err != nil {
+		return nil, fmt.Errorf("resolving the data folder: %w", err)
+	}
+	program, prefix, err := o.program()
+	if err != nil {
+		return nil, err
+	}
+	if err := o.claimPorts(); err != nil {
+		return nil, err
+	}
+	args, err := o.prepare()
+	if err != nil {
+		return nil, err
+	}
+
+	c := &ClickHouse{options: o, done: make(chan struct{})}
+	c.output.logger = o.Logger
+	c.command = exec.Command(program, append(prefix, args...)...)
+	c.command.Dir = o.DataDir
+	c.command.Stdout, c.command.Stderr = &c.output, &c.output
+	// A group of its own: Ctrl-C in the terminal must not reach the engine before the sink has written its last rows,
+	// and the engine's own shutdown signals its whole group.
+	c.command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	if c.stdin, err = c.command.StdinPipe(); err != nil {
+		return nil, fmt.Errorf("making the engine's life line: %w", err)
+	}
+	if err := c.command.Start(); err != nil {
+		return nil, fmt.Errorf("running %s: %w", program, err)
+	}
+	go c.wait() // ends with the process
+	if err := c.awaitReady(ctx); err != nil {
+		c.kill()
+		return nil, err
+	}
+	o.Logger.Debug("embedded clickhouse is ready", "native", c.Addr(), "http", c.HTTPAddr(), "data", o.DataDir)
+	return c, nil
+}
+
+// program returns what to execute, and the arguments that come before the engine's own.
+func (o *ClickHouseOptions) program() (string, []string, error) {
+	if o.Library == "" {
+		program, err := exec.LookPath("clickhouse")
+		if err != nil {
+			return "", nil, errors.New("finding the clickhouse binary: none is on PATH: install ClickHouse 26.6 or newer, or set the library to the path of libchdb.so")
+		}
+		return program, []string{"local"}, nil
+	}
+	library, err := filepath.Abs(o.Library)
+	if err != nil {
+		return "", nil, fmt.Errorf("resolving the library: %w", err)
+	}
+	if _, err := os.Stat(library); err != nil {
+		return "", nil, fmt.Errorf("finding the ClickHouse library: %w: fetch it with `make setup`, or leave the library empty and put a clickhouse binary on PATH", err)
+	}
+	executable := o.Executable
+	if executable == "" {
+		if executable, err = os.Executable(); err != nil {
+			return "", nil, fmt.Errorf("finding the running program: %w", err)
+		}
+	}
+	return executable, []string{EngineCommand, library}, nil
+}
+
+// claimPorts finds out that a port is taken before the engine does, because a client that waits for the engine would be
+// answered by the server that has the port. It also picks the ports that are zero.
+func (o *ClickHouseOptions) claimPorts() error {
+	for _, p := range []struct {
+		protocol string
+		port     *int
+	}{{"native", &o.NativePort}, {"http", &o.HTTPPort}} {
+		l, err := net.Listen("tcp", net.JoinHostPort(o.Host, strconv.Itoa(*p.port)))
+		if err != nil {
+			if errors.Is(err, syscall.EADDRINUSE) {
+				return fmt.Errorf("%s port %d on %s is taken by another program: stop it (`ss -ltnp 'sport = :%d'` names it), or set another %[1]s port", p.protocol, *p.port, o.Host, *p.port)
+			}
+			return fmt.Errorf("listening on %s port %d: %w", p.protocol, *p.port, err)
+		}
+		defer l.Close() // both stay held until both are known, so that they differ
+		*p.port = l.Addr().(*net.TCPAddr).Port
+	}
+	return nil
+}
+
+// Addr is the address of the native protocol, host:port.
+func (c *ClickHouse) Addr() string { return c.addr(c.options.NativePort) }
+
+// HTTPAddr is the address of the HTTP interface, host:port.
+func (c *ClickHouse) HTTPAddr() string { return c.addr(c.options.HTTPPort) }
+
+// addr names a host that can be dialled where the engine listens on every address.
+func (c *ClickHouse) addr(port int) string {
+	host := c.options.Host
+	if ip := net.ParseIP(host); ip != nil && ip.IsUnspecified() {
+		host = "127.0.0.1"
+	}
+	return net.JoinHostPort(host, strconv.Itoa(port))
+}
+
+// Done is closed when the engine has ended.
+func (c *ClickHouse) Done() <-chan struct{} { return c.done }
+
+// Err says why the engine ended: nil while it runs and after Stop, else an error with the last lines it wrote.
+func (c *ClickHouse) Err() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.err
+}
+
+// Stop ends the engine and waits until it has closed its files. When ctx ends first, the engine is killed, which loses
+// no row that was acknowledged, and the context's error is returned.
+func (c *ClickHouse) Stop(ctx context.Context) error {
+	c.mu.Lock()
+	c.stopping = true
+	c.mu.Unlock()
+	c.stdin.Close()
+	select {
+	case <-c.done:
+		return nil
+	case <-ctx.Done():
+		c.kill()
+		return fmt.Errorf("stopping the embedded ClickHouse: killed, because it had not ended in time: %w", ctx.Err())
+	}
+}
+
+func (c *ClickHouse) kill() {
+	c.mu.Lock()
+	c.stopping = true
+	c.mu.Unlock()
+	c.command.Process.Kill()
+	<-c.done
+}
+
+func (c *ClickHouse) wait() {
+	exit := c.command.Wait()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.stopping {
+		c.err = c.diagnose(exit)
+	}
+	close(c.done)
+}
+
+// diagnose explains an end that nobody asked for. The engine ends with success when it could not start.
+func (c *ClickHouse) diagnose(exit error) error {
+	text := c.output.String()
+	cause := "the engine ended by itself"
+	switch {
+	case strings.Contains(text, "Cannot lock file"):
+		cause = fmt.Sprintf("the data folder %s is used by another engine: stop it, or set another data folder", c.options.DataDir)
+	case strings.Contains(text, "Address already in use"):
+		cause = fmt.Sprintf("port %d or %d on %s is taken by another program: stop it, or set other ports", c.options.NativePort, c.options.HTTPPort, c.options.Host)
+	case strings.Contains(text, "loading the ClickHouse library"):
+		cause = fmt.Sprintf("the library %s cannot be loaded: fetch it again with `make setup`", c.options.Library)
+	case exit != nil:
+		cause += ": " + exit.Error()
+	}
+	if text == "" {
+		return errors.New(cause)
+	}
+	return fmt.Errorf("%s\nlast lines of the engine:\n%s", cause, text)
+}
+
+// awaitReady polls until the engine answers on both protocols, or has ended, or the time is over.
+func (c *ClickHouse) awaitReady(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, c.options.StartTimeout)
+	defer cancel()
+	conn, err := clickhouse.Open(&clickhouse.Options{Addr: []string{c.Addr()}})
+	if err != nil {
+		return fmt.Errorf("making a client for %s: %w", c.Addr(), err)
+	}
+	defer conn.Close()
+	poll := time.NewTicker(20 * time.Millisecond)
+	defer poll.Stop()
+	for {
+		err := conn.Ping(ctx)
+		if err == nil {
+			err = pingHTTP(ctx, c.HTTPAddr())
+		}
+		select {
+		case <-c.done:
+			return c.Err()
+		default:
+		}
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-c.done:
+			return c.Err()
+		case <-ctx.Done():
+			return fmt.Errorf("waiting for an answer on %s and %s, at most %v: %w (last: %v)\nlast lines of the engine:\n%s",
+				c.Addr(), c.HTTPAddr(), c.options.StartTimeout, ctx.Err(), err, c.output.String())
+		case <-poll.C:
+		}
+	}
+}
+
+func pingHTTP(ctx context.Context, addr string) error {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+addr+"/ping", nil)
+	if err != nil {
+		return err
+	}
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return err
+	}
+	defer response.Body.Close()
+	if response.StatusCode != http.StatusOK {
+		return fmt.Errorf("answer %s", response.Status)
+	}
+	return nil
+}
+
+// lastLines logs what the engine writes and keeps the end of it.
+type lastLines struct {
+	logger *slog.Logger
+
+	mu    sync.Mutex // guards the two below; the copying goroutine writes while a start reads
+	lines []string
+	rest  []byte // an unfinished line
+}
+
+const keptLines = 12
+
+func (l *lastLines) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.rest = append(l.rest, p...)
+	for {
+		line, rest, found := bytes.Cut(l.rest, []byte("\n"))
+		if !found {
+			return len(p), nil
+		}
+		l.rest = rest
+		l.logger.Debug("embedded clickhouse wrote", "line", string(line))
+		if l.lines = append(l.lines, string(line)); len(l.lines) > keptLines {
+			l.lines = l.lines[1:]
+		}
+	}
+}
+
+func (l *lastLines) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return strings.TrimSpace(strings.Join(append(l.lines[:len(l.lines):len(l.lines)], string(l.rest)), "\n"))
+}
