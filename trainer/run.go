@@ -1,0 +1,193 @@
+package trainer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/jedib0t/go-pretty/v6/table"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"jobstrom/models"
+	"jobstrom/schemas"
+)
+
+// Row is one labelled vacancy of the history.
+type Row struct {
+	Vector   []float32
+	Category int
+	// Group keeps vacancies together, for example the keyed hash of the employer; may be empty.
+	Group string
+}
+
+// History streams labelled vacancies. It ends after its first error.
+type History = iter.Seq2[Row, error]
+
+// RunOptions says how a classifier is trained from history.
+type RunOptions struct {
+	// Encoder is the identity of the encoder that made the vectors.
+	Encoder string
+	// Taxonomy holds the categories.
+	Taxonomy *schemas.Taxonomy
+	// L2s are the penalties to try. Default: 1e-3 to 1e-6 in steps of √10.
+	L2s []float64
+	// Validation and Test are the shares held out to choose and to evaluate. Default: 0.15 each.
+	Validation, Test float64
+	// Seed decides the split.
+	Seed uint64
+	// MaxIterations and Tolerance are those of Options.
+	MaxIterations int
+	Tolerance     float64
+	// TrainedAt is written into the classifier. Default: now.
+	TrainedAt time.Time
+	// Progress, where given, is called after every iteration of fit number of fits.
+	Progress func(fit, fits, iteration int, loss float64)
+}
+
+// EnsureDefaults fills the zero fields.
+func (o *RunOptions) EnsureDefaults() {
+	if len(o.L2s) == 0 {
+		o.L2s = []float64{1e-3, 3e-4, 1e-4, 3e-5, 1e-5, 3e-6, 1e-6}
+	}
+	if o.Validation == 0 {
+		o.Validation = .15
+	}
+	if o.Test == 0 {
+		o.Test = .15
+	}
+	if o.TrainedAt.IsZero() {
+		o.TrainedAt = time.Now()
+	}
+}
+
+// Validate reports every violation at once.
+func (o RunOptions) Validate() error {
+	var errs []error
+	check := func(ok bool, format string, args ...any) {
+		if !ok {
+			errs = append(errs, fmt.Errorf(format, args...))
+		}
+	}
+	check(o.Encoder != "", "Encoder is empty")
+	check(o.Taxonomy != nil, "Taxonomy is missing")
+	for i, l2 := range o.L2s {
+		check(l2 > 0, "L2s[%d] (%v) must be > 0", i, l2)
+	}
+	check(o.Validation > 0 && o.Test > 0 && o.Validation+o.Test < 1, "Validation (%v) and Test (%v) must be > 0 and leave a share for training", o.Validation, o.Test)
+	return errors.Join(errs...)
+}
+
+// Candidate is one setting that was tried, and how it did on vacancies that were held out.
+type Candidate struct {
+	Setting string  `json:"setting"`
+	LogLoss float64 `json:"log_loss"`
+	Top1    float64 `json:"top1"`
+	Top3    float64 `json:"top3"`
+}
+
+// Result is a trained classifier and how it came about.
+type Result struct {
+	// Classifier is sealed.
+	Classifier *schemas.Classifier
+	// Evaluation is that of the test part, which neither training nor choosing has seen.
+	Evaluation Evaluation
+	// Candidates are the penalties that were tried, judged on the validation part.
+	Candidates []Candidate
+	// Train, Validation and Test count the vacancies of each part.
+	Train, Validation, Test int
+}
+
+// Text renders the result for people.
+func (r Result) Text(names []string) string {
+	return fmt.Sprintf("trained on %d vacancies, chosen on %d, evaluated on %d: %s\n\n%s\n\n%s",
+		r.Train, r.Validation, r.Test, r.Classifier.Id, candidateTable(r.Candidates), r.Evaluation.Text(names))
+}
+
+func candidateTable(candidates []Candidate) string {
+	t := table.NewWriter()
+	t.SetStyle(table.StyleLight)
+	t.AppendHeader(table.Row{"setting", "log loss", "top-1", "top-3"})
+	t.SetColumnConfigs(numbers(2, 3, 4))
+	for _, c := range candidates {
+		t.AppendRow(table.Row{c.Setting, fmt.Sprintf("%.4f", c.LogLoss), fmt.Sprintf("%.3f", c.Top1), fmt.Sprintf("%.3f", c.Top3)})
+	}
+	return t.Render()
+}
+
+// Run trains a classifier from history: it splits, chooses the penalty with the lowest log loss on the
+// validation part, calibrates there, and evaluates on the test part.
+func Run(ctx context.Context, history History, o RunOptions) (*Result, error) {
+	o.EnsureDefaults()
+	if err := o.Validate(); err != nil {
+		return nil, fmt.Errorf("training: %w", err)
+	}
+	e, err := read(ctx, history)
+	if err != nil {
+		return nil, fmt.Errorf("training: %w", err)
+	}
+	k := len(o.Taxonomy.Categories)
+	if err := e.validate(k); err != nil {
+		return nil, fmt.Errorf("training: %w", err)
+	}
+	split, err := SplitExamples(e.Categories, e.Groups, o.Validation, o.Test, o.Seed)
+	if err != nil {
+		return nil, fmt.Errorf("training: %w", err)
+	}
+	train, validation, test := e.Select(split.Train), e.Select(split.Validation), e.Select(split.Test)
+	if validation.Len() == 0 || test.Len() == 0 {
+		return nil, fmt.Errorf("training: %w: %d vacancies in too few groups leave %d to train on, %d to choose by and %d to evaluate on; label more vacancies, of more employers",
+			ErrExamples, e.Len(), train.Len(), validation.Len(), test.Len())
+	}
+	r := &Result{Train: train.Len(), Validation: validation.Len(), Test: test.Len()}
+	best := 0
+	for i, l2 := range o.L2s {
+		fit := Options{Categories: k, L2: l2, MaxIterations: o.MaxIterations, Tolerance: o.Tolerance}
+		if o.Progress != nil {
+			fit.Progress = func(iteration int, loss float64) { o.Progress(i+1, len(o.L2s), iteration, loss) }
+		}
+		c, err := Fit(ctx, train, fit)
+		if err != nil {
+			return nil, fmt.Errorf("training: %w", err)
+		}
+		scores := Scores(c, validation.Vectors)
+		temperature := Temperature(scores, validation.Categories)
+		c.Temperature = float32(temperature)
+		held := Evaluate(Probabilities(scores, temperature), validation.Categories, k)
+		r.Candidates = append(r.Candidates, Candidate{Setting: fmt.Sprintf("L2 %g", l2), LogLoss: held.LogLoss, Top1: held.Top1, Top3: held.Top3})
+		if i == 0 || held.LogLoss < r.Candidates[best].LogLoss {
+			best, r.Classifier = i, c
+		}
+	}
+	c := r.Classifier
+	r.Evaluation = Evaluate(Probabilities(Scores(c, test.Vectors), float64(c.Temperature)), test.Categories, k)
+	c.Encoder, c.Taxonomy, c.TrainedAt, c.Metrics = o.Encoder, o.Taxonomy.ID, timestamppb.New(o.TrainedAt.UTC()), r.Evaluation.Metrics()
+	for name, v := range map[string]int{"rows": e.Len(), "train": r.Train, "validation": r.Validation, "test": r.Test} {
+		c.Training[name] = strconv.Itoa(v)
+	}
+	c.Training["seed"] = strconv.FormatUint(o.Seed, 10)
+	if err := models.SealClassifier(c); err != nil {
+		return nil, fmt.Errorf("training: %w", err)
+	}
+	return r, nil
+}
+
+// read collects the history.
+func read(ctx context.Context, history History) (Examples, error) {
+	var e Examples
+	for row, err := range history {
+		if err == nil {
+			err = ctx.Err()
+		}
+		if err != nil {
+			return Examples{}, fmt.Errorf("reading row %d of the history: %w", e.Len()+1, err)
+		}
+		e.Vectors = append(e.Vectors, row.Vector)
+		e.Categories = append(e.Categories, row.Category)
+		e.Groups = append(e.Groups, strings.TrimSpace(row.Group))
+	}
+	return e, nil
+}

@@ -1,0 +1,155 @@
+package trainer
+
+import (
+	"context"
+	"errors"
+	"math"
+	"strings"
+	"testing"
+	"time"
+
+	"jobstrom/models"
+	"jobstrom/pipeline/classify"
+	"jobstrom/schemas"
+)
+
+const threeCategories = `[{"index":0,"name":"a","code":"1","titles":["x"]},{"index":1,"name":"b","code":"2","titles":["y"]},{"index":2,"name":"c","code":"3","titles":["z"]}]`
+
+func taxonomy(t testing.TB) *schemas.Taxonomy {
+	t.Helper()
+	x, err := schemas.ParseTaxonomy([]byte(threeCategories))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return x
+}
+
+// history streams examples, then the error.
+func history(e Examples, end error) History {
+	return func(yield func(Row, error) bool) {
+		for i := range e.Len() {
+			if !yield(Row{Vector: e.Vectors[i], Category: e.Categories[i], Group: e.Groups[i]}, nil) {
+				return
+			}
+		}
+		if end != nil {
+			yield(Row{}, end)
+		}
+	}
+}
+
+func TestRun(t *testing.T) {
+	e := clouds(900, 8, 3, .8, 9)
+	run := func() *Result {
+		t.Helper()
+		fits := map[int]bool{}
+		r, err := Run(t.Context(), history(e, nil), RunOptions{
+			Encoder: "enc", Taxonomy: taxonomy(t), L2s: []float64{1, 1e-2, 1e-4}, Seed: 3, TrainedAt: time.Unix(1, 0),
+			Progress: func(fit, of, iteration int, loss float64) { fits[fit] = of == 3 && iteration > 0 && loss > 0 },
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(fits) != 3 || !fits[1] || !fits[2] || !fits[3] {
+			t.Fatalf("progress was reported for %v", fits)
+		}
+		return r
+	}
+	r := run()
+	if r.Train+r.Validation+r.Test != 900 || r.Test < 100 || r.Validation < 100 || r.Evaluation.N != r.Test {
+		t.Fatalf("%d train, %d validation, %d test, %d evaluated", r.Train, r.Validation, r.Test, r.Evaluation.N)
+	}
+	if r.Evaluation.Top1 < .8 || r.Classifier.Metrics["top1"] != r.Evaluation.Top1 || r.Classifier.Training["seed"] != "3" {
+		t.Fatalf("top-1 %v, metrics %v, training %v", r.Evaluation.Top1, r.Classifier.Metrics, r.Classifier.Training)
+	}
+	for _, c := range r.Candidates {
+		if chosen := "L2 " + r.Classifier.Training["l2"]; c.Setting != chosen && c.LogLoss < r.Candidates[1].LogLoss && r.Candidates[1].Setting == chosen {
+			t.Fatalf("%s was chosen of %v", chosen, r.Candidates)
+		}
+	}
+	if err := models.VerifyClassifier(r.Classifier); err != nil {
+		t.Fatal(err)
+	}
+	if again := run(); again.Classifier.Id != r.Classifier.Id {
+		t.Fatal("the same history gives another classifier")
+	}
+	text := r.Text([]string{"a", "b", "c"})
+	for _, want := range []string{r.Classifier.Id, "L2 0.01", "top-1", "evaluated on"} {
+		if !strings.Contains(text, want) {
+			t.Fatalf("the text lacks %q:\n%s", want, text)
+		}
+	}
+	// What was trained classifies in the pipeline as it was evaluated.
+	c, err := classify.New(r.Classifier, taxonomy(t), classify.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := c.Classify("enc", e.Vectors)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := Probabilities(Scores(r.Classifier, e.Vectors), float64(r.Classifier.Temperature))
+	for i := range p {
+		for k := range 3 {
+			if math.Abs(float64(p[i].Probabilities[k]-want[i][k])) > 1e-5 {
+				t.Fatalf("vector %d has %v in the pipeline and %v in the trainer", i, p[i].Probabilities, want[i])
+			}
+		}
+	}
+}
+
+func TestRunFailure(t *testing.T) {
+	broken := errors.New("the connection broke")
+	f := func(h History, o RunOptions, want ...string) {
+		t.Helper()
+		_, err := Run(t.Context(), h, o)
+		for _, w := range want {
+			if err == nil || !strings.Contains(err.Error(), w) {
+				t.Fatalf("Run = %v, want an error with %q", err, w)
+			}
+		}
+	}
+	o := RunOptions{Encoder: "enc", Taxonomy: taxonomy(t)}
+	e := clouds(40, 2, 3, 1, 1)
+	f(history(e, nil), RunOptions{L2s: []float64{0}, Validation: .9, Test: .2}, "Encoder is empty", "Taxonomy is missing", "L2s[0]", "Validation (0.9)")
+	f(history(e, broken), o, "reading row 41 of the history", broken.Error())
+	f(history(Examples{}, nil), o, "there are none")
+	one := clouds(40, 2, 3, 1, 1)
+	for i := range one.Groups {
+		one.Groups[i] = "the only employer"
+	}
+	f(history(one, nil), o, "too few groups", "more employers")
+	one.Categories[0] = 3
+	f(history(one, nil), o, "category outside 0 to 2")
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := Run(ctx, history(e, nil), o); !errors.Is(err, context.Canceled) {
+		t.Fatalf("a cancelled run gives %v", err)
+	}
+}
+
+func TestCrossValidate(t *testing.T) {
+	e := clouds(200, 4, 3, 1, 2)
+	scores, err := CrossValidate(t.Context(), e, 5, 1, Options{Categories: 3})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := Evaluate(Probabilities(scores, 1), e.Categories, 3); got.Top1 < .6 || got.Top1 > .999 {
+		t.Fatalf("top-1 out of fold is %v", got.Top1)
+	}
+	// Labels that mean nothing cannot be predicted out of fold: nothing leaks from the held-out part.
+	noise := clouds(600, 20, 2, 0, 3)
+	scores, err = CrossValidate(t.Context(), noise, 5, 1, Options{Categories: 2, L2: 1e-6})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := Evaluate(Probabilities(scores, 1), noise.Categories, 2); got.Top1 < .42 || got.Top1 > .58 {
+		t.Fatalf("top-1 on noise is %v", got.Top1)
+	}
+	if _, err := CrossValidate(t.Context(), e, 1, 1, Options{Categories: 3}); err == nil {
+		t.Fatal("1 fold was accepted")
+	}
+	if _, err := CrossValidate(t.Context(), e, 5, 1, Options{Categories: 2}); err == nil || !strings.Contains(err.Error(), "fold 1 of 5") {
+		t.Fatalf("labels outside give %v", err)
+	}
+}
