@@ -62,14 +62,17 @@ func stopEngine(t *testing.T, c *ClickHouse) {
 	}
 }
 
-func connect(t *testing.T, c *ClickHouse) driver.Conn {
+// connected lends f a connection that is closed afterwards.
+func connected(t *testing.T, c *ClickHouse, f func(driver.Conn) error) {
 	t.Helper()
 	conn, err := clickhouse.Open(&clickhouse.Options{Addr: []string{c.Addr()}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { conn.Close() })
-	return conn
+	defer conn.Close()
+	if err := f(conn); err != nil {
+		t.Fatal(err)
+	}
 }
 
 func query(t *testing.T, c *ClickHouse, user, method, sql string) (int, string) {
@@ -78,6 +81,7 @@ func query(t *testing.T, c *ClickHouse, user, method, sql string) (int, string) 
 	if err != nil {
 		t.Fatal(err)
 	}
+	request.Close = true // the engine's stop would wait for a connection kept alive
 	response, err := http.DefaultClient.Do(request)
 	if err != nil {
 		t.Fatal(err)
@@ -144,22 +148,19 @@ func TestClickHouseKeepsData(t *testing.T) {
 	o := ClickHouseOptions{DataDir: t.TempDir(), Library: testLibrary}
 	count := func(c *ClickHouse) (n uint64) {
 		t.Helper()
-		if err := connect(t, c).QueryRow(t.Context(), "SELECT count() FROM kept").Scan(&n); err != nil {
-			t.Fatal(err)
-		}
+		connected(t, c, func(conn driver.Conn) error {
+			return conn.QueryRow(t.Context(), "SELECT count() FROM kept").Scan(&n)
+		})
 		return n
 	}
-	insert := func(c *ClickHouse) {
+	execute := func(c *ClickHouse, sql string) {
 		t.Helper()
-		if err := connect(t, c).Exec(t.Context(), "INSERT INTO kept SELECT number FROM system.numbers LIMIT 1000"); err != nil {
-			t.Fatal(err)
-		}
+		connected(t, c, func(conn driver.Conn) error { return conn.Exec(t.Context(), sql) })
 	}
+	const insert = "INSERT INTO kept SELECT number FROM system.numbers LIMIT 1000"
 	c := startEngine(t, o)
-	if err := connect(t, c).Exec(t.Context(), "CREATE TABLE kept (n UInt64) ENGINE = MergeTree ORDER BY n"); err != nil {
-		t.Fatal(err)
-	}
-	insert(c)
+	execute(c, "CREATE TABLE kept (n UInt64) ENGINE = MergeTree ORDER BY n")
+	execute(c, insert)
 	stopEngine(t, c)
 	<-c.Done()
 	if err := c.Err(); err != nil {
@@ -170,7 +171,7 @@ func TestClickHouseKeepsData(t *testing.T) {
 	if n := count(c); n != 1000 {
 		t.Errorf("rows after a restart: %d, want 1000", n)
 	}
-	insert(c)
+	execute(c, insert)
 	if err := c.command.Process.Kill(); err != nil {
 		t.Fatal(err)
 	}
