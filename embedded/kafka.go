@@ -1,0 +1,75 @@
+package embedded
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"syscall"
+
+	"github.com/twmb/franz-go/pkg/kfake"
+)
+
+// KafkaOptions configure the broker of one machine.
+type KafkaOptions struct {
+	// Dir holds its log; empty keeps everything in memory.
+	Dir string
+	// Port to listen on at 127.0.0.1; 0 takes a free one.
+	Port int
+	// Logger receives warnings. Nil discards.
+	Logger *slog.Logger
+}
+
+// Kafka is a broker inside this process that listens on a real port, so that any Kafka client can join.
+// It serves one machine: a kill of its process may lose exactly-once; use Apache Kafka for promises.
+type Kafka struct {
+	cluster *kfake.Cluster
+}
+
+// StartKafka starts the broker. Its data survives a restart when Dir is set.
+func StartKafka(o KafkaOptions) (*Kafka, error) {
+	opts := []kfake.Opt{
+		kfake.NumBrokers(1),
+		kfake.ClusterID("jobstrom"),
+		// A small group or transaction topic starts faster, and nobody waits for members who may still come.
+		kfake.BrokerConfigs(map[string]string{"group.initial.rebalance.delay.ms": "0", "message.max.bytes": "16777216"}),
+	}
+	if o.Port != 0 {
+		if err := portIsFree(o.Port); err != nil {
+			return nil, fmt.Errorf("starting the embedded Kafka: %w", err)
+		}
+		opts = append(opts, kfake.Ports(o.Port))
+	}
+	if o.Dir != "" {
+		dir := filepath.Clean(o.Dir)
+		if err := os.MkdirAll(dir, 0o755); err != nil {
+			return nil, fmt.Errorf("starting the embedded Kafka: %w", err)
+		}
+		opts = append(opts, kfake.DataDir(dir))
+	}
+	cluster, err := kfake.NewCluster(opts...)
+	if err != nil {
+		return nil, fmt.Errorf("starting the embedded Kafka: %w", err)
+	}
+	return &Kafka{cluster: cluster}, nil
+}
+
+// Addrs returns where it listens, host:port.
+func (k *Kafka) Addrs() []string { return k.cluster.ListenAddrs() }
+
+// Stop closes the broker and writes what is left to its log.
+func (k *Kafka) Stop() { k.cluster.Close() }
+
+// portIsFree says clearly that a port is taken, before something less clear does.
+func portIsFree(port int) error {
+	l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", fmt.Sprint(port)))
+	if errors.Is(err, syscall.EADDRINUSE) {
+		return fmt.Errorf("port %d is taken: stop what uses it, or choose another port", port)
+	}
+	if err != nil {
+		return fmt.Errorf("port %d cannot be used: %w", port, err)
+	}
+	return l.Close()
+}

@@ -1,0 +1,115 @@
+package kafka
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"strings"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/plugin/kprom"
+	"github.com/twmb/franz-go/plugin/kslog"
+)
+
+// MaxRecordBytes bounds one record: a vacancy's text, escaped as JSON, as the base64 of a dead letter.
+const MaxRecordBytes = 12 << 20
+
+// Options say how to reach a Kafka cluster.
+type Options struct {
+	// Brokers are seed addresses, host:port. At least one.
+	Brokers []string
+	// ClientID names this process to the brokers. Default "jobstrom".
+	ClientID string
+	// Logger receives what the client has to say from warnings upwards. Nil discards.
+	Logger *slog.Logger
+	// Registerer receives the client's metrics, labelled with ClientID. Nil keeps none.
+	Registerer prometheus.Registerer
+}
+
+// EnsureDefaults fills what is zero.
+func (o *Options) EnsureDefaults() {
+	if o.ClientID == "" {
+		o.ClientID = "jobstrom"
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+}
+
+// Validate reports every violation.
+func (o Options) Validate() error {
+	var wrong []error
+	if len(o.Brokers) == 0 {
+		wrong = append(wrong, errors.New("brokers is empty: give at least one host:port"))
+	}
+	for _, b := range o.Brokers {
+		if _, _, err := net.SplitHostPort(b); err != nil {
+			wrong = append(wrong, fmt.Errorf("broker %q is not host:port", b))
+		}
+	}
+	return errors.Join(wrong...)
+}
+
+// NewClient returns a client of these options and the caller's own. It does not connect; see Reach.
+func NewClient(o Options, own ...kgo.Opt) (*kgo.Client, error) {
+	opts, err := ClientOptions(o, own...)
+	if err != nil {
+		return nil, err
+	}
+	return kgo.NewClient(opts...)
+}
+
+// ClientOptions returns what every client of ours shares, followed by the caller's own.
+func ClientOptions(o Options, own ...kgo.Opt) ([]kgo.Opt, error) {
+	o.EnsureDefaults()
+	if err := o.Validate(); err != nil {
+		return nil, fmt.Errorf("configuring Kafka: %w", err)
+	}
+	opts := []kgo.Opt{
+		kgo.SeedBrokers(o.Brokers...),
+		kgo.ClientID(o.ClientID),
+		kgo.WithLogger(kslog.New(o.Logger)),
+		kgo.ProducerBatchMaxBytes(MaxRecordBytes),
+		kgo.FetchIsolationLevel(kgo.ReadCommitted()),
+		kgo.RetryTimeout(30 * time.Second),
+		kgo.DialTimeout(3 * time.Second),
+	}
+	if o.Registerer != nil {
+		// The clients of one process are told apart by a label, or the second could not register.
+		labelled := prometheus.WrapRegistererWith(prometheus.Labels{"client": o.ClientID}, o.Registerer)
+		opts = append(opts, kgo.WithHooks(kprom.NewMetrics("jobstrom", kprom.Registerer(labelled), kprom.Subsystem("kafka"))))
+	}
+	return append(opts, own...), nil
+}
+
+// Reach pings the cluster and explains why it cannot be reached.
+func Reach(ctx context.Context, client *kgo.Client, timeout time.Duration) error {
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	err := client.Ping(ctx)
+	if err == nil {
+		return nil
+	}
+	brokers, _ := client.OptValue(kgo.SeedBrokers).([]string)
+	return fmt.Errorf("reaching Kafka at %s: %s: %w", strings.Join(brokers, ","), diagnose(err), err)
+}
+
+// diagnose says in words what an error of the connection most often means.
+func diagnose(err error) string {
+	var dns *net.DNSError
+	switch text := err.Error(); {
+	case errors.As(err, &dns):
+		return fmt.Sprintf("the name %q is not known", dns.Name)
+	case strings.Contains(text, "connection refused"):
+		return "nothing listens there: is the broker up, is the port right?"
+	case strings.Contains(text, "invalid large response size"), strings.Contains(text, "HTTP"):
+		return "what listens there does not speak Kafka: is it the HTTP port?"
+	case errors.Is(err, context.DeadlineExceeded), strings.Contains(text, "i/o timeout"):
+		return "no answer in time: is the port right, does the broker ask for TLS?"
+	}
+	return "the broker does not answer"
+}

@@ -1,0 +1,76 @@
+package kafka
+
+import (
+	"encoding/base64"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+)
+
+// Names of the headers a record of ours carries.
+const (
+	ContentType  = "content-type"
+	rawTopicID   = "raw-topic-id"
+	rawPartition = "raw-partition"
+	rawOffset    = "raw-offset"
+	rawTime      = "raw-time" // Unix milliseconds
+)
+
+// TopicID is a topic's UUID at its cluster.
+type TopicID [16]byte
+
+// Coordinates are the place of a vacancy's raw record: its identity in every stage and table.
+type Coordinates struct {
+	Topic     TopicID
+	Partition int32
+	Offset    int64
+	// Time is the raw record's timestamp.
+	Time time.Time
+}
+
+// Headers returns the headers of a record of these coordinates.
+func (c Coordinates) Headers(contentType string) []kgo.RecordHeader {
+	return []kgo.RecordHeader{
+		{Key: ContentType, Value: []byte(contentType)},
+		{Key: rawTopicID, Value: []byte(base64.RawURLEncoding.EncodeToString(c.Topic[:]))},
+		{Key: rawPartition, Value: strconv.AppendInt(nil, int64(c.Partition), 10)},
+		{Key: rawOffset, Value: strconv.AppendInt(nil, c.Offset, 10)},
+		{Key: rawTime, Value: strconv.AppendInt(nil, c.Time.UnixMilli(), 10)},
+	}
+}
+
+// CoordinatesOf reads the coordinates that an earlier stage wrote.
+func CoordinatesOf(r *kgo.Record) (Coordinates, error) {
+	var c Coordinates
+	id, err := base64.RawURLEncoding.DecodeString(Header(r, rawTopicID))
+	if err != nil || len(id) != len(c.Topic) {
+		return c, fmt.Errorf("reading header %s: not a topic id", rawTopicID)
+	}
+	copy(c.Topic[:], id)
+	partition, err := strconv.ParseInt(Header(r, rawPartition), 10, 32)
+	if err != nil {
+		return c, fmt.Errorf("reading header %s: not a partition", rawPartition)
+	}
+	c.Partition = int32(partition)
+	if c.Offset, err = strconv.ParseInt(Header(r, rawOffset), 10, 64); err != nil {
+		return c, fmt.Errorf("reading header %s: not an offset", rawOffset)
+	}
+	milliseconds, err := strconv.ParseInt(Header(r, rawTime), 10, 64)
+	if err != nil {
+		return c, fmt.Errorf("reading header %s: not a time", rawTime)
+	}
+	c.Time = time.UnixMilli(milliseconds).UTC()
+	return c, nil
+}
+
+// Header returns the value of a record's last header of this name, or "".
+func Header(r *kgo.Record, name string) string {
+	for i := len(r.Headers) - 1; i >= 0; i-- {
+		if r.Headers[i].Key == name {
+			return string(r.Headers[i].Value)
+		}
+	}
+	return ""
+}

@@ -1,0 +1,101 @@
+package kafka_test
+
+import (
+	"context"
+	"net"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"jobstrom/embedded"
+	"jobstrom/kafka"
+)
+
+func TestCoordinatesPassUnchanged(t *testing.T) {
+	want := kafka.Coordinates{Topic: kafka.TopicID{1, 2, 255}, Partition: 7, Offset: 1 << 40, Time: time.UnixMilli(1764000000123).UTC()}
+	got, err := kafka.CoordinatesOf(&kgo.Record{Headers: want.Headers("application/json")})
+	if err != nil || got != want {
+		t.Fatalf("got %v, %v; want %v", got, err, want)
+	}
+	if _, err := kafka.CoordinatesOf(&kgo.Record{}); err == nil {
+		t.Fatal("a record without coordinates has none")
+	}
+}
+
+func client(t *testing.T, brokers ...string) *kgo.Client {
+	t.Helper()
+	c, err := kafka.NewClient(kafka.Options{Brokers: brokers})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(c.Close)
+	return c
+}
+
+func TestEnsureTopics(t *testing.T) {
+	k, err := embedded.StartKafka(embedded.KafkaOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer k.Stop()
+	c := client(t, k.Addrs()...)
+	layout := kafka.Layout{Partitions: 3, Replication: 1}
+	for range 2 {
+		if err := kafka.EnsureTopics(t.Context(), c, "abc", layout); err != nil {
+			t.Fatal(err)
+		}
+	}
+	id, err := kafka.IDOf(t.Context(), c, kafka.Raw)
+	if err != nil || id == (kafka.TopicID{}) {
+		t.Fatalf("the raw topic's id is %v, %v", id, err)
+	}
+	// Another encoder's topic comes later with another count: a stage could not write where it reads.
+	layout.Partitions = 4
+	err = kafka.EnsureTopics(t.Context(), c, "def", layout)
+	if err == nil || !strings.Contains(err.Error(), "vacancies.embedded.def has 4 partitions, vacancies.raw has 3") {
+		t.Fatalf("got %v", err)
+	}
+}
+
+func TestReachSaysWhatIsWrong(t *testing.T) {
+	f := func(address, want string) {
+		t.Helper()
+		err := kafka.Reach(context.Background(), client(t, address), 3*time.Second)
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Fatalf("reaching %s: got %v, want %q", address, err, want)
+		}
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	nobody := l.Addr().String()
+	l.Close()
+	f(nobody, "nothing listens there")
+	web, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer web.Close()
+	go func() { // what an HTTP server says to bytes that are not HTTP
+		for {
+			c, err := web.Accept()
+			if err != nil {
+				return
+			}
+			_, _ = c.Write([]byte("HTTP/1.1 400 Bad Request\r\n\r\n"))
+			_, _ = c.Read(make([]byte, 1024))
+			c.Close()
+		}
+	}()
+	f(web.Addr().String(), "does not speak Kafka")
+}
+
+func TestOptionsValidate(t *testing.T) {
+	_, err := kafka.NewClient(kafka.Options{Brokers: []string{"a", "b:1", "c"}})
+	if err == nil || !strings.Contains(err.Error(), `broker "a"`) || !strings.Contains(err.Error(), `broker "c"`) {
+		t.Fatalf("got %v, want both violations", err)
+	}
+}

@@ -1,0 +1,122 @@
+package kafka
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+)
+
+// The topics.
+const (
+	Raw        = "vacancies.raw"
+	Extracted  = "vacancies.extracted"
+	Classified = "vacancies.classified"
+	Labels     = "vacancies.labels"
+	DeadLetter = "vacancies.deadletter"
+	Models     = "models.classifier"
+)
+
+// Embedded names the topic of an encoder's vectors: each encoder has its own.
+func Embedded(encoder string) string {
+	return "vacancies.embedded." + encoder[:min(12, len(encoder))]
+}
+
+// Topic is one of ours and its policy.
+type Topic struct {
+	Name string
+	// Key says what records are keyed by.
+	Key string
+	// Compacted topics keep the newest record of each key; others delete after Retention.
+	Compacted bool
+	Retention time.Duration
+	// Partitions is fixed where the flow's count does not apply; 0 takes the flow's.
+	Partitions int32
+}
+
+const day = 24 * time.Hour
+
+// Topics lists every topic of a flow with this encoder.
+func Topics(encoder string) []Topic {
+	return []Topic{
+		{Name: Raw, Key: "publisher's", Retention: 7 * day},
+		{Name: Extracted, Key: "vacancy id", Retention: 7 * day},
+		{Name: Embedded(encoder), Key: "vacancy id", Retention: 7 * day},
+		{Name: Classified, Key: "vacancy id", Retention: 30 * day},
+		{Name: Labels, Key: "vacancy id", Retention: 30 * day},
+		{Name: DeadLetter, Key: "the record's", Retention: 7 * day},
+		{Name: Models, Key: "model id, alias", Compacted: true, Partitions: 1},
+	}
+}
+
+// Layout says how topics are created.
+type Layout struct {
+	// Partitions of the flow's topics, 1 to 10,000. It never changes on a live flow: order is per partition.
+	Partitions int32
+	// Replication is the replication factor; -1 takes the broker's default.
+	Replication int16
+}
+
+// EnsureTopics creates the topics that are missing and refuses a flow whose topics differ in their partition count.
+func EnsureTopics(ctx context.Context, client *kgo.Client, encoder string, layout Layout) error {
+	admin := kadm.NewClient(client)
+	for _, t := range Topics(encoder) {
+		partitions := layout.Partitions
+		if t.Partitions > 0 {
+			partitions = t.Partitions
+		}
+		policy, retention := "delete", strconv.FormatInt(t.Retention.Milliseconds(), 10)
+		configs := map[string]*string{"cleanup.policy": &policy, "retention.ms": &retention}
+		if t.Compacted {
+			policy = "compact"
+			delete(configs, "retention.ms")
+		}
+		limit := strconv.Itoa(MaxRecordBytes)
+		configs["max.message.bytes"] = &limit
+		_, err := admin.CreateTopic(ctx, partitions, layout.Replication, configs, t.Name)
+		if err != nil && !errors.Is(err, kerr.TopicAlreadyExists) {
+			return fmt.Errorf("creating topic %s: %w", t.Name, err)
+		}
+	}
+	details, err := ListTopics(ctx, client, encoder)
+	if err != nil {
+		return err
+	}
+	want := len(details[Raw].Partitions)
+	for _, t := range Topics(encoder) {
+		if got := len(details[t.Name].Partitions); t.Partitions == 0 && got != want {
+			return fmt.Errorf("checking topics: %s has %d partitions, %s has %d: a stage writes to the partition it reads, so they must be equal", t.Name, got, Raw, want)
+		}
+	}
+	return nil
+}
+
+// ListTopics describes the topics of a flow that exist.
+func ListTopics(ctx context.Context, client *kgo.Client, encoder string) (kadm.TopicDetails, error) {
+	var names []string
+	for _, t := range Topics(encoder) {
+		names = append(names, t.Name)
+	}
+	details, err := kadm.NewClient(client).ListTopics(ctx, names...)
+	if err != nil {
+		return nil, fmt.Errorf("listing topics: %w", err)
+	}
+	return details, nil
+}
+
+// IDOf returns a topic's id, which a record's coordinates hold.
+func IDOf(ctx context.Context, client *kgo.Client, topic string) (TopicID, error) {
+	details, err := kadm.NewClient(client).ListTopics(ctx, topic)
+	if err == nil {
+		err = details[topic].Err
+	}
+	if err != nil {
+		return TopicID{}, fmt.Errorf("reading the id of topic %s: %w", topic, err)
+	}
+	return TopicID(details[topic].ID), nil
+}

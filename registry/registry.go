@@ -1,0 +1,142 @@
+// Package registry keeps classifiers on Kafka: it announces a trained one and tells workers which is live.
+//
+// The topic models.classifier is compacted: a classifier lies under its id, and the alias "champion" of a taxonomy and an encoder lies under its own key. Both are written in one
+// transaction, so that no reader sees an alias without its model. A watcher has read the topic to its end before it reports ready.
+package registry
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"jobstrom/kafka"
+	"jobstrom/models"
+	"jobstrom/schemas"
+)
+
+// championKey is the key under which the id of the live classifier lies.
+func championKey(taxonomy, encoder string) string { return "champion/" + taxonomy + "/" + encoder }
+
+// Promote announces a sealed classifier and makes it the champion of its taxonomy and encoder.
+func Promote(ctx context.Context, o kafka.Options, c *schemas.Classifier) error {
+	value, err := models.EncodeClassifier(c)
+	if err != nil {
+		return fmt.Errorf("promoting classifier: %w", err)
+	}
+	// One id for every promoter: a later one fences an earlier one that is still at it.
+	client, err := kafka.NewClient(o, kgo.TransactionalID("jobstrom.registry"))
+	if err != nil {
+		return fmt.Errorf("promoting classifier: %w", err)
+	}
+	defer client.Close()
+	if err := client.BeginTransaction(); err != nil {
+		return fmt.Errorf("promoting classifier: %w", err)
+	}
+	contentType := kgo.RecordHeader{Key: kafka.ContentType, Value: []byte(schemas.Protobuf)}
+	err = client.ProduceSync(ctx,
+		&kgo.Record{Topic: kafka.Models, Key: []byte(c.Id), Value: value, Headers: []kgo.RecordHeader{contentType}},
+		&kgo.Record{Topic: kafka.Models, Key: []byte(championKey(c.Taxonomy, c.Encoder)), Value: []byte(c.Id)},
+	).FirstErr()
+	if end := client.EndTransaction(ctx, kgo.TransactionEndTry(err == nil)); err == nil {
+		err = end
+	}
+	if err != nil {
+		return fmt.Errorf("promoting classifier %.12s: %w", c.Id, err)
+	}
+	return nil
+}
+
+// WatchOptions configure a watcher.
+type WatchOptions struct {
+	Kafka kafka.Options
+	// Taxonomy and Encoder say whose champion is watched.
+	Taxonomy, Encoder string
+	// Ready is called once, when the topic was read to the end it had at the start.
+	Ready func()
+	// Champion is called for the newest champion at the start, and for each new one. An error is logged; the former stays.
+	Champion func(*schemas.Classifier) error
+	Logger   *slog.Logger
+}
+
+// Watch reads the registry until ctx ends, then returns nil.
+func Watch(ctx context.Context, o WatchOptions) error {
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	client, err := kafka.NewClient(o.Kafka, kgo.ConsumeTopics(kafka.Models), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()), kgo.KeepControlRecords())
+	if err != nil {
+		return fmt.Errorf("watching the registry: %w", err)
+	}
+	defer client.Close()
+	ends, err := kadm.NewClient(client).ListCommittedOffsets(ctx, kafka.Models)
+	if err != nil {
+		return fmt.Errorf("watching the registry: %w", err)
+	}
+	end, _ := ends.Lookup(kafka.Models, 0)
+	w := watcher{options: o, key: championKey(o.Taxonomy, o.Encoder), classifiers: map[string][]byte{}}
+	next, ready := int64(0), false
+	for {
+		if !ready && next >= end.Offset {
+			w.apply()
+			ready = true
+			o.Ready()
+		}
+		fetches := client.PollFetches(ctx)
+		if ctx.Err() != nil || fetches.IsClientClosed() {
+			return nil
+		}
+		if err := fetches.Err0(); err != nil {
+			return fmt.Errorf("watching the registry: %w", err)
+		}
+		for _, r := range fetches.Records() {
+			next = r.Offset + 1
+			if !r.Attrs.IsControl() {
+				w.read(r)
+			}
+		}
+		if ready {
+			w.apply()
+		}
+	}
+}
+
+// watcher holds what was read: every classifier's bytes and the champion's id.
+type watcher struct {
+	options        WatchOptions
+	key            string
+	classifiers    map[string][]byte
+	champion, live string
+}
+
+func (w *watcher) read(r *kgo.Record) {
+	switch key := string(r.Key); {
+	case key == w.key:
+		w.champion = string(r.Value)
+	case len(key) == 64: // a model id; other keys are aliases of others
+		if r.Value == nil {
+			delete(w.classifiers, key)
+		} else {
+			w.classifiers[key] = r.Value
+		}
+	}
+}
+
+// apply hands over the champion when it is another than the live one.
+func (w *watcher) apply() {
+	if w.champion == "" || w.champion == w.live {
+		return
+	}
+	c, err := models.DecodeClassifier(w.classifiers[w.champion])
+	if err == nil {
+		err = w.options.Champion(c)
+	}
+	if err != nil {
+		w.options.Logger.Error("champion refused, the former stays live", "model", w.champion, "error", err)
+	} else {
+		w.options.Logger.Info("champion is live", "model", w.champion)
+	}
+	w.live = w.champion
+}
