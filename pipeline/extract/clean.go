@@ -13,17 +13,21 @@ import (
 
 const bullet = "• "
 
+// maxTag is the longest tag, in bytes; what is longer was never closed.
+const maxTag = 5_000
+
 // Clean turns HTML or plain text into plain text that keeps the lines: list items begin with a bullet, paragraphs and headings
 // stand between blank lines, scripts and styles are gone, odd spaces are folded and invisible characters dropped.
 func Clean(text string) string {
 	text = strings.ToValidUTF8(text, " ")
-	for range 2 { // some feeds escape twice
-		if !hasMarkup(text) {
-			break
+	for range 3 { // some feeds escape twice
+		switch {
+		case hasMarkup(text):
+			text = stripMarkup(text)
+		case strings.Contains(text, "&"):
+			text = html.UnescapeString(text)
 		}
-		text = stripMarkup(text)
 	}
-	text = html.UnescapeString(html.UnescapeString(text))
 	if !norm.NFC.IsNormalString(text) {
 		text = norm.NFC.String(text)
 	}
@@ -43,7 +47,7 @@ func tagAt(s string) bool {
 	if n == 0 || n == len(name) || !strings.ContainsRune(" \t\r\n/>", rune(name[n])) {
 		return false
 	}
-	return atom.Lookup([]byte(strings.ToLower(name[:n]))) != 0 && strings.IndexByte(name, '>') >= 0
+	return atom.Lookup([]byte(strings.ToLower(name[:n]))) != 0 && strings.IndexByte(name[:min(len(name), maxTag)], '>') >= 0
 }
 
 func isASCIILetter(c byte) bool { return c|0x20 >= 'a' && c|0x20 <= 'z' }

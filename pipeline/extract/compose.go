@@ -30,9 +30,11 @@ func (p *parts) sort(segments []segment) {
 		if text == "" {
 			continue
 		}
-		lower := strings.ToLower(s.text)
+		lower := s.lower
 		switch {
-		case s.section == terms || isNoise(lower) && !(s.bullet && s.section == duties && !strings.ContainsRune(lower, contactMark)):
+		case strings.Count(text, " ") < 2 && !s.bullet && (s.section == anywhere || text != s.text && strings.ContainsRune(s.text, nameMark)):
+			p.last = append(p.last, text)
+		case s.section == terms || s.noise && !(s.bullet && s.section == duties && !strings.ContainsRune(lower, contactMark)):
 			p.last = append(p.last, text)
 		case s.heading:
 			if s.section == anywhere || len(text) > 30 {

@@ -41,14 +41,14 @@ func (o *Options) EnsureDefaults() {
 func (o *Options) Validate() error {
 	var wrong []error
 	if o.Taxonomy == nil {
-		wrong = append(wrong, errors.New("Taxonomy is missing: use schemas.Jobnet()"))
+		wrong = append(wrong, errors.New("option Taxonomy is missing: use schemas.Jobnet()"))
 	}
 	if o.MinLength < 1 || o.MinLength > maxText {
-		wrong = append(wrong, fmt.Errorf("MinLength (%d) must be in [1, %d]", o.MinLength, maxText))
+		wrong = append(wrong, fmt.Errorf("option MinLength (%d) must be in [1, %d]", o.MinLength, maxText))
 	}
 	for i, name := range o.Attributes {
 		if strings.TrimSpace(name) == "" {
-			wrong = append(wrong, fmt.Errorf("Attributes[%d] is empty, must be an attribute's name", i))
+			wrong = append(wrong, fmt.Errorf("option Attributes[%d] is empty, must be an attribute's name", i))
 		}
 	}
 	return errors.Join(wrong...)
@@ -66,6 +66,9 @@ type Extractor struct {
 	scrubber *Scrubber
 	titles   *titles
 }
+
+// maxRead is how many code points of a text or an attribute are read. Advertisements are shorter; what is not read is not passed on.
+const maxRead = 20_000
 
 // New makes an Extractor.
 func New(o Options) (*Extractor, error) {
@@ -90,6 +93,7 @@ func (x *Extractor) Extract(ctx context.Context, vacancies []*schemas.Vacancy) (
 
 func (x *Extractor) extract(v *schemas.Vacancy) Result {
 	text := Clean(v.Text)
+	read := clip(text, maxRead)
 	e := &schemas.Extraction{
 		Id: v.Id, Source: v.Source, PublishedAt: v.PublishedAt,
 		Language:   language(text),
@@ -98,19 +102,18 @@ func (x *Extractor) extract(v *schemas.Vacancy) Result {
 	employer := Clean(v.Employer)
 	// Title and text are searched together, so that a name from one is known in the other.
 	title := strings.ReplaceAll(Clean(v.Title), "\n", " ")
-	whole := title + "\n\n" + text
+	whole := title + "\n\n" + read
 	spans := x.scrubber.Find(whole, employer)
 	e.Removed = uint32(len(spans))
-	title, text = mark(whole, spans, 0, len(title)), mark(whole, spans, len(title)+2, len(whole))
+	title, read = mark(whole, spans, 0, len(title)), mark(whole, spans, len(title)+2, len(whole))
 
-	segments := parse(text)
+	segments := parse(read)
 	p := &parts{title: cleanTitle(title), occupations: x.titles.occupations(title, segments)}
 	p.sort(segments)
-	p.skills = append(p.skills, proofsIn(text)...)
+	p.skills = proofsIn(p.skills, read)
 
 	final := func(s string) string {
-		s, n := x.scrubber.Remove(s, employer)
-		e.Removed += uint32(n)
+		s, _ = x.scrubber.Remove(s, employer)
 		return strings.Trim(s, " ,")
 	}
 	each := func(list []string) []string {
@@ -129,7 +132,10 @@ func (x *Extractor) extract(v *schemas.Vacancy) Result {
 		return Result{Err: fmt.Errorf("%w: %d characters, at least %d are needed", ErrNothingExtracted, n, x.options.MinLength)}
 	}
 	for _, name := range x.options.Attributes {
-		if value := final(Clean(v.Attributes[name])); value != "" {
+		value := clip(Clean(v.Attributes[name]), maxRead)
+		spans := x.scrubber.Find(value, employer)
+		e.Removed += uint32(len(spans))
+		if value = final(unmark(mark(value, spans, 0, len(value)))); value != "" {
 			if e.Attributes == nil {
 				e.Attributes = map[string]string{}
 			}

@@ -26,6 +26,8 @@ type lexicon struct {
 	first  map[string]certainty
 	brands map[string]bool
 	words  map[string]wordClass
+
+	orgEndings, surnames, titles []string // how such words end
 }
 
 // wordClass says what a word means beside a name.
@@ -62,7 +64,8 @@ const (
 )
 
 func newLexicon() *lexicon {
-	l := &lexicon{first: map[string]certainty{}, brands: map[string]bool{}, words: map[string]wordClass{}}
+	l := &lexicon{first: map[string]certainty{}, brands: map[string]bool{}, words: map[string]wordClass{},
+		orgEndings: strings.Fields(orgEndings), surnames: strings.Fields(surnames), titles: strings.Fields(titleWords)}
 	for line := range strings.Lines(firstNames) {
 		line = strings.TrimSpace(line)
 		switch {
@@ -106,18 +109,18 @@ const (
 
 // looksOrg tells whether a capitalised word is part of a firm's or a place's name.
 func (l *lexicon) looksOrg(word string) bool {
-	return l.words[word]&(orgWord|orgPrefix) != 0 || endsWithAny(strings.ToLower(word), orgEndings)
+	return l.words[word]&(orgWord|orgPrefix) != 0 || endsWithAny(strings.ToLower(word), l.orgEndings)
 }
 
 // looksTitle tells whether a word says what a person is, as a whole or as the last part of a compound.
 func (l *lexicon) looksTitle(word string) bool {
 	lower := strings.ToLower(word)
-	return l.words[lower]&titleWord != 0 || endsWithAny(lower, titleWords)
+	return l.words[lower]&titleWord != 0 || endsWithAny(lower, l.titles)
 }
 
-// endsWithAny tells whether word ends with one of the suffixes of at least two letters, and is not shorter.
-func endsWithAny(word, suffixes string) bool {
-	for suffix := range strings.FieldsSeq(suffixes) {
+// endsWithAny tells whether word ends with one of the suffixes.
+func endsWithAny(word string, suffixes []string) bool {
+	for _, suffix := range suffixes {
 		if strings.HasSuffix(word, suffix) {
 			return true
 		}

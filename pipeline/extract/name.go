@@ -114,13 +114,23 @@ func (n *names) close(keep []string) {
 					break
 				}
 				start, end := from+i, from+i+len(form)
+				from = end
+				if !strings.Contains(form, " ") && n.follows(start) { // the last name of a person
+					continue
+				}
 				if end == len(n.text) || !isWord(after(n.text, end)) || after(n.text, end) == 's' {
 					mark(start, end)
 				}
-				from = end
 			}
 		}
 	}
+}
+
+// follows tells whether a capitalised word stands right before i.
+func (n *names) follows(i int) bool {
+	gap := stepBack(n.text, i, isSpace)
+	word := stepBack(n.text, gap, unicode.IsLetter)
+	return gap < i && word < gap && unicode.IsUpper(after(n.text, word))
 }
 
 // companyCore is an employer's name without its legal form.
@@ -305,6 +315,9 @@ func (n *names) cue(i int) wordClass {
 		if crossing && class&personCue != 0 && (word == "hilsen" || word == "mvh" || word == "vh" || word == "kh" || word == "hilsner" || strings.HasPrefix(word, "kontaktperson")) {
 			return seen | personCue | sureCue
 		}
+		if strings.HasPrefix(gap, ".") && utf8.RuneCountInString(word) > 4 { // a sentence, not "att."
+			return seen
+		}
 		if crossing || strings.ContainsAny(gap, "!?;") || strings.Contains(gap, ". ") && back > 1 {
 			return seen
 		}
@@ -318,6 +331,10 @@ func (n *names) cue(i int) wordClass {
 			case "til":
 				if !strings.HasPrefix(prev, "ring") && !strings.HasPrefix(prev, "skriv") && !strings.HasPrefix(prev, "henvendelse") && !strings.HasPrefix(prev, "rettes") && prev != "sms" && prev != "mail" {
 					seen &^= personCue
+				}
+			case "hedder": // things have names too
+				if prev != "jeg" && prev != "han" && prev != "hun" && !n.looksTitle(prev) {
+					seen &^= personCue | sureCue
 				}
 			case "efter":
 				if !strings.HasPrefix(prev, "spørg") {
@@ -418,7 +435,7 @@ func (n *names) unknownAt(i int) int {
 			return end
 		}
 	}
-	surname := endsWithAny(strings.ToLower(n.word(end-1)), surnames)
+	surname := endsWithAny(strings.ToLower(n.word(end-1)), n.surnames)
 	switch {
 	case class&sureCue != 0, class&(personCue|titleWord) != 0 && (surname || follows), follows && surname && !n.looksTitle(word):
 		return end

@@ -64,7 +64,7 @@ func (t *titles) singular(word string) (string, bool) {
 }
 
 // announcers stand before an occupation that is looked for.
-const announcers = " søger søges som en ny uddannet uddannede erfaren dygtig faglært bliver til to tre fire fem flere stilling stillingen er mangler "
+const announcers = " søger søges som uddannet uddannede erfaren faglært bliver stilling stillingen mangler "
 
 // scored is an occupation with how much speaks for it.
 type scored struct {
@@ -99,7 +99,7 @@ func (t *titles) find(found []scored, text string, weight int) []scored {
 			continue
 		}
 		score := weight
-		for back := 1; back <= 2 && i-back >= 0; back++ {
+		for back := 1; back <= 3 && i-back >= 0; back++ {
 			if strings.Contains(announcers, " "+strings.ToLower(words[i-back])+" ") {
 				score += 2
 				break
@@ -125,12 +125,13 @@ const maxOccupations = 5
 // occupations are those of the title, then those of the text that something speaks for, the most telling first.
 func (t *titles) occupations(title string, segments []segment) []string {
 	found := t.find(nil, title, 10)
+	named := len(found) > 0
 	for i, s := range segments {
-		if s.section == terms || s.section == firm || isNoise(strings.ToLower(s.text)) {
+		if s.section == terms || s.section == firm || s.noise {
 			continue
 		}
 		weight := 0
-		if i < 3 {
+		if i < 3 && !named { // the title says nothing: then the beginning must
 			weight = 1
 		}
 		found = t.find(found, s.text, weight)

@@ -23,6 +23,9 @@ type segment struct {
 	section section
 	bullet  bool
 	heading bool // also a line that introduces bullets
+
+	lower string // text in lower case
+	noise bool   // says nothing about the occupation
 }
 
 // headings begin or are the headings of each section, in lower case; the longest match wins. "*" at the start stands for any beginning of the word.
@@ -120,6 +123,11 @@ func parse(text string) []segment {
 			segments = append(segments, segment{text: s, section: at})
 		}
 		filled = true
+	}
+	for i := range segments {
+		s := &segments[i]
+		s.lower = strings.ToLower(s.text)
+		s.noise = isNoise(s.lower)
 	}
 	return segments
 }

@@ -8,10 +8,11 @@ import (
 
 // noise marks a sentence about pay, hours, application or the like, in lower case.
 var noise = []string{
-	"ansøgning", "ansøger", "samtaler", "overenskomst", "pension", "løn", "kr. ", "kr./", "tiltrædelse", "tiltræde", "frist", "send dit cv", " cv ", "læs mere", "hør mere", "vide mere", "vil du vide",
-	"kontakt ", "ring til", "ring på", "spørgsmål", "henvendelse", "uanset", "etnisk", "ligestilling", "straffeattest", "børneattest", "arbejdstid", "timer om ugen", "timer ugentlig", "37 timer", "stillingen er på",
-	"sundhedsforsikring", "frokostordning", "personalegoder", "hilsen", "velkommen til at", "åbent hus", "rundvisning", "cvr", "tilmeld", "parkering", "kantineordning", "vi tilbyder", "til gengæld", "databeskyttelse",
-	"salary", "apply", "pension scheme", "equal opportun", "tlf", "telefon ", "mail", "feriefri", "fleksibel arbejdstid", "feriedage", "anciennitet", "startdato", "opstart", "prøvetid",
+	"ansøgning", "ansøger", "ansættelsessamtale", "jobsamtale", "samtaler holdes", "samtaler afholdes", "samtaler forventes", "overenskomst", "pension ", "pension,", "pension.", "pensionsordning", "løn ", "lønnen", "lønramme",
+	"månedsløn", "timeløn", "årsløn", "grundløn", "kr. ", "kr./", "tiltrædelse", "tiltræde", "frist ", "frist:", "send dit cv", " cv ", "læs mere", "hør mere", "høre mere", "vide mere", "kontakt os", "kontakte ", "ring til", "ring på",
+	"spørgsmål til stilling", "har du spørgsmål", "spørgsmål rettes", "spørgsmål besvares", "henvendelse til", "uanset", "etnisk", "ligestilling", "straffeattest", "børneattest", "arbejdstid", "timer om ugen", "timer ugentlig", "37 timer",
+	"stillingen er på", "sundhedsforsikring", "frokostordning", "personalegoder", "hilsen", "velkommen til at", "åbent hus", "rundvisning", "cvr", "tilmeld", "gratis parkering", "kantineordning", "vi tilbyder", "til gengæld",
+	"databeskyttelse", "salary", "apply", "pension scheme", "equal opportun", "tlf", "feriefri", "feriedage", "anciennitet", "startdato", "opstart snarest", "opstart hurtigst", "prøvetid",
 }
 
 // isNoise tells whether a sentence says nothing about the occupation.

@@ -128,6 +128,8 @@ func findURLs(spans []Span, text string) []Span {
 					end = toEnd(end)
 				}
 				i = max(i, add(start, end)-1)
+			} else {
+				i = max(i, end-1) // the same letters need no second look
 			}
 		}
 	}
