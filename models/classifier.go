@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 
 	"google.golang.org/protobuf/proto"
 
@@ -68,6 +69,51 @@ func DecodeClassifier(data []byte) (*schemas.Classifier, error) {
 	return c, nil
 }
 
+// Rows counts the rows of a classifier's weights.
+func Rows(c *schemas.Classifier) int { return len(c.Bias) }
+
+// Owner returns the category of a row of weights.
+func Owner(c *schemas.Classifier, row int) int {
+	if len(c.Owners) == 0 {
+		return row
+	}
+	return int(c.Owners[row])
+}
+
+// Weights returns rows × dim numbers, row by row, from whatever holds them. They are not to be changed.
+func Weights(c *schemas.Classifier) []float32 {
+	if len(c.Weights8) == 0 {
+		return c.Weights
+	}
+	dim := int(c.Dim)
+	weights := make([]float32, len(c.Weights8))
+	for i, b := range c.Weights8 {
+		weights[i] = float32(int8(b)) * c.Scales[i/dim]
+	}
+	return weights
+}
+
+// Quantize replaces the weights of a valid classifier by bytes, a quarter of the size. A weight moves by at
+// most 1/254 of the largest in its row.
+func Quantize(c *schemas.Classifier) {
+	dim := int(c.Dim)
+	c.Weights8, c.Scales = make([]byte, len(c.Weights)), make([]float32, Rows(c))
+	for r := range c.Scales {
+		row := c.Weights[r*dim : (r+1)*dim]
+		var largest float64
+		for _, w := range row {
+			largest = max(largest, math.Abs(float64(w)))
+		}
+		c.Scales[r] = float32(largest / 127)
+		for j, w := range row {
+			if largest > 0 {
+				c.Weights8[r*dim+j] = byte(int8(math.Round(float64(w) / largest * 127)))
+			}
+		}
+	}
+	c.Weights = nil
+}
+
 func classifierID(c *schemas.Classifier) (string, error) {
 	bare := proto.Clone(c).(*schemas.Classifier)
 	bare.Id = ""
@@ -94,14 +140,36 @@ func validateClassifier(c *schemas.Classifier) error {
 	check(c.Taxonomy != "", "taxonomy is empty")
 	check(c.Dim >= 1 && c.Dim <= maxDim, "dim (%d) must be 1 to %d", c.Dim, maxDim)
 	check(c.Categories >= 2 && c.Categories <= maxCategories, "categories (%d) must be 2 to %d", c.Categories, maxCategories)
-	check(uint64(len(c.Weights)) == uint64(c.Categories)*uint64(c.Dim), "weights (%d values) must be categories × dim = %d × %d", len(c.Weights), c.Categories, c.Dim)
-	check(uint64(len(c.Bias)) == uint64(c.Categories), "bias (%d values) must have one for each of %d categories", len(c.Bias), c.Categories)
+	rows := uint64(c.Categories)
+	if len(c.Owners) > 0 {
+		rows = uint64(len(c.Owners))
+	}
+	if len(c.Weights8) == 0 {
+		check(uint64(len(c.Weights)) == rows*uint64(c.Dim), "weights (%d values) must be rows × dim = %d × %d", len(c.Weights), rows, c.Dim)
+		check(len(c.Scales) == 0, "scales (%d values) must be empty without weights8", len(c.Scales))
+	} else {
+		check(uint64(len(c.Weights8)) == rows*uint64(c.Dim), "weights8 (%d values) must be rows × dim = %d × %d", len(c.Weights8), rows, c.Dim)
+		check(uint64(len(c.Scales)) == rows, "scales (%d values) must have one for each of %d rows", len(c.Scales), rows)
+		check(len(c.Weights) == 0, "weights (%d values) must be empty beside weights8", len(c.Weights))
+	}
+	check(uint64(len(c.Bias)) == rows, "bias (%d values) must have one for each of %d rows", len(c.Bias), rows)
+	if len(c.Owners) > 0 && c.Categories <= maxCategories {
+		owned := make([]bool, c.Categories)
+		for i, owner := range c.Owners {
+			if owner >= c.Categories {
+				check(false, "owners[%d] (%d) must be < categories = %d", i, owner, c.Categories)
+				break
+			}
+			owned[owner] = true
+		}
+		check(!slices.Contains(owned, false), "category %d owns no row", slices.Index(owned, false))
+	}
 	check(len(c.Mean) == 0 || uint64(len(c.Mean)) == uint64(c.Dim), "mean (%d values) must have dim = %d, or none", len(c.Mean), c.Dim)
 	check(len(c.Prior) == 0 || uint64(len(c.Prior)) == uint64(c.Categories), "prior (%d values) must have one for each of %d categories, or none", len(c.Prior), c.Categories)
 	for _, f := range []struct {
 		name   string
 		values []float32
-	}{{"weights", c.Weights}, {"bias", c.Bias}, {"mean", c.Mean}, {"prior", c.Prior}} {
+	}{{"weights", c.Weights}, {"scales", c.Scales}, {"bias", c.Bias}, {"mean", c.Mean}, {"prior", c.Prior}} {
 		for i, v := range f.values {
 			if !finite(float64(v)) {
 				check(false, "%s[%d] (%v) must be finite", f.name, i, v)

@@ -92,11 +92,30 @@ func TestClassifierFailure(t *testing.T) {
 	f(func(c *schemas.Classifier) { c.TrainedAt.Nanos = -1 }, "trained_at is not a time")
 	f(func(c *schemas.Classifier) { c.Metrics["ece"] = math.NaN() }, `metrics["ece"]`)
 
+	f(func(c *schemas.Classifier) { c.Owners = []uint32{0, 1, 2} }, "owners[2] (2)", "weights (6 values) must be rows × dim = 3 × 3", "of 3 rows")
+	f(func(c *schemas.Classifier) { c.Owners = []uint32{1, 1} }, "category 0 owns no row")
+	f(func(c *schemas.Classifier) { c.Weights8 = []byte{1} }, "weights8 (1 values)", "scales (0 values)", "beside weights8")
+	f(func(c *schemas.Classifier) { c.Scales = []float32{1} }, "without weights8")
+	f(func(c *schemas.Classifier) { Quantize(c); c.Scales[1] = nan }, "scales[1] (NaN)")
+
 	if err := SealClassifier(nil); err == nil {
 		t.Fatal("no classifier was sealed")
 	}
 	if err := SealClassifier(&schemas.Classifier{}); err == nil || strings.Count(err.Error(), "\n") < 3 {
 		t.Fatalf("an empty classifier has the violations %v, want all of them", err)
+	}
+}
+
+func TestQuantize(t *testing.T) {
+	c := smallClassifier()
+	c.Owners = []uint32{1, 0}
+	c.Weights = []float32{0, 0, 0, -127, .4, 63}
+	Quantize(c)
+	if err := SealClassifier(c); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]float32{0, 0, 0, -127, 0, 63}, Weights(c)); diff != "" || Owner(c, 0) != 1 || Rows(c) != 2 || len(c.Weights) != 0 {
+		t.Fatalf("%d rows, the first of category %d; weights (-want +got):\n%s", Rows(c), Owner(c, 0), diff)
 	}
 }
 

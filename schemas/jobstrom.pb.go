@@ -765,7 +765,9 @@ func (x *Header) GetValue() []byte {
 	return nil
 }
 
-// Classifier is a linear model as it travels on models.classifier: softmax(weights · (x − mean) + bias).
+// Classifier is a linear model as it travels on models.classifier. Each row of weights scores a vector: weights · (x − mean) + bias.
+// A category's score is log Σ exp over its rows' scores; its probability is softmax(scores / temperature). With one row a category that is
+// plain logistic regression, softmax((weights · (x − mean) + bias) / temperature).
 type Classifier struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// id is the hexadecimal SHA-256 of the message without id.
@@ -778,9 +780,9 @@ type Classifier struct {
 	Dim uint32 `protobuf:"varint,4,opt,name=dim,proto3" json:"dim,omitempty"`
 	// categories counts the categories.
 	Categories uint32 `protobuf:"varint,5,opt,name=categories,proto3" json:"categories,omitempty"`
-	// weights is categories × dim, row by row.
+	// weights is rows × dim, row by row. Empty where weights8 holds them.
 	Weights []float32 `protobuf:"fixed32,6,rep,packed,name=weights,proto3" json:"weights,omitempty"`
-	// bias holds one for each category.
+	// bias holds one for each row.
 	Bias []float32 `protobuf:"fixed32,7,rep,packed,name=bias,proto3" json:"bias,omitempty"`
 	// mean is subtracted from every vector first; dim values, or none.
 	Mean []float32 `protobuf:"fixed32,8,rep,packed,name=mean,proto3" json:"mean,omitempty"`
@@ -792,7 +794,13 @@ type Classifier struct {
 	// metrics are figures measured on vacancies that were not trained on, by name.
 	Metrics map[string]float64 `protobuf:"bytes,12,rep,name=metrics,proto3" json:"metrics,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"fixed64,2,opt,name=value"`
 	// training describes rows, seed, split and settings, for people.
-	Training      map[string]string `protobuf:"bytes,13,rep,name=training,proto3" json:"training,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	Training map[string]string `protobuf:"bytes,13,rep,name=training,proto3" json:"training,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	// owners holds the category of each row. Empty: there is one row a category, in index order.
+	Owners []uint32 `protobuf:"varint,14,rep,packed,name=owners,proto3" json:"owners,omitempty"`
+	// weights8 is rows × dim signed bytes, row by row: a weight is its byte times its row's scale.
+	Weights8 []byte `protobuf:"bytes,15,opt,name=weights8,proto3" json:"weights8,omitempty"`
+	// scales holds one for each row of weights8.
+	Scales        []float32 `protobuf:"fixed32,16,rep,packed,name=scales,proto3" json:"scales,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -918,6 +926,27 @@ func (x *Classifier) GetTraining() map[string]string {
 	return nil
 }
 
+func (x *Classifier) GetOwners() []uint32 {
+	if x != nil {
+		return x.Owners
+	}
+	return nil
+}
+
+func (x *Classifier) GetWeights8() []byte {
+	if x != nil {
+		return x.Weights8
+	}
+	return nil
+}
+
+func (x *Classifier) GetScales() []float32 {
+	if x != nil {
+		return x.Scales
+	}
+	return nil
+}
+
 var File_jobstrom_proto protoreflect.FileDescriptor
 
 const file_jobstrom_proto_rawDesc = "" +
@@ -1006,7 +1035,7 @@ const file_jobstrom_proto_rawDesc = "" +
 	"\aversion\x18\v \x01(\tR\aversion\"2\n" +
 	"\x06Header\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\fR\x05value\"\xb5\x04\n" +
+	"\x05value\x18\x02 \x01(\fR\x05value\"\x81\x05\n" +
 	"\n" +
 	"Classifier\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x18\n" +
@@ -1025,7 +1054,10 @@ const file_jobstrom_proto_rawDesc = "" +
 	"\n" +
 	"trained_at\x18\v \x01(\v2\x1a.google.protobuf.TimestampR\ttrainedAt\x12>\n" +
 	"\ametrics\x18\f \x03(\v2$.jobstrom.v1.Classifier.MetricsEntryR\ametrics\x12A\n" +
-	"\btraining\x18\r \x03(\v2%.jobstrom.v1.Classifier.TrainingEntryR\btraining\x1a:\n" +
+	"\btraining\x18\r \x03(\v2%.jobstrom.v1.Classifier.TrainingEntryR\btraining\x12\x16\n" +
+	"\x06owners\x18\x0e \x03(\rR\x06owners\x12\x1a\n" +
+	"\bweights8\x18\x0f \x01(\fR\bweights8\x12\x16\n" +
+	"\x06scales\x18\x10 \x03(\x02R\x06scales\x1a:\n" +
 	"\fMetricsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\x01R\x05value:\x028\x01\x1a;\n" +

@@ -5,6 +5,7 @@ import (
 
 	"gonum.org/v1/gonum/blas/blas64"
 
+	"jobstrom/models"
 	"jobstrom/schemas"
 )
 
@@ -14,21 +15,33 @@ const (
 	maxTemperature = 20
 )
 
-// Scores returns weights · (x − mean) + bias for each vector, before the temperature. Each vector has the
-// classifier's width.
+// Scores returns the categories' scores of each vector before the temperature: log Σ exp over a category's
+// rows of weights · (x − mean) + bias. Each vector has the classifier's width.
 func Scores(c *schemas.Classifier, vectors [][]float32) [][]float64 {
-	categories, dim := int(c.Categories), int(c.Dim)
-	weights := blas64.General{Rows: categories, Cols: dim, Stride: dim, Data: widen(c.Weights)}
-	mean := make([]float64, dim)
+	n, dim := models.Rows(c), int(c.Dim)
+	weights := blas64.General{Rows: n, Cols: dim, Stride: dim, Data: widen(models.Weights(c))}
+	bias, mean := widen(c.Bias), make([]float64, dim)
 	copy(mean, widen(c.Mean))
-	rows := min(chunkRows, len(vectors))
-	work, out := general(rows, dim), general(rows, categories)
+	owned := make([][]float64, c.Categories)
+	chunk := min(chunkRows, len(vectors))
+	work, out := general(chunk, dim), general(chunk, n)
 	all := make([][]float64, 0, len(vectors))
 	for from := 0; from < len(vectors); from += chunkRows {
 		part := vectors[from:min(from+chunkRows, len(vectors))]
-		scores := score(part, mean, weights, widen(c.Bias), work, out)
+		products := score(part, mean, weights, bias, work, out)
 		for r := range part {
-			all = append(all, append([]float64(nil), scores.Data[r*categories:(r+1)*categories]...))
+			for k := range owned {
+				owned[k] = owned[k][:0]
+			}
+			for row, p := range products.Data[r*n : (r+1)*n] {
+				owner := models.Owner(c, row)
+				owned[owner] = append(owned[owner], p)
+			}
+			scores := make([]float64, c.Categories)
+			for k := range scores {
+				scores[k] = logSumExp(owned[k])
+			}
+			all = append(all, scores)
 		}
 	}
 	return all

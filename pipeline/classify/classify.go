@@ -12,8 +12,7 @@ import (
 	"slices"
 	"sync/atomic"
 
-	"gonum.org/v1/gonum/blas"
-	"gonum.org/v1/gonum/blas/blas64"
+	"gonum.org/v1/gonum/blas/blas32"
 
 	"jobstrom/models"
 	"jobstrom/schemas"
@@ -41,10 +40,13 @@ type Prediction struct {
 // Classifier is a classifier ready for use. It never changes and is safe for concurrent use.
 type Classifier struct {
 	id, encoder string
-	categories  int
-	weights     blas64.General // categories × dim, divided by the temperature
-	bias        []float64      // divided by the temperature, prior included
-	mean        []float32      // dim values
+	dim         int
+	weights     []float32 // rows × dim
+	bias        []float64 // one a row
+	owners      []int     // the category of each row
+	mean        []float32
+	temperature float64
+	shift       []float64 // of each category's score, by the prior
 }
 
 // Live holds the classifier in use. A worker loads it once a batch, so that it changes between two batches.
@@ -69,17 +71,11 @@ func New(c *schemas.Classifier, taxonomy *schemas.Taxonomy, opts Options) (*Clas
 		return nil, fmt.Errorf("opening classifier %.12s: %w", c.Id, err)
 	}
 	r := &Classifier{
-		id: c.Id, encoder: c.Encoder, categories: categories,
-		weights: blas64.General{Rows: categories, Cols: dim, Stride: dim, Data: make([]float64, categories*dim)},
-		bias:    make([]float64, categories),
-		mean:    slices.Clone(c.Mean),
+		id: c.Id, encoder: c.Encoder, dim: dim, weights: slices.Clone(models.Weights(c)), bias: make([]float64, models.Rows(c)),
+		owners: make([]int, models.Rows(c)), mean: slices.Clone(c.Mean), temperature: float64(c.Temperature), shift: shift,
 	}
-	temperature := float64(c.Temperature)
-	for i, w := range c.Weights {
-		r.weights.Data[i] = float64(w) / temperature
-	}
-	for i, b := range c.Bias {
-		r.bias[i] = float64(b)/temperature + shift[i]
+	for row, b := range c.Bias {
+		r.bias[row], r.owners[row] = float64(b), models.Owner(c, row)
 	}
 	if len(r.mean) == 0 {
 		r.mean = make([]float32, dim)
@@ -94,35 +90,67 @@ func (c *Classifier) Model() string { return c.id }
 func (c *Classifier) Encoder() string { return c.encoder }
 
 // Dim returns the width of the vectors it takes.
-func (c *Classifier) Dim() int { return len(c.mean) }
+func (c *Classifier) Dim() int { return c.dim }
 
 // Classify returns a prediction for each vector of the named encoder, in their order.
 func (c *Classifier) Classify(encoder string, vectors [][]float32) ([]Prediction, error) {
 	if encoder != c.encoder {
 		return nil, fmt.Errorf("classifying %d vectors: %w: model %.12s is for %.12q, the vectors are of %.12q", len(vectors), ErrOtherEncoder, c.id, c.encoder, encoder)
 	}
-	x := blas64.Vector{N: c.Dim(), Inc: 1, Data: make([]float64, c.Dim())}
-	scores := blas64.Vector{N: c.categories, Inc: 1, Data: make([]float64, c.categories)}
-	probabilities := make([]float32, len(vectors)*c.categories)
-	predictions := make([]Prediction, len(vectors))
+	centred := make([]float32, len(vectors)*c.dim)
 	for i, v := range vectors {
-		if len(v) != c.Dim() {
-			return nil, fmt.Errorf("classifying vector %d of %d: %w: width %d, model %.12s takes %d", i+1, len(vectors), ErrBadVector, len(v), c.id, c.Dim())
+		if len(v) != c.dim {
+			return nil, fmt.Errorf("classifying vector %d of %d: %w: width %d, model %.12s takes %d", i+1, len(vectors), ErrBadVector, len(v), c.id, c.dim)
 		}
 		for j := range v {
-			x.Data[j] = float64(v[j]) - float64(c.mean[j])
+			centred[i*c.dim+j] = v[j] - c.mean[j]
 		}
-		// A row at a time: a matrix product may add in another order for another number of rows.
-		copy(scores.Data, c.bias)
-		blas64.Gemv(blas.NoTrans, 1, c.weights, x, 1, scores)
-		p := probabilities[i*c.categories : (i+1)*c.categories : (i+1)*c.categories]
-		best, confidence := softmax(p, scores.Data)
+	}
+	rows, categories := len(c.bias), len(c.shift)
+	products := make([]float64, len(vectors)*rows)
+	// Products one by one: a matrix product may add in another order for another number of vectors. Weights
+	// are read once for all vectors of the batch.
+	for row := range rows {
+		w := blas32.Vector{N: c.dim, Inc: 1, Data: c.weights[row*c.dim : (row+1)*c.dim]}
+		for i := range vectors {
+			x := blas32.Vector{N: c.dim, Inc: 1, Data: centred[i*c.dim : (i+1)*c.dim]}
+			products[i*rows+row] = float64(blas32.Dot(w, x)) + c.bias[row]
+		}
+	}
+	scores, probabilities := make([]float64, categories), make([]float32, len(vectors)*categories)
+	predictions := make([]Prediction, len(vectors))
+	for i := range vectors {
+		c.score(scores, products[i*rows:(i+1)*rows])
+		p := probabilities[i*categories : (i+1)*categories : (i+1)*categories]
+		best, confidence := softmax(p, scores)
 		if math.IsNaN(confidence) {
 			return nil, fmt.Errorf("classifying vector %d of %d: %w: its numbers are not finite", i+1, len(vectors), ErrBadVector)
 		}
 		predictions[i] = Prediction{Category: best, Confidence: confidence, Probabilities: p}
 	}
 	return predictions, nil
+}
+
+// score turns the rows' products into the categories' scores: log Σ exp over each category's rows, divided
+// by the temperature, moved by the prior.
+func (c *Classifier) score(scores, products []float64) {
+	highest := make([]float64, len(scores))
+	for i := range scores {
+		highest[i], scores[i] = math.Inf(-1), 0
+	}
+	for row, p := range products {
+		// A NaN must survive the comparison: it is looked for at the end.
+		if owner := c.owners[row]; !(p <= highest[owner]) {
+			highest[owner] = p
+		}
+	}
+	for row, p := range products {
+		owner := c.owners[row]
+		scores[owner] += math.Exp(p - highest[owner])
+	}
+	for i := range scores {
+		scores[i] = (highest[i]+math.Log(scores[i]))/c.temperature + c.shift[i]
+	}
 }
 
 // softmax writes the probabilities of scores, overwrites the scores and returns the best and its

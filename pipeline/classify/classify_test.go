@@ -2,6 +2,7 @@ package classify
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"math"
 	"slices"
@@ -88,6 +89,25 @@ func TestClassify(t *testing.T) {
 	}
 	if c.Model() != message(t, nil).Id || c.Encoder() != "enc" || c.Dim() != 2 {
 		t.Fatalf("the classifier is %s for %s, width %d", c.Model(), c.Encoder(), c.Dim())
+	}
+}
+
+// TestRows: two rows of one category count together, and bytes classify like numbers.
+func TestRows(t *testing.T) {
+	v := []float32{3, 1}
+	split := func(c *schemas.Classifier) {
+		// Category 0 twice, each with half the mass of the one row it replaces.
+		c.Owners, c.Weights = []uint32{2, 0, 1, 0}, []float32{-1, -1, 1, 0, 0, 1, 1, 0}
+		c.Bias = []float32{0, float32(math.Log(.5)), .5, float32(math.Log(.5))}
+	}
+	want := classify(t, open(t, Options{}, nil), v)[0]
+	for _, change := range []func(*schemas.Classifier){split, func(c *schemas.Classifier) { split(c); models.Quantize(c) }} {
+		got := classify(t, open(t, Options{}, change), v)[0]
+		for i := range want.Probabilities {
+			if !near(float64(got.Probabilities[i]), float64(want.Probabilities[i])) {
+				t.Fatalf("four rows give %v, three %v", got.Probabilities, want.Probabilities)
+			}
+		}
 	}
 }
 
@@ -249,17 +269,25 @@ func TestDefault(t *testing.T) {
 	}
 }
 
+// BenchmarkClassify takes 64 vectors, with one row a category and with as many rows as there are titles.
 func BenchmarkClassify(b *testing.B) {
-	c := open(b, Options{}, func(c *schemas.Classifier) {
-		c.Dim, c.Mean, c.Weights = 384, nil, make([]float32, 3*384)
-	})
-	vectors := make([][]float32, 64)
-	for i := range vectors {
-		vectors[i] = make([]float32, 384)
-	}
-	for b.Loop() {
-		if _, err := c.Classify("enc", vectors); err != nil {
-			b.Fatal(err)
-		}
+	for _, rows := range []int{22, 2400} {
+		b.Run(fmt.Sprintf("rows=%d", rows), func(b *testing.B) {
+			c := open(b, Options{}, func(c *schemas.Classifier) {
+				c.Dim, c.Mean, c.Weights, c.Bias, c.Owners = 384, nil, make([]float32, rows*384), make([]float32, rows), make([]uint32, rows)
+				for i := range c.Owners {
+					c.Owners[i] = uint32(i % 3)
+				}
+			})
+			vectors := make([][]float32, 64)
+			for i := range vectors {
+				vectors[i] = make([]float32, 384)
+			}
+			for b.Loop() {
+				if _, err := c.Classify("enc", vectors); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
 	}
 }
