@@ -8,7 +8,6 @@ import (
 	"io"
 	"log/slog"
 	"net"
-	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -26,6 +25,7 @@ type ClickHouse struct {
 	options ClickHouseOptions
 	command *exec.Cmd
 	stdin   io.Closer // the life line: the engine stops when it closes, by Stop or by the death of this process
+	gate    *gate
 	output  lastLines
 	done    chan struct{}
 
@@ -60,10 +60,28 @@ func startClickHouse(ctx context.Context, o ClickHouseOptions) (*ClickHouse, err
 	if err != nil {
 		return nil, err
 	}
-	if err := o.claimPorts(); err != nil {
+	front, err := o.claimPort("native", o.NativePort)
+	if err != nil {
 		return nil, err
 	}
-	args, err := o.prepare()
+	started := false
+	defer func() {
+		if !started {
+			front.Close()
+		}
+	}()
+	web, err := o.claimPort("http", o.HTTPPort)
+	if err != nil {
+		return nil, err
+	}
+	defer web.Close()
+	back, err := o.claimPort("inner native", 0)
+	if err != nil {
+		return nil, err
+	}
+	defer back.Close()
+	o.NativePort, o.HTTPPort = portOf(front), portOf(web)
+	args, err := o.prepare(portOf(back))
 	if err != nil {
 		return nil, err
 	}
@@ -79,9 +97,13 @@ func startClickHouse(ctx context.Context, o ClickHouseOptions) (*ClickHouse, err
 	if c.stdin, err = c.command.StdinPipe(); err != nil {
 		return nil, fmt.Errorf("making the engine's life line: %w", err)
 	}
+	back.Close() // from here on they are the engine's
+	web.Close()
 	if err := c.command.Start(); err != nil {
 		return nil, fmt.Errorf("running %s: %w", program, err)
 	}
+	started = true
+	c.gate = newGate(front, c.addr(portOf(back)), c.HTTPAddr())
 	go c.wait() // ends with the process
 	if err := c.awaitReady(ctx); err != nil {
 		c.kill()
@@ -116,25 +138,20 @@ func (o *ClickHouseOptions) program() (string, []string, error) {
 	return executable, []string{EngineCommand, library}, nil
 }
 
-// claimPorts finds out that a port is taken before the engine does, because a client that waits for the engine would be
-// answered by the server that has the port. It also picks the ports that are zero.
-func (o *ClickHouseOptions) claimPorts() error {
-	for _, p := range []struct {
-		protocol string
-		port     *int
-	}{{"native", &o.NativePort}, {"http", &o.HTTPPort}} {
-		l, err := net.Listen("tcp", net.JoinHostPort(o.Host, strconv.Itoa(*p.port)))
-		if err != nil {
-			if errors.Is(err, syscall.EADDRINUSE) {
-				return fmt.Errorf("%s port %d on %s is taken by another program: stop it (`ss -ltnp 'sport = :%d'` names it), or set another %[1]s port", p.protocol, *p.port, o.Host, *p.port)
-			}
-			return fmt.Errorf("listening on %s port %d: %w", p.protocol, *p.port, err)
-		}
-		defer l.Close() // both stay held until both are known, so that they differ
-		*p.port = l.Addr().(*net.TCPAddr).Port
+// claimPort listens on a port, or a free one where it is zero. It finds out that a port is taken before the engine does,
+// because a client that waits for the engine would be answered by the server that has the port.
+func (o *ClickHouseOptions) claimPort(protocol string, port int) (net.Listener, error) {
+	l, err := net.Listen("tcp", net.JoinHostPort(o.Host, strconv.Itoa(port)))
+	if errors.Is(err, syscall.EADDRINUSE) {
+		return nil, fmt.Errorf("%s port %d on %s is taken by another program: stop it (`ss -ltnp 'sport = :%d'` names it), or set another %[1]s port", protocol, port, o.Host, port)
 	}
-	return nil
+	if err != nil {
+		return nil, fmt.Errorf("listening on %s port %d: %w", protocol, port, err)
+	}
+	return l, nil
 }
+
+func portOf(l net.Listener) int { return l.Addr().(*net.TCPAddr).Port }
 
 // Addr is the address of the native protocol, host:port.
 func (c *ClickHouse) Addr() string { return c.addr(c.options.NativePort) }
@@ -161,13 +178,14 @@ func (c *ClickHouse) Err() error {
 	return c.err
 }
 
-// Stop ends the engine and waits until it has closed its files: 0.1 s, and up to 5 s while clients hold connections, idle
-// ones included, so close your own first. When ctx ends first, the engine is killed, which loses
+// Stop ends the engine and waits until it has closed its files: 0.1 s, and up to 5 s while a client holds an HTTP
+// connection, even an idle one. When ctx ends first, the engine is killed, which loses
 // no row that was acknowledged, and the context's error is returned.
 func (c *ClickHouse) Stop(ctx context.Context) error {
 	c.mu.Lock()
 	c.stopping = true
 	c.mu.Unlock()
+	c.gate.close()
 	c.stdin.Close()
 	select {
 	case <-c.done:
@@ -188,6 +206,7 @@ func (c *ClickHouse) kill() {
 
 func (c *ClickHouse) wait() {
 	exit := c.command.Wait()
+	c.gate.close()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if !c.stopping {
@@ -216,7 +235,7 @@ func (c *ClickHouse) diagnose(exit error) error {
 	return fmt.Errorf("%s\nlast lines of the engine:\n%s", cause, text)
 }
 
-// awaitReady polls until the engine answers on both protocols, or has ended, or the time is over.
+// awaitReady polls until the engine answers, which through the gate means on both protocols, or has ended, or the time is over.
 func (c *ClickHouse) awaitReady(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, c.options.StartTimeout)
 	defer cancel()
@@ -229,9 +248,6 @@ func (c *ClickHouse) awaitReady(ctx context.Context) error {
 	defer poll.Stop()
 	for {
 		err := conn.Ping(ctx)
-		if err == nil {
-			err = pingHTTP(ctx, c.HTTPAddr())
-		}
 		select {
 		case <-c.done:
 			return c.Err()
@@ -249,24 +265,6 @@ func (c *ClickHouse) awaitReady(ctx context.Context) error {
 		case <-poll.C:
 		}
 	}
-}
-
-func pingHTTP(ctx context.Context, addr string) error {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+addr+"/ping", nil)
-	if err != nil {
-		return err
-	}
-	request.Close = true // the engine's stop would wait for a connection kept alive
-	response, err := http.DefaultClient.Do(request)
-	if err != nil {
-		return err
-	}
-	defer response.Body.Close()
-	io.Copy(io.Discard, response.Body) // the engine would log an answer that is not read
-	if response.StatusCode != http.StatusOK {
-		return fmt.Errorf("answer %s", response.Status)
-	}
-	return nil
 }
 
 // lastLines logs what the engine writes and keeps the end of it.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -21,8 +22,8 @@ const (
 type ClickHouseOptions struct {
 	// DataDir is the folder of the data; it is made when absent. One engine at a time may use it.
 	DataDir string
-	// Host is the address to listen on, 127.0.0.1 by default. The user default is refused from other machines whatever
-	// the host; the read-only user viewer is not.
+	// Host is the IP address to listen on, 127.0.0.1 by default; 0.0.0.0 lets other machines in, but only the read-only
+	// user viewer.
 	Host string
 	// NativePort and HTTPPort are the ports of the two protocols, usually DefaultNativePort and DefaultHTTPPort.
 	// Zero picks a free one, for tests.
@@ -63,6 +64,9 @@ func (o *ClickHouseOptions) Validate() error {
 	if o.DataDir == "" {
 		add("data folder (\"\") must be given")
 	}
+	if ip := net.ParseIP(o.Host); ip == nil || !ip.IsLoopback() && !ip.IsUnspecified() {
+		add("host (%q) must be 127.0.0.1 or 0.0.0.0, or ::1 or ::", o.Host)
+	}
 	if o.NativePort < 0 || o.NativePort > 65535 {
 		add("native port (%d) must be between 0 and 65535", o.NativePort)
 	}
@@ -87,9 +91,10 @@ var clickHouseConfig string
 //go:embed config/users.xml
 var clickHouseUsers []byte
 
-// prepare makes the data folder with its configuration and returns the engine's arguments. The configuration is named
+// prepare makes the data folder with its configuration and returns the engine's arguments, with the native port behind
+// the gate. The configuration is named
 // in full: the engine would also read any config.xml of its working directory in silence.
-func (o *ClickHouseOptions) prepare() ([]string, error) {
+func (o *ClickHouseOptions) prepare(nativePort int) ([]string, error) {
 	if err := os.MkdirAll(o.DataDir, 0o750); err != nil {
 		return nil, fmt.Errorf("making the data folder %s: %w: choose a folder that can be written", o.DataDir, err)
 	}
@@ -103,7 +108,7 @@ func (o *ClickHouseOptions) prepare() ([]string, error) {
 	return []string{
 		"--path=" + o.DataDir,
 		"--listen_host", o.Host,
-		"--tcp_port", strconv.Itoa(o.NativePort),
+		"--tcp_port", strconv.Itoa(nativePort),
 		"--http_port", strconv.Itoa(o.HTTPPort),
 		"--config-file", config,
 		"--logger.console", "--log-level=warning",

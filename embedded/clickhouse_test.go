@@ -3,6 +3,7 @@ package embedded
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -185,6 +186,95 @@ func TestClickHouseKeepsData(t *testing.T) {
 	}
 }
 
+// What ended the engine itself before there was a gate: it must answer as before after each.
+func TestClickHouseSurvivesBadClients(t *testing.T) {
+	c := startEngine(t, ClickHouseOptions{DataDir: t.TempDir(), Library: testLibrary})
+	alive := func(after string) {
+		t.Helper()
+		for range 3 {
+			connected(t, c, func(conn driver.Conn) error { return conn.Ping(t.Context()) })
+		}
+		select {
+		case <-c.Done():
+			t.Fatalf("the engine ended after %s: %v", after, c.Err())
+		default:
+		}
+	}
+	refused := func(auth clickhouse.Auth, code int32) {
+		t.Helper()
+		conn, err := clickhouse.Open(&clickhouse.Options{Addr: []string{c.Addr()}, Auth: auth})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		var exception *clickhouse.Exception
+		if err := conn.Ping(t.Context()); !errors.As(err, &exception) || exception.Code != code {
+			t.Errorf("%v: got %v, want exception %d", auth, err, code)
+		}
+		alive(fmt.Sprint(auth))
+	}
+	refused(clickhouse.Auth{Username: "default", Password: "wrong"}, 516)
+	refused(clickhouse.Auth{Username: "nobody"}, 516)
+	refused(clickhouse.Auth{Username: "default", Database: "absent"}, 81)
+
+	// send writes raw bytes, waits for an answer where one is wanted, and hangs up in order or with a reset.
+	send := func(data, wantAnswer string, reset bool) {
+		t.Helper()
+		conn, err := net.Dial("tcp", c.Addr())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		if _, err := io.WriteString(conn, data); err != nil {
+			t.Fatal(err)
+		}
+		if wantAnswer != "" {
+			answer := make([]byte, 1024)
+			n, err := conn.Read(answer)
+			if err != nil || !strings.Contains(string(answer[:n]), wantAnswer) {
+				t.Errorf("%q: got %q, %v, want %q", data, answer[:n], err, wantAnswer)
+			}
+		}
+		if reset {
+			conn.(*net.TCPConn).SetLinger(0)
+		}
+		conn.Close()
+		alive(fmt.Sprintf("%q", data))
+	}
+	const hello = "\x00\x04test\x01\x01\xa9\xa9\x03\x07default\x07default\x00"
+	for _, reset := range []bool{false, true} {
+		send("", "", reset)
+		send("\x00\x05a", "", reset)
+		send("\x00\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01rubbish", "", reset)
+		send("\x16\x03\x01", "", reset)
+		send("GET / HTTP/1.1\r\n\r\n", fmt.Sprint("use port ", c.options.HTTPPort), reset)
+	}
+	send(hello, "jobstrom", true) // a client that is killed while idle
+
+	// A client that is killed while its query runs.
+	var raw net.Conn
+	conn, err := clickhouse.Open(&clickhouse.Options{Addr: []string{c.Addr()}, DialContext: func(ctx context.Context, addr string) (net.Conn, error) {
+		var err error
+		raw, err = new(net.Dialer).DialContext(ctx, "tcp", addr)
+		return raw, err
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	rows, err := conn.Query(t.Context(), "SELECT number, repeat('x', 1000) FROM system.numbers")
+	if err != nil || !rows.Next() {
+		t.Fatalf("querying: %v", err)
+	}
+	raw.(*net.TCPConn).SetLinger(0)
+	raw.Close()
+	poll(t, "the orphaned query has ended", func() bool {
+		_, n := query(t, c, "default", http.MethodGet, "SELECT count() FROM system.processes WHERE query LIKE '%repeat%' AND query NOT LIKE '%processes%'")
+		return n == "0"
+	})
+	alive("a query whose client was killed")
+}
+
 func TestClickHouseEndsWithItsParent(t *testing.T) {
 	self, err := os.Executable()
 	if err != nil {
@@ -288,13 +378,13 @@ func TestStartClickHouseFailure(t *testing.T) {
 }
 
 func TestClickHouseOptionsFailure(t *testing.T) {
-	o := ClickHouseOptions{NativePort: 70000, HTTPPort: -1, MemoryLimit: 5, StartTimeout: -time.Second}
+	o := ClickHouseOptions{Host: "192.168.1.5", NativePort: 70000, HTTPPort: -1, MemoryLimit: 5, StartTimeout: -time.Second}
 	o.EnsureDefaults()
 	err := o.Validate()
 	if err == nil {
 		t.Fatal("accepted")
 	}
-	for _, want := range []string{"data folder (\"\")", "native port (70000)", "http port (-1)", "memory limit (5)", "start timeout (-1s)"} {
+	for _, want := range []string{"data folder (\"\")", `host ("192.168.1.5")`, "native port (70000)", "http port (-1)", "memory limit (5)", "start timeout (-1s)"} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("got %q, want it to contain %q", err, want)
 		}
