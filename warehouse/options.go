@@ -1,0 +1,96 @@
+package warehouse
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"regexp"
+	"strings"
+	"time"
+)
+
+// Options says where the database is and how long it keeps its rows.
+type Options struct {
+	// Addr lists the servers of one ClickHouse, host:port of the native protocol (9000, with TLS 9440). The first that
+	// answers is used.
+	Addr []string
+	// Database is "jobstrom" by default.
+	Database string
+	// CreateDatabase makes the database when it does not exist; without it that is an error.
+	CreateDatabase bool
+	// Username is "default" by default.
+	Username string
+	Password string
+	// TLS encrypts the connection and verifies the server by the machine's certificate authorities.
+	TLS bool
+	// DialTimeout bounds a connection's start, 5 s by default.
+	DialTimeout time.Duration
+	// Retention is applied by Migrate.
+	Retention Retention
+}
+
+// Retention says how long rows are kept, counted from received_at. Zero leaves a table as it is, which is for ever unless
+// an earlier Migrate set a time; ALTER TABLE … REMOVE TTL takes it back.
+type Retention struct {
+	Embeddings, Predictions, Labels, DeadLetters time.Duration
+}
+
+func (r Retention) tables() []tableRetention {
+	return []tableRetention{
+		{"embedding_rows", r.Embeddings},
+		{"prediction_rows", r.Predictions},
+		{"label_rows", r.Labels},
+		{"deadletter_rows", r.DeadLetters},
+	}
+}
+
+type tableRetention struct {
+	table string
+	keep  time.Duration
+}
+
+// minRetention keeps a slip of the unit (24 for "24 days") from emptying a table.
+const minRetention = time.Hour
+
+// EnsureDefaults fills the fields that are zero.
+func (o *Options) EnsureDefaults() {
+	if o.Database == "" {
+		o.Database = "jobstrom"
+	}
+	if o.Username == "" {
+		o.Username = "default"
+	}
+	if o.DialTimeout == 0 {
+		o.DialTimeout = 5 * time.Second
+	}
+}
+
+var databaseName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]{0,62}$`)
+
+// Validate reports every violation at once. It names no password.
+func (o *Options) Validate() error {
+	var errs []error
+	add := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
+	if len(o.Addr) == 0 {
+		add("clickhouse addresses ([]) must name at least one host:port")
+	}
+	for _, addr := range o.Addr {
+		if strings.Contains(addr, "://") {
+			add("clickhouse address (%q) must be host:port, without a scheme", addr)
+		} else if _, _, err := net.SplitHostPort(addr); err != nil {
+			add("clickhouse address (%q) must be host:port: %w", addr, err)
+		}
+	}
+	if !databaseName.MatchString(o.Database) {
+		add("clickhouse database (%q) must be letters, digits and _, at most 63, and begin with no digit", o.Database)
+	}
+	if o.DialTimeout < 0 {
+		add("clickhouse dial timeout (%v) must be above 0", o.DialTimeout)
+	}
+	for _, r := range o.Retention.tables() {
+		if r.keep != 0 && r.keep < minRetention {
+			add("retention of %s (%v) must be 0 (leave as it is) or at least %v", r.table, r.keep, minRetention)
+		}
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,151 @@
+package warehouse
+
+import (
+	"context"
+	"fmt"
+	"reflect"
+	"strings"
+	"time"
+
+	"github.com/ClickHouse/clickhouse-go/v2"
+	"github.com/google/uuid"
+)
+
+// Coordinates name a record of the raw topic; rows made from the same record carry the same.
+type Coordinates struct {
+	TopicID   uuid.UUID `ch:"raw_topic_id"`
+	Partition int32     `ch:"raw_partition"`
+	Offset    int64     `ch:"raw_offset"`
+}
+
+// EmbeddingRow is a vacancy's vector by one encoder. Times are kept in milliseconds, here and below.
+type EmbeddingRow struct {
+	Coordinates
+	ReceivedAt   time.Time         `ch:"received_at"` // time of the raw record; a replay must give the same
+	VacancyID    string            `ch:"vacancy_id"`
+	Encoder      string            `ch:"encoder"`
+	Vector       []float32         `ch:"vector"`
+	Tokens       uint32            `ch:"tokens"`
+	Truncated    bool              `ch:"truncated"`
+	Source       string            `ch:"source"`
+	Language     string            `ch:"language"`
+	TextLength   uint32            `ch:"text_length"`
+	EmployerHash []byte            `ch:"employer_hash"` // 16 bytes or none; the views give it in hexadecimal
+	PublishedAt  time.Time         `ch:"published_at"`
+	Attributes   map[string]string `ch:"attributes"`
+}
+
+// PredictionRow is what one model said of a vacancy.
+type PredictionRow struct {
+	Coordinates
+	ReceivedAt    time.Time `ch:"received_at"` // time of the raw record; a replay must give the same
+	VacancyID     string    `ch:"vacancy_id"`
+	Model         string    `ch:"model"`
+	Encoder       string    `ch:"encoder"`
+	CategoryIndex uint16    `ch:"category_index"`
+	Category      string    `ch:"category"`
+	Confidence    float32   `ch:"confidence"`
+	Probabilities []float32 `ch:"probabilities"`
+	Occupations   []string  `ch:"occupations"`
+	Skills        []string  `ch:"skills"`
+	Tasks         []string  `ch:"tasks"`
+	Truncated     bool      `ch:"truncated"`
+	PublishedAt   time.Time `ch:"published_at"`
+	ClassifiedAt  time.Time `ch:"classified_at"`
+}
+
+// LabelRow is a true category that a person gave. TopicID, Partition and Offset are those of the label's own record.
+type LabelRow struct {
+	TopicID       uuid.UUID `ch:"label_topic_id"`
+	Partition     int32     `ch:"label_partition"`
+	Offset        int64     `ch:"label_offset"`
+	ReceivedAt    time.Time `ch:"received_at"` // time of the label record; a replay must give the same
+	VacancyID     string    `ch:"vacancy_id"`
+	CategoryIndex uint16    `ch:"category_index"`
+	Category      string    `ch:"category"`
+	Source        string    `ch:"source"`
+	LabelledAt    time.Time `ch:"labelled_at"`
+}
+
+// DeadLetterRow is a record that a stage refused, without its content.
+type DeadLetterRow struct {
+	Coordinates
+	ReceivedAt       time.Time `ch:"received_at"` // time of the raw record; a replay must give the same
+	RefusedTopic     string    `ch:"refused_topic"`
+	RefusedPartition int32     `ch:"refused_partition"`
+	RefusedOffset    int64     `ch:"refused_offset"`
+	Stage            string    `ch:"stage"`
+	Class            string    `ch:"class"`
+	Reason           string    `ch:"reason"`
+	FailedAt         time.Time `ch:"failed_at"`
+}
+
+// TrainingRun is one run of the trainer. Inserting it again replaces it, so it may be inserted at its start and its end.
+type TrainingRun struct {
+	RunID      string             `ch:"run_id"`
+	StartedAt  time.Time          `ch:"started_at"`
+	FinishedAt time.Time          `ch:"finished_at"` // zero while it goes on
+	Encoder    string             `ch:"encoder"`
+	Taxonomy   string             `ch:"taxonomy"`
+	Model      string             `ch:"model"`
+	Rows       uint64             `ch:"rows"`
+	Seed       uint64             `ch:"seed"`
+	Settings   map[string]string  `ch:"settings"`
+	Metrics    map[string]float64 `ch:"metrics"`
+	Confusion  [][]uint32         `ch:"confusion"` // row: true category, column: predicted
+	Published  bool               `ch:"published"`
+}
+
+// InsertEmbeddings inserts the rows as one block; give it thousands. The same rows may be inserted again, all or some of
+// them, without a change to what the views answer; so it is with the other inserts.
+func (w *Warehouse) InsertEmbeddings(ctx context.Context, rows []EmbeddingRow) error {
+	return insert(ctx, w, "embedding_rows", rows)
+}
+
+// InsertPredictions inserts the rows as one block.
+func (w *Warehouse) InsertPredictions(ctx context.Context, rows []PredictionRow) error {
+	return insert(ctx, w, "prediction_rows", rows)
+}
+
+// InsertLabels inserts the rows as one block.
+func (w *Warehouse) InsertLabels(ctx context.Context, rows []LabelRow) error {
+	return insert(ctx, w, "label_rows", rows)
+}
+
+// InsertDeadLetters inserts the rows as one block.
+func (w *Warehouse) InsertDeadLetters(ctx context.Context, rows []DeadLetterRow) error {
+	return insert(ctx, w, "deadletter_rows", rows)
+}
+
+// InsertTrainingRun inserts or replaces a run.
+func (w *Warehouse) InsertTrainingRun(ctx context.Context, run TrainingRun) error {
+	return insert(ctx, w, "training_run_rows", []TrainingRun{run})
+}
+
+func insert[Row any](ctx context.Context, w *Warehouse, table string, rows []Row) error {
+	if len(rows) == 0 {
+		return nil
+	}
+	var columns []string
+	for _, field := range reflect.VisibleFields(reflect.TypeFor[Row]()) {
+		if column := field.Tag.Get("ch"); column != "" {
+			columns = append(columns, column)
+		}
+	}
+	// The server refuses a block of more than 100 partitions (months) by default, which history of ten years is.
+	ctx = clickhouse.Context(ctx, clickhouse.WithSettings(clickhouse.Settings{"max_partitions_per_insert_block": 0}))
+	batch, err := w.conn.PrepareBatch(ctx, "INSERT INTO "+table+" ("+strings.Join(columns, ", ")+")")
+	if err != nil {
+		return fmt.Errorf("inserting %d rows into %s: %w", len(rows), table, err)
+	}
+	defer batch.Close()
+	for i := range rows {
+		if err := batch.AppendStruct(&rows[i]); err != nil {
+			return fmt.Errorf("inserting into %s: row %d: %w", table, i, err)
+		}
+	}
+	if err := batch.Send(); err != nil {
+		return fmt.Errorf("inserting %d rows into %s: %w", len(rows), table, err)
+	}
+	return nil
+}

@@ -1,0 +1,135 @@
+package warehouse
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"syscall"
+
+	"github.com/ClickHouse/clickhouse-go/v2"
+	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
+)
+
+// Warehouse is an open database. Its methods may be called from any goroutine.
+type Warehouse struct {
+	options Options
+	conn    driver.Conn
+}
+
+// Open connects and sees that the server answers. Its error says what is wrong with the address, the user or the
+// database, and what to do.
+func Open(ctx context.Context, o Options) (*Warehouse, error) {
+	o.EnsureDefaults()
+	if err := o.Validate(); err != nil {
+		return nil, fmt.Errorf("checking the ClickHouse options: %w", err)
+	}
+	conn, err := connect(ctx, o, o.Database)
+	if o.CreateDatabase && hasCode(err, codeUnknownDatabase) {
+		if err = create(ctx, o); err == nil {
+			conn, err = connect(ctx, o, o.Database)
+		}
+	}
+	if err != nil {
+		return nil, fmt.Errorf("connecting to ClickHouse at %s: %w", strings.Join(o.Addr, ", "), diagnose(err, o))
+	}
+	return &Warehouse{options: o, conn: conn}, nil
+}
+
+func connect(ctx context.Context, o Options, database string) (driver.Conn, error) {
+	co := &clickhouse.Options{
+		Addr:        o.Addr,
+		Protocol:    clickhouse.Native,
+		Auth:        clickhouse.Auth{Database: database, Username: o.Username, Password: o.Password},
+		Compression: &clickhouse.Compression{Method: clickhouse.CompressionLZ4},
+		DialTimeout: o.DialTimeout,
+	}
+	if o.TLS {
+		co.TLS = &tls.Config{MinVersion: tls.VersionTLS12}
+	}
+	conn, err := clickhouse.Open(co)
+	if err != nil {
+		return nil, err
+	}
+	if err := conn.Ping(ctx); err != nil {
+		conn.Close()
+		return nil, err
+	}
+	return conn, nil
+}
+
+func create(ctx context.Context, o Options) error {
+	conn, err := connect(ctx, o, "default")
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	if err := conn.Exec(ctx, "CREATE DATABASE IF NOT EXISTS "+o.Database); err != nil {
+		return fmt.Errorf("creating the database %s: %w", o.Database, err)
+	}
+	return nil
+}
+
+// Codes of the server's exceptions.
+const (
+	codeUnknownDatabase      = 81
+	codeAuthenticationFailed = 516
+)
+
+func hasCode(err error, code int32) bool {
+	var exception *clickhouse.Exception
+	return errors.As(err, &exception) && exception.Code == code
+}
+
+// diagnose adds to a failed connection what is probably the matter.
+func diagnose(err error, o Options) error {
+	remedy := ""
+	text := err.Error()
+	switch {
+	case hasCode(err, codeAuthenticationFailed):
+		remedy = fmt.Sprintf("the server refuses the user %q with this password: correct the user name or the password", o.Username)
+	case hasCode(err, codeUnknownDatabase):
+		remedy = fmt.Sprintf("the server has no database %s: correct the name, or let `jobstrom up` or `jobstrom run sink` create it", o.Database)
+	case errors.Is(err, syscall.ECONNREFUSED):
+		remedy = "nothing listens there: start ClickHouse, or correct the address (the native protocol's port is 9000, with TLS 9440)"
+	case strings.Contains(text, "unexpected packet [72]"): // 'H' of an answer in HTTP
+		remedy = "an HTTP server answers there: give the port of the native protocol, 9000 where HTTP is 8123"
+	case strings.Contains(text, "unexpected packet [21]"): // a TLS alert
+		remedy = "the server speaks TLS there: switch TLS on, or give the port without it"
+	case strings.Contains(text, "first record does not look like a TLS handshake"):
+		remedy = "the server does not speak TLS there: switch TLS off, or give the port with it, usually 9440"
+	case errors.Is(err, io.EOF) && o.TLS:
+		remedy = "what listens there hangs up: switch TLS off, or give the port with it, usually 9440"
+	case errors.Is(err, io.EOF):
+		remedy = "what listens there hangs up: switch TLS on if it expects that, and see that it is ClickHouse's native protocol"
+	case errors.Is(err, context.DeadlineExceeded), strings.Contains(text, "i/o timeout"):
+		remedy = fmt.Sprintf("no answer within %v: is that the native protocol's port, and does a firewall let it through?", o.DialTimeout)
+	default:
+		return err
+	}
+	return fmt.Errorf("%s: %w", remedy, err)
+}
+
+// Conn is the connection pool, for queries of other packages. The current database is the warehouse's.
+func (w *Warehouse) Conn() driver.Conn { return w.conn }
+
+// Close closes the connections.
+func (w *Warehouse) Close() error { return w.conn.Close() }
+
+// views are the names of the views that Counts counts.
+var views = []string{"embeddings", "predictions", "labels", "dead_letters", "history", "training_runs"}
+
+// Counts returns the number of rows of each view, by the view's name.
+func (w *Warehouse) Counts(ctx context.Context) (map[string]uint64, error) {
+	counts := make(map[string]uint64, len(views))
+	for _, view := range views {
+		var n uint64
+		if err := w.conn.QueryRow(ctx, "SELECT count() FROM "+view).Scan(&n); err != nil {
+			return nil, fmt.Errorf("counting %s: %w", view, err)
+		}
+		counts[view] = n
+	}
+	return counts, nil
+}

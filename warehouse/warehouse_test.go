@@ -1,0 +1,158 @@
+package warehouse
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"jobstrom/embedded"
+)
+
+// engine is one real ClickHouse for the whole test binary; every test has a database of its own.
+var engine *embedded.ClickHouse
+
+func TestMain(m *testing.M) {
+	if len(os.Args) > 1 && os.Args[1] == embedded.EngineCommand {
+		os.Exit(embedded.RunClickHouseEngine(os.Args[2:]))
+	}
+	os.Exit(run(m))
+}
+
+func run(m *testing.M) int {
+	data, err := os.MkdirTemp("", "warehouse-")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer os.RemoveAll(data)
+	engine, err = embedded.StartClickHouse(context.Background(), embedded.ClickHouseOptions{DataDir: data, Library: "../.native/lib/libchdb.so"})
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	status := m.Run()
+	if err := engine.Err(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	defer cancel()
+	if err := engine.Stop(ctx); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	return status
+}
+
+// testOptions name a database after the test.
+func testOptions(t testing.TB) Options {
+	name := strings.NewReplacer("/", "_", "#", "_").Replace(t.Name())
+	return Options{Addr: []string{engine.Addr()}, Database: name, CreateDatabase: true}
+}
+
+func open(t testing.TB, o Options) *Warehouse {
+	t.Helper()
+	w, err := Open(context.Background(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { w.Close() })
+	return w
+}
+
+func openMigrated(t testing.TB) *Warehouse {
+	t.Helper()
+	w := open(t, testOptions(t))
+	if err := w.Migrate(context.Background(), nil); err != nil {
+		t.Fatal(err)
+	}
+	return w
+}
+
+func TestOpenFailure(t *testing.T) {
+	f := func(change func(*Options), want ...string) {
+		t.Helper()
+		o := Options{Addr: []string{engine.Addr()}, Database: "default", DialTimeout: 2 * time.Second}
+		change(&o)
+		w, err := Open(t.Context(), o)
+		if err == nil {
+			w.Close()
+			t.Errorf("opened, want an error with %q", want)
+			return
+		}
+		for _, part := range want {
+			if !strings.Contains(err.Error(), part) {
+				t.Errorf("got %q, want it to contain %q", err, part)
+			}
+		}
+		if o.Password != "" && strings.Contains(err.Error(), o.Password) {
+			t.Errorf("the error %q holds the password", err)
+		}
+	}
+	closed, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	closed.Close()
+	silent, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer silent.Close()
+	// alert answers everything as a TLS server answers what is not TLS.
+	alert, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer alert.Close()
+	go func() { // ends with the listener
+		for {
+			conn, err := alert.Accept()
+			if err != nil {
+				return
+			}
+			conn.Read(make([]byte, 1024))
+			conn.Write([]byte{21, 3, 1, 0, 2, 2, 70})
+			conn.Close()
+		}
+	}()
+
+	f(func(o *Options) { o.Addr = []string{closed.Addr().String()} }, closed.Addr().String(), "nothing listens there", "start ClickHouse")
+	f(func(o *Options) { o.Addr = []string{engine.HTTPAddr()} }, engine.HTTPAddr(), "an HTTP server answers", "9000")
+	f(func(o *Options) { o.Addr = []string{silent.Addr().String()}; o.DialTimeout = 200 * time.Millisecond }, "no answer within 200ms")
+	f(func(o *Options) { o.Addr = []string{alert.Addr().String()} }, "switch TLS on")
+	f(func(o *Options) { o.TLS = true }, "switch TLS off")
+	f(func(o *Options) { o.TLS, o.Addr = true, []string{engine.HTTPAddr()} }, "switch TLS off")
+	f(func(o *Options) { o.Password = "wr0ng-passw0rd" }, `refuses the user "default"`, "password")
+	f(func(o *Options) { o.Username = "nobody" }, `refuses the user "nobody"`)
+	f(func(o *Options) { o.Database = "absent" }, "no database absent", "correct the name")
+	f(func(o *Options) { o.Username, o.Database, o.CreateDatabase = "viewer", "absent", true }, "creating the database absent", "Not enough privileges")
+}
+
+func TestOptionsFailure(t *testing.T) {
+	o := Options{
+		Addr: []string{"localhost", "http://localhost:8123"}, Database: "jobs; DROP", DialTimeout: -1, Password: "secret",
+		Retention: Retention{Labels: 24, DeadLetters: -time.Hour},
+	}
+	o.EnsureDefaults()
+	err := o.Validate()
+	if err == nil {
+		t.Fatal("accepted")
+	}
+	for _, want := range []string{`("localhost") must be host:port`, `("http://localhost:8123") must be host:port, without a scheme`,
+		`database ("jobs; DROP")`, "dial timeout (-1ns)", "label_rows (24ns)", "deadletter_rows (-1h0m0s)"} {
+		if !strings.Contains(err.Error(), want) {
+			t.Errorf("got %q, want it to contain %q", err, want)
+		}
+	}
+	if strings.Contains(err.Error(), "secret") {
+		t.Errorf("the error %q holds the password", err)
+	}
+	o = Options{}
+	if err := o.Validate(); err == nil || !strings.Contains(err.Error(), "at least one") {
+		t.Errorf("no address: got %v", err)
+	}
+}
