@@ -35,7 +35,7 @@ type Vacancy struct {
 	Text string `protobuf:"bytes,2,opt,name=text,proto3" json:"text,omitempty"`
 	// title is the advertised job title.
 	Title string `protobuf:"bytes,3,opt,name=title,proto3" json:"title,omitempty"`
-	// employer is the name of the employer. It never leaves the raw topic; later stages know a keyed hash of it.
+	// employer is the name of the employer. The field stays on the raw topic; later stages know a keyed hash of it, and whatever the text itself says.
 	Employer string `protobuf:"bytes,4,opt,name=employer,proto3" json:"employer,omitempty"`
 	// source says where the vacancy comes from, for example "jobnet".
 	Source string `protobuf:"bytes,5,opt,name=source,proto3" json:"source,omitempty"`
