@@ -1,0 +1,47 @@
+# jobstrom: make demo runs the whole flow, make test sets up and tests everything. See README.md.
+SHELL := bash
+export CGO_LDFLAGS := -L$(CURDIR)/.native/lib
+VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+
+.PHONY: help demo up test lint bench build setup setup-test doctor generate classifier clean
+
+help: ## Say what the targets do
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
+
+demo: build ## Start everything here, classify the sample vacancies, stay up (ONCE=1: end after the summary)
+	bin/jobstrom demo $(if $(ONCE),--once)
+
+up: build ## Start everything here and wait for vacancies
+	bin/jobstrom up
+
+setup: ## Fetch, verify and build the native parts
+	@native/setup.sh
+
+setup-test:
+	@native/setup.sh test
+
+build: setup ## Build bin/jobstrom and convert the encoder
+	go build -trimpath -ldflags '-X jobstrom/cli.version=$(VERSION)' -o bin/jobstrom .
+	@bin/jobstrom convert
+
+test: setup-test build ## Run every test, with the race detector and a coverage figure
+	go vet ./...
+	go test -race -timeout 15m -coverprofile=coverage.out ./...
+	@go tool cover -func=coverage.out | tail -1
+
+lint: setup ## gofmt, staticcheck, generated code
+	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { gofmt -l $$(git ls-files '*.go'); echo 'run gofmt -w on these'; exit 1; }
+	go tool staticcheck ./...
+	cd schemas && go run ./generate -check
+
+bench: build ## Compare with the physical limit: name, ratio, target, ok or short
+	go run ./bench
+
+doctor: build ## Check libraries, model, broker, ClickHouse and settings
+	bin/jobstrom check
+
+generate: ## Make generated code again
+	go generate ./schemas
+
+clean: ## Remove what was built, not what was fetched
+	rm -rf bin var coverage.out

@@ -1,0 +1,127 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"go/parser"
+	"go/token"
+	"io"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+)
+
+type goPackage struct {
+	ImportPath, Dir string
+	GoFiles         []string
+	Imports         []string
+	Standard        bool
+}
+
+func packages(t *testing.T) []goPackage {
+	t.Helper()
+	cmd := exec.Command("go", "list", "-json=ImportPath,Dir,GoFiles,Imports", "./...")
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	var all []goPackage
+	for decoder := json.NewDecoder(out); ; {
+		var p goPackage
+		if err := decoder.Decode(&p); errors.Is(err, io.EOF) {
+			break
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, p)
+	}
+	if err := cmd.Wait(); err != nil {
+		t.Fatal(err)
+	}
+	return all
+}
+
+// layer says what each package of ours may import of ours: everything further right in docs/architecture.md's picture.
+var layer = map[string][]string{
+	"schemas":           {},
+	"schemas/generate":  {},
+	"samples":           {},
+	"models":            {"schemas"},
+	"models/convert":    {"models"},
+	"pipeline/extract":  {"schemas"},
+	"pipeline/embed":    {"models"},
+	"pipeline/classify": {"models", "schemas"},
+	"pipeline":          {"pipeline/extract", "pipeline/embed", "pipeline/classify", "schemas"},
+	"kafka":             {"schemas"},
+	"warehouse":         {"schemas"},
+	"embedded":          {},
+	"producers":         {"kafka", "schemas"},
+	"consumers":         {"kafka", "warehouse", "pipeline", "pipeline/extract", "pipeline/embed", "pipeline/classify", "schemas"},
+	"registry":          {"kafka", "models", "schemas"},
+	"trainer":           {"models", "schemas"},
+	"server":            {"pipeline", "pipeline/extract", "schemas"},
+}
+
+// Imports point one way, or a change in one corner is felt in every other.
+func TestImportsPointOneWay(t *testing.T) {
+	for _, p := range packages(t) {
+		name := strings.TrimPrefix(p.ImportPath, "jobstrom/")
+		if name == "jobstrom" || name == "cli" || name == "bench" || name == "trainer/defaults" {
+			continue
+		}
+		allowed, known := layer[name]
+		if !known {
+			t.Errorf("package %s is not in the picture: add it to docs/architecture.md and to layer", name)
+		}
+		for _, i := range p.Imports {
+			ours, isOurs := strings.CutPrefix(i, "jobstrom/")
+			if isOurs && !slices.Contains(allowed, ours) {
+				t.Errorf("%s imports %s", name, ours)
+			}
+			pure := strings.HasPrefix(name, "pipeline") || strings.HasPrefix(name, "models") || name == "trainer"
+			for _, client := range []string{"github.com/twmb/franz-go", "github.com/ClickHouse", "net/http"} {
+				if pure && strings.HasPrefix(i, client) {
+					t.Errorf("%s is pure but imports %s", name, i)
+				}
+			}
+		}
+	}
+}
+
+func TestEveryPackageSaysWhatItIsFor(t *testing.T) {
+	for _, p := range packages(t) {
+		said := 0
+		for _, f := range p.GoFiles {
+			file, err := parser.ParseFile(token.NewFileSet(), filepath.Join(p.Dir, f), nil, parser.PackageClauseOnly|parser.ParseComments)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if file.Doc != nil && (strings.HasPrefix(file.Doc.Text(), "Package ") || strings.HasPrefix(file.Doc.Text(), "Command ")) {
+				said++
+			}
+		}
+		if said != 1 {
+			t.Errorf("%s has %d package comments, want one", p.ImportPath, said)
+		}
+	}
+}
+
+// Errors say what was being done ("reading x: …"); that it failed is plain.
+func TestErrorsAreGerunds(t *testing.T) {
+	wrong := regexp.MustCompile(`(errors\.New|fmt\.Errorf)\("(failed|cannot|could not|unable|error )`)
+	out, err := exec.Command("git", "grep", "-nE", `(errors\.New|fmt\.Errorf)\(`, "--", "*.go").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(out)) {
+		if wrong.MatchString(line) && !strings.Contains(line, "_test.go") && !strings.Contains(line, "(%") {
+			t.Errorf("not a gerund: %s", line)
+		}
+	}
+}

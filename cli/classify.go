@@ -1,0 +1,136 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"jobstrom/pipeline"
+	"jobstrom/pipeline/classify"
+	"jobstrom/pipeline/embed"
+	"jobstrom/pipeline/extract"
+	"jobstrom/producers"
+	"jobstrom/schemas"
+)
+
+// fileBatch is how many vacancies of a file are classified together.
+const fileBatch = 64
+
+func (a *app) classifyCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "classify FILE|-",
+		Short: "Classify a file without Kafka: JSONL or CSV in, JSONL out",
+		Long: `Classify a file of vacancies, JSONL or CSV (by its name), or JSONL from stdin (-). Each answer is a line of JSON, in the order of
+the input. A line that cannot be classified is reported on stderr with file, line and reason; the exit status is then 3.`,
+		Example: "  jobstrom classify samples/unseen.jsonl | head -1\n  echo '{\"text\":\"Vi søger en kok\"}' | jobstrom classify -",
+		Args:    args(cobra.ExactArgs(1)),
+		RunE: func(cmd *cobra.Command, given []string) error {
+			p, err := a.pipeline(nil)
+			if err != nil {
+				return err
+			}
+			defer p.Encoder.Close()
+			names := p.Taxonomy.Names()
+			return a.classifyFile(cmd.Context(), p, given[0], func(v *schemas.Vacancy, r pipeline.Result) error {
+				c := pipeline.Classification(r.Extraction, r.Prediction, names, r.Model, p.Encoder.Card().ID)
+				c.Truncated, c.ClassifiedAt = r.Vector.Truncated, schemas.Time(time.Now())
+				line, err := schemas.Encode(schemas.JSON, c)
+				if err != nil {
+					return err
+				}
+				_, err = fmt.Fprintf(a.out, "%s\n", line)
+				return err
+			})
+		},
+	}
+}
+
+// classifyFile answers every vacancy of a file and reports those it cannot; then its error is errPartial.
+func (a *app) classifyFile(ctx context.Context, p *pipeline.Pipeline, name string, f func(*schemas.Vacancy, pipeline.Result) error) error {
+	refused := 0
+	bad := func(b *producers.BadLine) {
+		refused++
+		fmt.Fprintln(a.err, b)
+	}
+	var batch []*schemas.Vacancy
+	var lines []int
+	flush := func() error {
+		results, err := p.Run(ctx, batch)
+		if err != nil {
+			return err
+		}
+		for i, r := range results {
+			if r.Err != nil {
+				bad(&producers.BadLine{File: name, Line: lines[i], Err: r.Err})
+				continue
+			}
+			if err := f(batch[i], r); err != nil {
+				return err
+			}
+		}
+		batch, lines = batch[:0], lines[:0]
+		return nil
+	}
+	err := a.readFile(name, func(line int, v *schemas.Vacancy) error {
+		batch, lines = append(batch, v), append(lines, line)
+		if len(batch) < fileBatch {
+			return ctx.Err()
+		}
+		return flush()
+	}, bad)
+	if err == nil && len(batch) > 0 {
+		err = flush()
+	}
+	if err == nil && refused > 0 {
+		err = errPartial
+	}
+	return err
+}
+
+// readFile reads the vacancies of a file, or of stdin for "-".
+func (a *app) readFile(name string, f func(int, *schemas.Vacancy) error, bad func(*producers.BadLine)) error {
+	var in io.Reader = a.in
+	if name != "-" {
+		file, err := os.Open(name)
+		if err != nil {
+			return fmt.Errorf("reading vacancies: %w", err)
+		}
+		defer file.Close()
+		in = file
+	}
+	return producers.Read(in, name, producers.FormatOf(name), f, bad)
+}
+
+// pipeline loads the three stages. The employer key may be empty.
+func (a *app) pipeline(employerKey []byte) (*pipeline.Pipeline, error) {
+	taxonomy := schemas.Jobnet()
+	extractor, err := extract.New(extract.Options{Taxonomy: taxonomy, EmployerKey: employerKey, Attributes: a.config.Attributes})
+	if err != nil {
+		return nil, err
+	}
+	encoder, err := embed.New(a.config.embedOptions())
+	if err != nil {
+		return nil, err
+	}
+	p := &pipeline.Pipeline{Extractor: extractor, Encoder: encoder, Live: &classify.Live{}, Taxonomy: taxonomy}
+	// Without a default for this encoder the flow waits for a trained one; the log says so.
+	if c, err := classify.DefaultModel(encoder.Card().ID); err != nil {
+		a.log.Warn("no default classifier", "encoder", encoder.Card().ID, "error", err)
+	} else if err := a.promote(p, c); err != nil {
+		return nil, err
+	}
+	return p, nil
+}
+
+// promote makes a classifier live in this process.
+func (a *app) promote(p *pipeline.Pipeline, c *schemas.Classifier) error {
+	classifier, err := classify.New(c, p.Taxonomy, a.config.classifyOptions())
+	if err == nil {
+		p.Live.Store(classifier)
+	}
+	return err
+}

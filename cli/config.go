@@ -1,0 +1,197 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/go-viper/mapstructure/v2"
+	"github.com/knadh/koanf/parsers/yaml"
+	"github.com/knadh/koanf/providers/env/v2"
+	"github.com/knadh/koanf/providers/file"
+	"github.com/knadh/koanf/providers/posflag"
+	"github.com/knadh/koanf/v2"
+	"github.com/spf13/pflag"
+
+	"jobstrom/kafka"
+	"jobstrom/pipeline/classify"
+	"jobstrom/pipeline/embed"
+	"jobstrom/warehouse"
+)
+
+// Config holds every setting. A setting has one name: that of its flag.
+type Config struct {
+	Data           string   `koanf:"data"`
+	Brokers        []string `koanf:"brokers"`
+	KafkaPort      int      `koanf:"kafka-port"`
+	Partitions     int      `koanf:"partitions"`
+	Replication    int      `koanf:"replication"`
+	ClickHouse     []string `koanf:"clickhouse"`
+	Database       string   `koanf:"clickhouse-database"`
+	User           string   `koanf:"clickhouse-user"`
+	Password       string   `koanf:"clickhouse-password"`
+	ClickHousePort int      `koanf:"clickhouse-port"`
+	ClickHouseHTTP int      `koanf:"clickhouse-http-port"`
+	HTTP           string   `koanf:"http"`
+	Encoder        string   `koanf:"encoder"`
+	Library        string   `koanf:"onnxruntime"`
+	Engine         string   `koanf:"chdb"`
+	Threads        int      `koanf:"threads"`
+	Prior          string   `koanf:"prior"`
+	EmployerKey    string   `koanf:"employer-key"`
+	Attributes     []string `koanf:"attributes"`
+	LogLevel       string   `koanf:"log-level"`
+	LogFormat      string   `koanf:"log-format"`
+}
+
+// configFile is read from the working directory when --config names no other.
+const configFile = "jobstrom.yaml"
+
+// addFlags declares the settings with their defaults.
+func addFlags(f *pflag.FlagSet) {
+	f.String("config", "", "settings `file` (default "+configFile+" in the working directory, when there is one)")
+	f.String("data", "var", "`folder` of the embedded Kafka's and ClickHouse's data")
+	f.StringSlice("brokers", nil, "`addresses` of a Kafka cluster; none starts the embedded one")
+	f.Int("kafka-port", 9092, "`port` of the embedded Kafka")
+	f.Int("partitions", 4, "partitions of topics that are created; fixed for the life of a flow")
+	f.Int("replication", -1, "replication factor of topics that are created; -1 takes the broker's default")
+	f.StringSlice("clickhouse", nil, "native `addresses` of ClickHouse; none starts the embedded one")
+	f.String("clickhouse-database", "jobstrom", "`database` in ClickHouse")
+	f.String("clickhouse-user", "default", "ClickHouse `user`")
+	f.String("clickhouse-password", "", "ClickHouse `password`; rather set JOBSTROM_CLICKHOUSE_PASSWORD")
+	f.Int("clickhouse-port", 9000, "native `port` of the embedded ClickHouse")
+	f.Int("clickhouse-http-port", 8123, "HTTP `port` of the embedded ClickHouse")
+	f.String("http", "127.0.0.1:8080", "`address` of the web page and the API")
+	f.String("encoder", "", "`folder` of the encoder (default the one that make setup converts)")
+	f.String("onnxruntime", "", "ONNX Runtime's shared `library` (default the one that make setup fetches)")
+	f.String("chdb", "", "ClickHouse's shared `library` libchdb.so (default the one that make setup fetches, else clickhouse on PATH)")
+	f.Int("threads", 1, "threads that work on one batch of texts")
+	f.String("prior", "", "class `prior`: trained (default) or uniform")
+	f.String("employer-key", "", "secret `key` of the employers' hash; embedded flows make one in the data folder")
+	f.StringSlice("attributes", nil, "publishers' attributes to keep, `names`; all others are dropped")
+	f.String("log-level", "warn", "debug, info, warn or error")
+	f.String("log-format", "text", "text or json")
+}
+
+// loadConfig joins defaults, file, environment and flags, and validates the whole.
+func loadConfig(flags *pflag.FlagSet) (Config, error) {
+	k := koanf.New("\x00") // names hold no path: a setting is one name
+	if err := loadFile(k, flags); err != nil {
+		return Config{}, err
+	}
+	environment := env.Provider("\x00", env.Opt{Prefix: "JOBSTROM_", TransformFunc: func(name, value string) (string, any) {
+		name = strings.ReplaceAll(strings.ToLower(strings.TrimPrefix(name, "JOBSTROM_")), "_", "-")
+		flag := flags.Lookup(name)
+		if flag == nil || name == "config" {
+			return "", nil // JOBSTROM_NATIVE and the like are not settings
+		}
+		if flag.Value.Type() == "stringSlice" {
+			return name, strings.Split(value, ",")
+		}
+		return name, value
+	}})
+	if err := k.Load(environment, nil); err != nil {
+		return Config{}, fmt.Errorf("reading the environment: %w", err)
+	}
+	if err := k.Load(posflag.Provider(settings(flags), "\x00", k), nil); err != nil {
+		return Config{}, fmt.Errorf("reading flags: %w", err)
+	}
+	var c Config
+	err := k.UnmarshalWithConf("", &c, koanf.UnmarshalConf{Tag: "koanf", DecoderConfig: &mapstructure.DecoderConfig{
+		Result: &c, TagName: "koanf", WeaklyTypedInput: true, ErrorUnused: true,
+	}})
+	if err != nil {
+		return Config{}, fmt.Errorf("reading the configuration: %w", err)
+	}
+	return c, c.Validate()
+}
+
+func loadFile(k *koanf.Koanf, flags *pflag.FlagSet) error {
+	path, _ := flags.GetString("config")
+	if path == "" {
+		if _, err := os.Stat(configFile); err != nil {
+			return nil
+		}
+		path = configFile
+	}
+	if err := k.Load(file.Provider(path), yaml.Parser()); err != nil {
+		return fmt.Errorf("reading the configuration from %s: %w", path, err)
+	}
+	return nil
+}
+
+// settings returns the flags that are settings; a subcommand's own are not.
+func settings(all *pflag.FlagSet) *pflag.FlagSet {
+	declared, kept := pflag.NewFlagSet("", pflag.ContinueOnError), pflag.NewFlagSet("", pflag.ContinueOnError)
+	addFlags(declared)
+	all.VisitAll(func(f *pflag.Flag) {
+		if declared.Lookup(f.Name) != nil && f.Name != "config" {
+			kept.AddFlag(f)
+		}
+	})
+	return kept
+}
+
+// Validate reports every violation with name, value and bound.
+func (c Config) Validate() error {
+	var wrong []error
+	check := func(ok bool, format string, values ...any) {
+		if !ok {
+			wrong = append(wrong, fmt.Errorf(format, values...))
+		}
+	}
+	for name, port := range map[string]int{"kafka-port": c.KafkaPort, "clickhouse-port": c.ClickHousePort, "clickhouse-http-port": c.ClickHouseHTTP} {
+		check(port >= 0 && port <= 65535, "%s (%d) must be 0 to 65535", name, port)
+	}
+	for name, addresses := range map[string][]string{"brokers": c.Brokers, "clickhouse": c.ClickHouse, "http": {c.HTTP}} {
+		for _, a := range addresses {
+			_, _, err := net.SplitHostPort(a)
+			check(err == nil, "%s (%s) must be host:port", name, a)
+		}
+	}
+	check(c.Data != "", "data must name a folder")
+	check(c.Partitions >= 1 && c.Partitions <= 10000, "partitions (%d) must be 1 to 10000", c.Partitions)
+	check(c.Replication == -1 || c.Replication >= 1 && c.Replication <= 32, "replication (%d) must be -1 or 1 to 32", c.Replication)
+	check(c.Threads >= 1 && c.Threads <= 1024, "threads (%d) must be 1 to 1024", c.Threads)
+	check(c.Prior == "" || c.Prior == "trained" || c.Prior == "uniform", "prior (%s) must be trained or uniform", c.Prior)
+	check(new(slog.Level).UnmarshalText([]byte(c.LogLevel)) == nil, "log-level (%s) must be debug, info, warn or error", c.LogLevel)
+	check(c.LogFormat == "text" || c.LogFormat == "json", "log-format (%s) must be text or json", c.LogFormat)
+	if len(wrong) > 0 {
+		return fmt.Errorf("checking the configuration:\n%w", errors.Join(wrong...))
+	}
+	return nil
+}
+
+func (c Config) logger(w io.Writer) *slog.Logger {
+	var level slog.Level
+	_ = level.UnmarshalText([]byte(c.LogLevel)) // validated
+	options := &slog.HandlerOptions{Level: level}
+	if c.LogFormat == "json" {
+		return slog.New(slog.NewJSONHandler(w, options))
+	}
+	return slog.New(slog.NewTextHandler(w, options))
+}
+
+func (c Config) embedOptions() embed.Options {
+	return embed.Options{ModelDir: c.Encoder, Library: c.Library, Threads: c.Threads}
+}
+
+func (c Config) classifyOptions() classify.Options { return classify.Options{Prior: c.Prior} }
+
+func (c Config) layout() kafka.Layout {
+	return kafka.Layout{Partitions: int32(c.Partitions), Replication: int16(c.Replication)}
+}
+
+func (c Config) warehouseOptions() warehouse.Options {
+	return warehouse.Options{Addr: c.ClickHouse, Database: c.Database, Username: c.User, Password: c.Password}
+}
+
+// dataFolder returns a folder in the data folder, absolute, so that a child process finds it too.
+func (c Config) dataFolder(name string) (string, error) {
+	return filepath.Abs(filepath.Join(c.Data, name))
+}

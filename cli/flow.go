@@ -1,0 +1,314 @@
+package cli
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"golang.org/x/sync/errgroup"
+
+	"jobstrom/consumers"
+	"jobstrom/embedded"
+	"jobstrom/kafka"
+	"jobstrom/models"
+	"jobstrom/pipeline"
+	"jobstrom/registry"
+	"jobstrom/schemas"
+	"jobstrom/server"
+	"jobstrom/warehouse"
+)
+
+// flow is what runs in one process. Parts start in order and stop in reverse: what reads stops before what it reads from.
+type flow struct {
+	*app
+	kafka     kafka.Options
+	warehouse *warehouse.Warehouse
+	pipeline  *pipeline.Pipeline
+	metrics   *prometheus.Registry
+	// clickHouseHTTP is where the embedded engine answers HTTP; empty for another's.
+	clickHouseHTTP string
+
+	stops []func()
+	// work ends when the flow is asked to drain; actors are what then has to finish.
+	actors  *errgroup.Group
+	work    context.Context
+	drain   context.CancelFunc
+	watched atomic.Bool
+}
+
+// parts says which parts of a flow a command needs.
+type parts struct {
+	kafka, warehouse, pipeline bool
+}
+
+// start brings up the parts, those that do not need each other side by side. On error what was started is stopped.
+func (a *app) start(ctx context.Context, need parts) (*flow, error) {
+	f := &flow{app: a, metrics: prometheus.NewRegistry(), kafka: kafka.Options{Brokers: a.config.Brokers, Logger: a.log}}
+	f.metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	work, drain := context.WithCancel(ctx)
+	f.drain = drain
+	f.actors, f.work = errgroup.WithContext(work)
+	var mu sync.Mutex
+	stopLater := func(stop func()) {
+		mu.Lock()
+		defer mu.Unlock()
+		f.stops = append(f.stops, stop)
+	}
+	var starting errgroup.Group
+	if need.pipeline {
+		starting.Go(func() error {
+			key, err := a.employerKey()
+			if err != nil {
+				return err
+			}
+			f.pipeline, err = a.pipeline(key)
+			if err == nil {
+				stopLater(func() { _ = f.pipeline.Encoder.Close() })
+			}
+			return err
+		})
+	}
+	if need.kafka {
+		starting.Go(func() error { return f.startKafka(ctx, stopLater) })
+	}
+	if need.warehouse {
+		starting.Go(func() error { return f.startWarehouse(ctx, stopLater) })
+	}
+	if err := starting.Wait(); err != nil {
+		f.stop()
+		return nil, err
+	}
+	return f, nil
+}
+
+func (f *flow) startKafka(ctx context.Context, stopLater func(func())) error {
+	if len(f.kafka.Brokers) == 0 {
+		dir, err := f.config.dataFolder("kafka")
+		if err != nil {
+			return err
+		}
+		broker, err := embedded.StartKafka(embedded.KafkaOptions{Dir: dir, Port: f.config.KafkaPort, Logger: f.log})
+		if err != nil {
+			return fmt.Errorf("%w (--kafka-port, or --brokers for a cluster that runs already)", err)
+		}
+		stopLater(broker.Stop)
+		f.kafka.Brokers = broker.Addrs()
+	}
+	client, err := kafka.NewClient(f.kafka)
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	return kafka.Reach(ctx, client, 10*time.Second)
+}
+
+func (f *flow) startWarehouse(ctx context.Context, stopLater func(func())) error {
+	options := f.config.warehouseOptions()
+	options.CreateDatabase = true
+	if len(options.Addr) == 0 {
+		dir, err := f.config.dataFolder("clickhouse")
+		if err != nil {
+			return err
+		}
+		engine, err := embedded.StartClickHouse(ctx, embedded.ClickHouseOptions{
+			DataDir: dir, NativePort: f.config.ClickHousePort, HTTPPort: f.config.ClickHouseHTTP, Library: f.config.engineLibrary(), Logger: f.log,
+		})
+		if err != nil {
+			return err
+		}
+		stopLater(func() {
+			ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+			defer cancel()
+			if err := engine.Stop(ctx); err != nil {
+				f.log.Warn("stopping ClickHouse", "error", err)
+			}
+		})
+		f.clickHouseHTTP = engine.HTTPAddr()
+		options.Addr = []string{engine.Addr()}
+		f.actors.Go(func() error {
+			select {
+			case <-engine.Done():
+				return engine.Err()
+			case <-f.work.Done():
+				return nil
+			}
+		})
+	}
+	w, err := warehouse.Open(ctx, options)
+	if err != nil {
+		return err
+	}
+	stopLater(func() { _ = w.Close() })
+	f.warehouse = w
+	return w.Migrate(ctx, f.log)
+}
+
+// engineLibrary returns libchdb.so where there is one; elsewhere clickhouse on PATH serves.
+func (c Config) engineLibrary() string {
+	if c.Engine != "" {
+		return c.Engine
+	}
+	native, err := models.NativeDir()
+	if err != nil || runtime.GOOS != "linux" || runtime.GOARCH != "amd64" {
+		return ""
+	}
+	return filepath.Join(native, "lib", "libchdb.so")
+}
+
+// employerKey returns the configured key; an embedded flow makes one and keeps it in its data folder.
+func (a *app) employerKey() ([]byte, error) {
+	if a.config.EmployerKey != "" || len(a.config.Brokers) > 0 {
+		return []byte(a.config.EmployerKey), nil
+	}
+	path := filepath.Join(a.config.Data, "employer.key")
+	if key, err := os.ReadFile(path); err == nil || !errors.Is(err, os.ErrNotExist) {
+		return key, err
+	}
+	key := []byte(hex.EncodeToString(randomBytes(32)))
+	if err := os.MkdirAll(a.config.Data, 0o755); err != nil {
+		return nil, fmt.Errorf("making the data folder: %w", err)
+	}
+	return key, os.WriteFile(path, key, 0o600)
+}
+
+func randomBytes(n int) []byte {
+	b := make([]byte, n)
+	_, _ = rand.Read(b) // never fails, says its documentation
+	return b
+}
+
+// ensureTopics creates what is missing and returns the raw topic's id.
+func (f *flow) ensureTopics(ctx context.Context, encoder string) (kafka.TopicID, error) {
+	client, err := kafka.NewClient(f.kafka)
+	if err != nil {
+		return kafka.TopicID{}, err
+	}
+	defer client.Close()
+	if err := kafka.EnsureTopics(ctx, client, encoder, f.config.layout()); err != nil {
+		return kafka.TopicID{}, err
+	}
+	return kafka.IDOf(ctx, client, kafka.Raw)
+}
+
+// watchRegistry follows the champion. It returns when the registry was read to its end.
+func (f *flow) watchRegistry(ctx context.Context) error {
+	ready := make(chan struct{})
+	failed := make(chan error, 1)
+	f.actors.Go(func() error {
+		err := registry.Watch(f.work, registry.WatchOptions{
+			Kafka: f.kafka, Taxonomy: f.pipeline.Taxonomy.ID, Encoder: f.pipeline.Encoder.Card().ID, Logger: f.log,
+			Ready:    func() { close(ready) },
+			Champion: func(c *schemas.Classifier) error { return f.promote(f.pipeline, c) },
+		})
+		failed <- err
+		return err
+	})
+	select {
+	case <-ready:
+		f.watched.Store(true)
+		return nil
+	case err := <-failed:
+		return err
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// stages lists the names that jobstrom run takes.
+var stages = []string{"extract", "embed", "classify", "sink"}
+
+// runStages adds workers for the named stages.
+func (f *flow) runStages(ctx context.Context, names []string, slot string) error {
+	encoder := f.pipeline.Encoder.Card().ID
+	raw, err := f.ensureTopics(ctx, encoder)
+	if err != nil {
+		return err
+	}
+	options := consumers.RunnerOptions{Kafka: f.kafka, Slot: slot, Version: version, Logger: f.log, Registerer: f.metrics}
+	for _, name := range names {
+		var stage consumers.Stage
+		switch name {
+		case "extract":
+			stage = consumers.Extract(f.pipeline.Extractor, raw)
+		case "embed":
+			stage = consumers.Embed(f.pipeline.Encoder)
+		case "classify":
+			if err := f.watchRegistry(ctx); err != nil {
+				return err
+			}
+			stage = consumers.Classify(f.pipeline.Live, f.pipeline.Taxonomy, encoder)
+		case "sink":
+			f.actors.Go(func() error {
+				return consumers.Sink(f.work, consumers.SinkOptions{Kafka: f.kafka, Warehouse: f.warehouse, Encoder: encoder, Version: version, Logger: f.log, Registerer: f.metrics})
+			})
+			continue
+		}
+		f.actors.Go(func() error { return consumers.Run(f.work, stage, options) })
+	}
+	return nil
+}
+
+// serve adds the HTTP server and returns its address.
+func (f *flow) serve() (string, error) {
+	listener, err := net.Listen("tcp", f.config.HTTP)
+	if err != nil {
+		return "", fmt.Errorf("listening on %s: %w: choose another address with --http", f.config.HTTP, err)
+	}
+	batcher := pipeline.NewBatcher(f.work, f.pipeline.Run, 64, 512)
+	handler := server.New(server.Options{
+		Classify: batcher.Do, Taxonomy: f.pipeline.Taxonomy, Encoder: f.pipeline.Encoder.Card().ID, Ready: f.ready,
+		Gatherer: f.metrics, Registerer: f.metrics, Logger: f.log,
+	})
+	web := &http.Server{Handler: handler, ReadHeaderTimeout: 10 * time.Second, ReadTimeout: time.Minute, WriteTimeout: time.Minute, IdleTimeout: 2 * time.Minute}
+	f.actors.Go(func() error {
+		if err := web.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+			return fmt.Errorf("serving HTTP: %w", err)
+		}
+		return nil
+	})
+	f.actors.Go(func() error {
+		<-f.work.Done()
+		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		defer cancel()
+		return web.Shutdown(ctx)
+	})
+	return listener.Addr().String(), nil
+}
+
+// ready says why requests cannot be answered.
+func (f *flow) ready() error {
+	if f.pipeline.Live.Load() == nil {
+		return pipeline.ErrNoClassifier
+	}
+	return nil
+}
+
+// wait returns when the flow was asked to end, or an actor failed.
+func (f *flow) wait() error {
+	<-f.work.Done()
+	return f.actors.Wait()
+}
+
+// stop drains the actors and stops the parts. It may be called after wait, too.
+func (f *flow) stop() {
+	f.drain()
+	if err := f.actors.Wait(); err != nil {
+		f.log.Error("stopping", "error", err)
+	}
+	for i := len(f.stops) - 1; i >= 0; i-- {
+		f.stops[i]()
+	}
+	f.stops = nil
+}

@@ -1,0 +1,144 @@
+package cli
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/spf13/cobra"
+
+	"jobstrom/models"
+	"jobstrom/registry"
+	"jobstrom/schemas"
+	"jobstrom/trainer"
+	"jobstrom/warehouse"
+)
+
+func (a *app) trainCommand() *cobra.Command {
+	var out, since string
+	var seed uint64
+	var dry bool
+	cmd := &cobra.Command{
+		Use:   "train",
+		Short: "Train a classifier on labelled history and make it live",
+		Long: `Read the labelled history (embeddings with their newest label) from ClickHouse, train a classifier, evaluate it on vacancies it has not seen,
+write it to a file, and promote it on ` + "models.classifier" + `: running workers take it over between two batches.`,
+		Example: "  jobstrom train --dry-run\n  jobstrom train --since 2026-01-01 --seed 7 --format json",
+		Args:    args(cobra.NoArgs),
+	}
+	a.formatFlag(cmd)
+	cmd.Flags().StringVar(&out, "out", "", "`file` of the classifier (default models/<id>.bin in the data folder)")
+	cmd.Flags().StringVar(&since, "since", "", "first `day` of the history, like 2026-01-31 (default all)")
+	cmd.Flags().Uint64Var(&seed, "seed", 1, "decides the split")
+	cmd.Flags().BoolVar(&dry, "dry-run", false, "train and evaluate, but promote nothing")
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		ctx, started := cmd.Context(), time.Now()
+		filter := warehouse.HistoryFilter{}
+		if since != "" {
+			day, err := time.Parse(time.DateOnly, since)
+			if err != nil {
+				return fmt.Errorf("--since is %q: use a day like 2026-01-31 (%w)", since, errUsage)
+			}
+			filter.Since = day
+		}
+		card, err := models.ReadEncoderCard(a.encoderDir())
+		if err != nil {
+			return err
+		}
+		filter.Encoder = card.ID
+		options := a.config.warehouseOptions()
+		if len(options.Addr) == 0 {
+			options.Addr = []string{fmt.Sprintf("127.0.0.1:%d", a.config.ClickHousePort)}
+		}
+		w, err := warehouse.Open(ctx, options)
+		if err != nil {
+			return fmt.Errorf("%w (start jobstrom up first, or name --clickhouse)", err)
+		}
+		defer w.Close()
+		progress := a.progress("training", 0)
+		result, err := trainer.Run(ctx, history(ctx, w, filter), trainer.RunOptions{
+			Encoder: card.ID, Taxonomy: schemas.Jobnet(), Seed: seed,
+			Progress: func(_, _, _ int, _ float64) { progress.add(1) },
+		})
+		progress.done()
+		if err != nil {
+			return err
+		}
+		if out == "" {
+			out = filepath.Join(a.config.Data, "models", result.Classifier.Id+".bin")
+		}
+		if err := writeClassifier(out, result.Classifier); err != nil {
+			return err
+		}
+		if !dry {
+			if err := registry.Promote(ctx, a.kafkaOptions(), result.Classifier); err != nil {
+				return err
+			}
+		}
+		if err := w.InsertTrainingRun(ctx, trainingRun(result, seed, started, !dry)); err != nil {
+			return err
+		}
+		if a.format == "json" {
+			return json.NewEncoder(a.out).Encode(map[string]any{
+				"model": result.Classifier.Id, "file": out, "promoted": !dry, "evaluation": result.Evaluation, "candidates": result.Candidates,
+				"train": result.Train, "validation": result.Validation, "test": result.Test,
+			})
+		}
+		fmt.Fprintln(a.out, result.Text(schemas.Jobnet().Names()))
+		fmt.Fprintf(a.out, "\nwritten to %s\n", out)
+		if !dry {
+			fmt.Fprintln(a.out, "promoted: it is the champion")
+		}
+		return nil
+	}
+	return cmd
+}
+
+// history streams the labelled history out of ClickHouse.
+func history(ctx context.Context, w *warehouse.Warehouse, filter warehouse.HistoryFilter) trainer.History {
+	return func(yield func(trainer.Row, error) bool) {
+		stopped := false
+		err := w.ReadHistory(ctx, filter, func(r warehouse.HistoryRow) error {
+			if !yield(trainer.Row{Vector: r.Vector, Category: int(r.CategoryIndex), Group: string(r.EmployerHash)}, nil) {
+				stopped = true
+				return context.Canceled
+			}
+			return nil
+		})
+		if err != nil && !stopped {
+			yield(trainer.Row{}, err)
+		}
+	}
+}
+
+// writeClassifier writes a file whole or not at all.
+func writeClassifier(path string, c *schemas.Classifier) error {
+	data, err := models.EncodeClassifier(c)
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		return fmt.Errorf("writing the classifier: %w", err)
+	}
+	if err := os.WriteFile(path+".part", data, 0o644); err != nil {
+		return fmt.Errorf("writing the classifier: %w", err)
+	}
+	return os.Rename(path+".part", path)
+}
+
+func trainingRun(r *trainer.Result, seed uint64, started time.Time, published bool) warehouse.TrainingRun {
+	confusion := make([][]uint32, len(r.Evaluation.Confusion))
+	for i, row := range r.Evaluation.Confusion {
+		for _, n := range row {
+			confusion[i] = append(confusion[i], uint32(n))
+		}
+	}
+	return warehouse.TrainingRun{
+		RunID: uuid.NewString(), StartedAt: started, FinishedAt: time.Now(), Encoder: r.Classifier.Encoder, Taxonomy: r.Classifier.Taxonomy, Model: r.Classifier.Id,
+		Rows: uint64(r.Train + r.Validation + r.Test), Seed: seed, Settings: r.Classifier.Training, Metrics: r.Evaluation.Metrics(), Confusion: confusion, Published: published,
+	}
+}

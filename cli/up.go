@@ -1,0 +1,120 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+)
+
+func (a *app) upCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "up",
+		Short: "Run everything on this machine until Ctrl-C",
+		Long: `Run all stages, the sink and the web page in this process. Kafka and ClickHouse are started here too, unless --brokers or --clickhouse
+name others. Their data stays in --data and survives a restart.`,
+		Args: args(cobra.NoArgs),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			f, err := a.up(cmd.Context())
+			if err != nil {
+				return err
+			}
+			defer f.stop()
+			fmt.Fprintln(a.out, "Ctrl-C ends it.")
+			return f.wait()
+		},
+	}
+}
+
+// up starts the whole flow and says where its parts are.
+func (a *app) up(ctx context.Context) (*flow, error) {
+	start := time.Now()
+	f, err := a.start(ctx, parts{kafka: true, warehouse: true, pipeline: true})
+	if err != nil {
+		return nil, err
+	}
+	if err := f.runStages(ctx, stages, "0"); err != nil {
+		f.stop()
+		return nil, err
+	}
+	web, err := f.serve()
+	if err != nil {
+		f.stop()
+		return nil, err
+	}
+	fmt.Fprintf(a.out, "up after %.1f s\n\n", time.Since(start).Seconds())
+	fmt.Fprintf(a.out, "  web page    http://%s/\n", web)
+	fmt.Fprintf(a.out, "  Kafka       %s\n", strings.Join(f.kafka.Brokers, ","))
+	if f.clickHouseHTTP != "" {
+		fmt.Fprintf(a.out, "  ClickHouse  http://%s/play (database %s)\n\n", f.clickHouseHTTP, a.config.Database)
+	} else {
+		fmt.Fprintf(a.out, "  ClickHouse  %s (database %s)\n\n", strings.Join(a.config.ClickHouse, ","), a.config.Database)
+	}
+	return f, nil
+}
+
+func (a *app) runCommand() *cobra.Command {
+	var slot string
+	cmd := &cobra.Command{
+		Use:       "run STAGE",
+		Short:     "Run one stage against a Kafka cluster: extract, embed, classify or sink",
+		Long:      "Run one worker of one stage until SIGTERM, then finish the batch in hand. Scaling is more workers: partitions are shared among them.",
+		Example:   "  jobstrom run embed --brokers kafka-1:9092 --slot $HOSTNAME",
+		ValidArgs: stages,
+		Args:      args(cobra.MatchAll(cobra.ExactArgs(1), cobra.OnlyValidArgs)),
+		RunE: func(cmd *cobra.Command, given []string) error {
+			if len(a.config.Brokers) == 0 {
+				return fmt.Errorf("run needs --brokers: the embedded Kafka lives inside jobstrom up (%w)", errUsage)
+			}
+			sink := slices.Contains(given, "sink")
+			if sink && len(a.config.ClickHouse) == 0 {
+				return fmt.Errorf("run sink needs --clickhouse: the embedded one lives inside jobstrom up (%w)", errUsage)
+			}
+			f, err := a.start(cmd.Context(), parts{kafka: true, warehouse: sink, pipeline: true})
+			if err != nil {
+				return err
+			}
+			defer f.stop()
+			if err := f.runStages(cmd.Context(), given, slot); err != nil {
+				return err
+			}
+			return f.wait()
+		},
+	}
+	cmd.Flags().StringVar(&slot, "slot", "0", "`name` of this worker among the stage's; the same after a restart")
+	return cmd
+}
+
+func (a *app) serveCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "serve",
+		Short: "Run the web page and the API",
+		Long:  "Run the web page and the API. With --brokers the live classifier follows the registry on Kafka; without, the default one answers.",
+		Args:  args(cobra.NoArgs),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			follow := len(a.config.Brokers) > 0
+			f, err := a.start(cmd.Context(), parts{kafka: follow, pipeline: true})
+			if err != nil {
+				return err
+			}
+			defer f.stop()
+			if follow {
+				if _, err := f.ensureTopics(cmd.Context(), f.pipeline.Encoder.Card().ID); err != nil {
+					return err
+				}
+				if err := f.watchRegistry(cmd.Context()); err != nil {
+					return err
+				}
+			}
+			web, err := f.serve()
+			if err != nil {
+				return err
+			}
+			fmt.Fprintf(a.out, "http://%s/\n", web)
+			return f.wait()
+		},
+	}
+}

@@ -1,0 +1,75 @@
+package consumers
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"jobstrom/kafka"
+	"jobstrom/schemas"
+)
+
+// FollowOptions configure a reader without a group.
+type FollowOptions struct {
+	Kafka kafka.Options
+	// Topics to read; default the classified one.
+	Topics []string
+	// FromStart reads what is there already; otherwise only what arrives after Ready.
+	FromStart bool
+	// Ready is called when everything written from now on will be read. Nil is allowed.
+	Ready func()
+}
+
+// Follow calls f for each committed record, in the order of its partition, until f returns false or an error, or ctx ends (nil).
+func Follow(ctx context.Context, o FollowOptions, f func(*kgo.Record) (more bool, err error)) error {
+	if len(o.Topics) == 0 {
+		o.Topics = []string{kafka.Classified}
+	}
+	client, err := kafka.NewClient(o.Kafka, kgo.FetchMaxWait(kafkaWait))
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	// The end is asked for here: an offset "at the end" would be looked up some time after Ready.
+	admin := kadm.NewClient(client)
+	list := admin.ListEndOffsets
+	if o.FromStart {
+		list = admin.ListStartOffsets
+	}
+	offsets, err := list(ctx, o.Topics...)
+	if err == nil {
+		err = offsets.Error()
+	}
+	if err != nil {
+		return fmt.Errorf("following %v: %w", o.Topics, err)
+	}
+	client.AddConsumePartitions(offsets.KOffsets())
+	if o.Ready != nil {
+		o.Ready()
+	}
+	for {
+		fetches := client.PollFetches(ctx)
+		if ctx.Err() != nil || fetches.IsClientClosed() {
+			return nil
+		}
+		if err := fetches.Err0(); err != nil {
+			return fmt.Errorf("following %v: %w", o.Topics, err)
+		}
+		for _, r := range fetches.Records() {
+			if more, err := f(r); err != nil || !more {
+				return err
+			}
+		}
+	}
+}
+
+// DecodeClassification reads a record of the classified topic.
+func DecodeClassification(r *kgo.Record) (*schemas.Classification, error) {
+	c := &schemas.Classification{}
+	if err := schemas.Decode(kafka.Header(r, kafka.ContentType), r.Value, c); err != nil {
+		return nil, fmt.Errorf("reading %s, partition %d, offset %d: %w", r.Topic, r.Partition, r.Offset, err)
+	}
+	return c, nil
+}

@@ -1,0 +1,223 @@
+package consumers
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"jobstrom/embedded"
+	"jobstrom/kafka"
+	"jobstrom/schemas"
+)
+
+// TestMain lets this test binary be the ClickHouse engine's process.
+func TestMain(m *testing.M) {
+	if len(os.Args) > 1 && os.Args[1] == embedded.EngineCommand {
+		os.Exit(embedded.RunClickHouseEngine(os.Args[2:]))
+	}
+	os.Exit(m.Run())
+}
+
+const testEncoder = "0123456789abcdef"
+
+// broker starts an embedded Kafka with the flow's topics.
+func broker(t *testing.T) (kafka.Options, *kgo.Client) {
+	t.Helper()
+	k, err := embedded.StartKafka(embedded.KafkaOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(k.Stop)
+	o := kafka.Options{Brokers: k.Addrs()}
+	client, err := kafka.NewClient(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(client.Close)
+	if err := kafka.EnsureTopics(t.Context(), client, testEncoder, kafka.Layout{Partitions: 3, Replication: 1}); err != nil {
+		t.Fatal(err)
+	}
+	return o, client
+}
+
+// echo is a stage that copies values; those that hold "bad" it refuses.
+func echo(before func(in []*kgo.Record) error) Stage {
+	return Stage{Name: "extract", From: kafka.Raw, To: kafka.Extracted, Batch: 16, Answer: func(_ context.Context, in []*kgo.Record) ([]Answer, error) {
+		if err := before(in); err != nil {
+			return nil, err
+		}
+		answers := make([]Answer, len(in))
+		for i, r := range in {
+			if strings.Contains(string(r.Value), "bad") {
+				answers[i].Err = fmt.Errorf("%w vacancy: it is bad", schemas.ErrMalformed)
+				continue
+			}
+			c := kafka.Coordinates{Partition: r.Partition, Offset: r.Offset, Time: r.Timestamp}
+			answers[i].Record = &kgo.Record{Key: r.Key, Value: r.Value, Headers: c.Headers(schemas.Protobuf)}
+		}
+		return answers, nil
+	}}
+}
+
+// start runs a worker and returns how to stop it and wait for its end.
+func start(t *testing.T, stage Stage, o RunnerOptions) (stop func() error) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- Run(ctx, stage, o) }()
+	return func() error {
+		cancel()
+		return <-done
+	}
+}
+
+func publish(t *testing.T, client *kgo.Client, from, to int) {
+	t.Helper()
+	for i := from; i < to; i++ {
+		value := fmt.Sprintf("good %04d", i)
+		if i%10 == 7 {
+			value = fmt.Sprintf("bad %04d", i)
+		}
+		r := &kgo.Record{Topic: kafka.Raw, Key: fmt.Appendf(nil, "%d", i), Value: []byte(value), Headers: []kgo.RecordHeader{{Key: "trace", Value: []byte("x")}}}
+		client.Produce(t.Context(), r, func(_ *kgo.Record, err error) {
+			if err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	if err := client.Flush(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// collect reads committed records of topics until there are want, and some time more for those that should not be there.
+func collect(t *testing.T, o kafka.Options, want int, topics ...string) map[string][]*kgo.Record {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	got, n := map[string][]*kgo.Record{}, 0
+	err := Follow(ctx, FollowOptions{Kafka: o, Topics: topics, FromStart: true}, func(r *kgo.Record) (bool, error) {
+		got[r.Topic] = append(got[r.Topic], r)
+		n++
+		return n < want, nil
+	})
+	if err != nil || n != want {
+		t.Fatalf("read %d of %d records: %v", n, want, err)
+	}
+	return got
+}
+
+// once checks that each of n published vacancies is there exactly once, in order, classified or dead.
+func once(t *testing.T, o kafka.Options, n int) {
+	t.Helper()
+	got := collect(t, o, n, kafka.Extracted, kafka.DeadLetter)
+	seen := map[string]bool{}
+	for topic, records := range got {
+		last := map[int32]int64{}
+		for _, r := range records {
+			c, err := kafka.CoordinatesOf(r)
+			if err != nil {
+				t.Fatal(err)
+			}
+			place := fmt.Sprintf("%d/%d", c.Partition, c.Offset)
+			if seen[place] {
+				t.Fatalf("record %s is there twice", place)
+			}
+			seen[place] = true
+			if r.Partition != c.Partition {
+				t.Fatalf("record %s went to partition %d", place, r.Partition)
+			}
+			if before, ok := last[r.Partition]; ok && before >= c.Offset {
+				t.Fatalf("%s: record %s follows offset %d", topic, place, before)
+			}
+			last[r.Partition] = c.Offset
+		}
+	}
+	if dead := len(got[kafka.DeadLetter]); dead != n/10 {
+		t.Fatalf("%d dead letters of %d, want %d", dead, n, n/10)
+	}
+}
+
+func TestEveryRecordIsAnsweredOnceAndInOrder(t *testing.T) {
+	o, client := broker(t)
+	publish(t, client, 0, 200)
+	stop := start(t, echo(func([]*kgo.Record) error { return nil }), RunnerOptions{Kafka: o, Version: "test"})
+	once(t, o, 200)
+	if err := stop(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestDeadLetterKeepsTheRecordWhole(t *testing.T) {
+	o, client := broker(t)
+	publish(t, client, 0, 10)
+	stop := start(t, echo(func([]*kgo.Record) error { return nil }), RunnerOptions{Kafka: o, Version: "test"})
+	r := collect(t, o, 1, kafka.DeadLetter)[kafka.DeadLetter][0]
+	if err := stop(); err != nil {
+		t.Fatal(err)
+	}
+	letter := &schemas.DeadLetter{}
+	if err := schemas.Decode(schemas.JSON, r.Value, letter); err != nil {
+		t.Fatal(err)
+	}
+	if string(letter.Value) != "bad 0007" || string(letter.Key) != "7" || letter.Class != "malformed" || letter.Stage != "extract" || letter.Topic != kafka.Raw || letter.Version != "test" || len(letter.Headers) != 1 || letter.Headers[0].Name != "trace" {
+		t.Fatalf("got %v", letter)
+	}
+}
+
+// A batch that fails as a whole is tried again from where it began; committing after a failure would lose it.
+func TestFailedBatchIsTriedAgain(t *testing.T) {
+	o, client := broker(t)
+	publish(t, client, 0, 100)
+	var failures atomic.Int32
+	stop := start(t, echo(func([]*kgo.Record) error {
+		if failures.Add(1)%3 == 1 {
+			return errors.New("the disk is full")
+		}
+		return nil
+	}), RunnerOptions{Kafka: o})
+	once(t, o, 100)
+	if err := stop(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestRunGivesUpOnWhatDoesNotPass(t *testing.T) {
+	o, client := broker(t)
+	publish(t, client, 0, 1)
+	err := Run(t.Context(), echo(func([]*kgo.Record) error { return errors.New("the model is gone") }), RunnerOptions{Kafka: o, Retries: 1})
+	if err == nil || !strings.Contains(err.Error(), "giving up after 2 tries") || !strings.Contains(err.Error(), "the model is gone") {
+		t.Fatalf("got %v", err)
+	}
+}
+
+// Workers come and go while records flow: the partitions move, nothing is lost or answered twice.
+func TestWorkersComeAndGo(t *testing.T) {
+	o, client := broker(t)
+	publish(t, client, 0, 100)
+	first := start(t, echo(func([]*kgo.Record) error { return nil }), RunnerOptions{Kafka: o, Slot: "a"})
+	second := start(t, echo(func([]*kgo.Record) error { return nil }), RunnerOptions{Kafka: o, Slot: "b"})
+	publish(t, client, 100, 300)
+	if err := first(); err != nil {
+		t.Fatal(err)
+	}
+	publish(t, client, 300, 400)
+	once(t, o, 400)
+	if err := second(); err != nil {
+		t.Fatal(err)
+	}
+	// What is read again after a restart would show up here.
+	third := start(t, echo(func([]*kgo.Record) error { return nil }), RunnerOptions{Kafka: o, Slot: "a"})
+	publish(t, client, 400, 410)
+	once(t, o, 410)
+	if err := third(); err != nil {
+		t.Fatal(err)
+	}
+}

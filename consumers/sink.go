@@ -1,0 +1,257 @@
+package consumers
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"jobstrom/kafka"
+	"jobstrom/schemas"
+	"jobstrom/warehouse"
+)
+
+// SinkOptions configure the ClickHouse sink.
+type SinkOptions struct {
+	Kafka     kafka.Options
+	Warehouse *warehouse.Warehouse
+	// Encoder says whose vectors are kept.
+	Encoder string
+	// Interval and MaxRows bound a block: whichever is first. Defaults 1 s and 100,000.
+	Interval time.Duration
+	MaxRows  int
+	// Version of this jobstrom, for dead letters.
+	Version    string
+	Logger     *slog.Logger
+	Registerer prometheus.Registerer
+}
+
+// EnsureDefaults fills what is zero.
+func (o *SinkOptions) EnsureDefaults() {
+	if o.Interval == 0 {
+		o.Interval = time.Second
+	}
+	if o.MaxRows == 0 {
+		o.MaxRows = 100_000
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+}
+
+// sink moves records into ClickHouse.
+type sink struct {
+	SinkOptions
+	client   *kgo.Client
+	embedded string
+	labels   kafka.TopicID
+	rows     *prometheus.CounterVec
+}
+
+// block is what one round inserts.
+type block struct {
+	embeddings  []warehouse.EmbeddingRow
+	predictions []warehouse.PredictionRow
+	labels      []warehouse.LabelRow
+	dead        []warehouse.DeadLetterRow
+	refused     []*kgo.Record // dead letters of the sink's own
+	records     int
+}
+
+// Sink inserts what the flow made, until ctx ends (nil). Offsets are committed after ClickHouse has the rows; what is read again after a crash
+// has the same coordinates and changes no view. While ClickHouse is away the sink waits and the stages go on.
+func Sink(ctx context.Context, o SinkOptions) error {
+	o.EnsureDefaults()
+	o.Kafka.ClientID, o.Kafka.Registerer = "jobstrom.sink", o.Registerer
+	s := &sink{SinkOptions: o, embedded: kafka.Embedded(o.Encoder)}
+	s.rows = prometheus.NewCounterVec(prometheus.CounterOpts{Name: "jobstrom_sink_rows_total", Help: "Rows inserted into ClickHouse, by table."}, []string{"table"})
+	if o.Registerer != nil {
+		s.rows = register(o.Registerer, s.rows)
+	}
+	client, err := kafka.NewClient(o.Kafka,
+		kgo.ConsumerGroup("jobstrom.sink"),
+		kgo.ConsumeTopics(s.embedded, kafka.Classified, kafka.Labels, kafka.DeadLetter),
+		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
+		kgo.DisableAutoCommit(),
+		kgo.BlockRebalanceOnPoll(),
+		kgo.FetchMaxWait(kafkaWait),
+	)
+	if err != nil {
+		return fmt.Errorf("running the sink: %w", err)
+	}
+	// Closing must not wait for a rebalance that the last poll still holds off.
+	defer client.CloseAllowingRebalance()
+	s.client = client
+	if s.labels, err = kafka.IDOf(ctx, client, kafka.Labels); err != nil {
+		return fmt.Errorf("running the sink: %w", err)
+	}
+	for {
+		b := s.collect(ctx)
+		if b.records > 0 {
+			if err := s.store(ctx, b); err != nil {
+				return nil // ctx ended while ClickHouse was away; the offsets say where to go on
+			}
+		}
+		if ctx.Err() != nil {
+			return nil
+		}
+		client.AllowRebalance()
+	}
+}
+
+// collect gathers a block: from its first record until Interval or MaxRows is reached, or ctx ends.
+func (s *sink) collect(ctx context.Context) *block {
+	b := &block{}
+	var deadline time.Time
+	for b.records < s.MaxRows {
+		round, cancel := ctx, context.CancelFunc(func() {})
+		if !deadline.IsZero() {
+			round, cancel = context.WithDeadline(ctx, deadline)
+		}
+		fetches := s.client.PollRecords(round, s.MaxRows-b.records)
+		over := round.Err() != nil || fetches.IsClientClosed()
+		cancel()
+		fetches.EachError(func(topic string, partition int32, err error) {
+			if !over {
+				s.Logger.Warn("fetching", "stage", "sink", "topic", topic, "partition", partition, "error", err)
+			}
+		})
+		fetches.EachRecord(func(r *kgo.Record) {
+			b.records++
+			if err := s.add(b, r); err != nil {
+				s.Logger.Info("dead letter", "stage", "sink", "class", Class(err), "topic", r.Topic, "partition", r.Partition, "offset", r.Offset)
+				b.refused = append(b.refused, deadLetter("sink", s.Version, s.labels, r, err))
+			}
+		})
+		if over {
+			return b
+		}
+		if deadline.IsZero() && b.records > 0 {
+			deadline = time.Now().Add(s.Interval)
+		}
+	}
+	return b
+}
+
+// store inserts a block and commits its offsets. It tries until ClickHouse takes it; its only error is that ctx ended first.
+func (s *sink) store(ctx context.Context, b *block) error {
+	for try := 0; ; try++ {
+		err := s.insert(ctx, b)
+		if err == nil {
+			break
+		}
+		pause := min(200*time.Millisecond<<min(try, 6), 10*time.Second)
+		s.Logger.Warn("ClickHouse does not take the rows, trying again", "records", b.records, "pause", pause, "error", err)
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(pause):
+		}
+	}
+	// The rows are there: the offsets are committed even when the flow ends meanwhile.
+	work, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
+	defer cancel()
+	if err := s.client.CommitUncommittedOffsets(work); err != nil {
+		s.Logger.Warn("committing offsets; the rows will be read again, which changes nothing", "error", err)
+	}
+	return nil
+}
+
+func (s *sink) insert(ctx context.Context, b *block) error {
+	// A drain still stores the block in hand, when ClickHouse is there.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 30*time.Second)
+	defer cancel()
+	err := errors.Join(
+		s.Warehouse.InsertEmbeddings(ctx, b.embeddings),
+		s.Warehouse.InsertPredictions(ctx, b.predictions),
+		s.Warehouse.InsertLabels(ctx, b.labels),
+		s.Warehouse.InsertDeadLetters(ctx, b.dead),
+	)
+	if err != nil {
+		return err
+	}
+	if len(b.refused) > 0 {
+		if err := s.client.ProduceSync(ctx, b.refused...).FirstErr(); err != nil {
+			return fmt.Errorf("writing dead letters: %w", err)
+		}
+	}
+	for table, n := range map[string]int{"embeddings": len(b.embeddings), "predictions": len(b.predictions), "labels": len(b.labels), "dead_letters": len(b.dead)} {
+		s.rows.WithLabelValues(table).Add(float64(n))
+	}
+	return nil
+}
+
+// add turns a record into a row of the block.
+func (s *sink) add(b *block, r *kgo.Record) error {
+	switch r.Topic {
+	case s.embedded:
+		it, err := decode(r, &schemas.Embedding{})
+		if err == nil {
+			b.embeddings = append(b.embeddings, embeddingRow(it))
+		}
+		return err
+	case kafka.Classified:
+		it, err := decode(r, &schemas.Classification{})
+		if err == nil {
+			b.predictions = append(b.predictions, predictionRow(it))
+		}
+		return err
+	case kafka.Labels:
+		l := &schemas.Label{}
+		if err := schemas.Decode(kafka.Header(r, kafka.ContentType), r.Value, l); err != nil {
+			return err
+		}
+		if l.Id == "" || l.Category == "" {
+			return fmt.Errorf("%w label: id or category is missing", schemas.ErrMalformed)
+		}
+		labelled := r.Timestamp
+		if l.LabelledAt != nil {
+			labelled = l.LabelledAt.AsTime()
+		}
+		b.labels = append(b.labels, warehouse.LabelRow{
+			TopicID: uuid.UUID(s.labels), Partition: r.Partition, Offset: r.Offset, ReceivedAt: r.Timestamp,
+			VacancyID: l.Id, CategoryIndex: uint16(l.CategoryIndex), Category: l.Category, Source: l.Source, LabelledAt: labelled,
+		})
+		return nil
+	case kafka.DeadLetter:
+		it, err := decode(r, &schemas.DeadLetter{})
+		if err == nil {
+			m := it.message
+			b.dead = append(b.dead, warehouse.DeadLetterRow{
+				Coordinates: coordinates(it.coordinates), ReceivedAt: it.coordinates.Time,
+				RefusedTopic: m.Topic, RefusedPartition: m.Partition, RefusedOffset: m.Offset,
+				Stage: m.Stage, Class: m.Class, Reason: m.Reason, FailedAt: m.FailedAt.AsTime(),
+			})
+		}
+		return err
+	}
+	return nil
+}
+
+func coordinates(c kafka.Coordinates) warehouse.Coordinates {
+	return warehouse.Coordinates{TopicID: uuid.UUID(c.Topic), Partition: c.Partition, Offset: c.Offset}
+}
+
+func embeddingRow(it item[*schemas.Embedding]) warehouse.EmbeddingRow {
+	m, x := it.message, it.message.GetExtraction()
+	return warehouse.EmbeddingRow{
+		Coordinates: coordinates(it.coordinates), ReceivedAt: it.coordinates.Time, VacancyID: x.GetId(), Encoder: m.Encoder, Vector: m.Vector,
+		Tokens: m.Tokens, Truncated: m.Truncated, Source: x.GetSource(), Language: x.GetLanguage(), TextLength: x.GetTextLength(),
+		EmployerHash: x.GetEmployerHash(), PublishedAt: x.GetPublishedAt().AsTime(), Attributes: x.GetAttributes(),
+	}
+}
+
+func predictionRow(it item[*schemas.Classification]) warehouse.PredictionRow {
+	m := it.message
+	return warehouse.PredictionRow{
+		Coordinates: coordinates(it.coordinates), ReceivedAt: it.coordinates.Time, VacancyID: m.Id, Model: m.Model, Encoder: m.Encoder,
+		CategoryIndex: uint16(m.CategoryIndex), Category: m.Category, Confidence: float32(m.Confidence), Probabilities: m.Probabilities,
+		Occupations: m.Occupations, Skills: m.Skills, Tasks: m.Tasks, Truncated: m.Truncated,
+		PublishedAt: m.PublishedAt.AsTime(), ClassifiedAt: m.ClassifiedAt.AsTime(),
+	}
+}

@@ -1,0 +1,140 @@
+package consumers
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+	"google.golang.org/protobuf/proto"
+
+	"jobstrom/kafka"
+	"jobstrom/pipeline"
+	"jobstrom/pipeline/classify"
+	"jobstrom/pipeline/embed"
+	"jobstrom/pipeline/extract"
+	"jobstrom/schemas"
+)
+
+// Batches of the stages: what one transaction holds. Embedding is slow, so its batches are small enough to stay under a second.
+const (
+	extractBatch  = 512
+	EmbedBatch    = 64
+	classifyBatch = 512
+)
+
+// Extract is the first stage: from raw vacancies to extractions. The raw topic's id completes the coordinates it writes.
+func Extract(x *extract.Extractor, raw kafka.TopicID) Stage {
+	return Stage{Name: "extract", From: kafka.Raw, Topic: raw, To: kafka.Extracted, Batch: extractBatch, Answer: func(ctx context.Context, in []*kgo.Record) ([]Answer, error) {
+		answers := make([]Answer, len(in))
+		vacancies, place := []*schemas.Vacancy{}, []int{}
+		for i, r := range in {
+			v, err := schemas.DecodeVacancy(kafka.Header(r, kafka.ContentType), r.Value)
+			if err != nil {
+				answers[i].Err = err
+				continue
+			}
+			if v.PublishedAt == nil {
+				v.PublishedAt = schemas.Time(r.Timestamp)
+			}
+			vacancies, place = append(vacancies, v), append(place, i)
+		}
+		results, err := x.Extract(ctx, vacancies)
+		if err != nil {
+			return nil, err
+		}
+		for k, result := range results {
+			r := in[place[k]]
+			coordinates := kafka.Coordinates{Topic: raw, Partition: r.Partition, Offset: r.Offset, Time: r.Timestamp}
+			answers[place[k]] = answer(result.Extraction, result.Err, vacancies[k].Id, schemas.Protobuf, coordinates)
+		}
+		return answers, nil
+	}}
+}
+
+// Embed is the second stage: from extractions to vectors.
+func Embed(e *embed.Encoder) Stage {
+	id := e.Card().ID
+	return Stage{Name: "embed", From: kafka.Extracted, To: kafka.Embedded(id), Batch: EmbedBatch, Answer: func(ctx context.Context, in []*kgo.Record) ([]Answer, error) {
+		answers, extractions, place := decodeAll(in, func() *schemas.Extraction { return &schemas.Extraction{} })
+		texts := make([]string, len(extractions))
+		for k, x := range extractions {
+			texts[k] = x.message.Text
+		}
+		vectors, err := e.Embed(ctx, texts)
+		if err != nil {
+			return nil, err
+		}
+		for k, x := range extractions {
+			embedding := &schemas.Embedding{Extraction: x.message, Vector: vectors[k].Values, Encoder: id, Tokens: uint32(vectors[k].Tokens), Truncated: vectors[k].Truncated}
+			answers[place[k]] = answer(embedding, nil, x.message.Id, schemas.Protobuf, x.coordinates)
+		}
+		return answers, nil
+	}}
+}
+
+// Classify is the third stage: from vectors to categories. Between two batches it takes over the live classifier.
+func Classify(live *classify.Live, taxonomy *schemas.Taxonomy, encoder string) Stage {
+	names := taxonomy.Names()
+	return Stage{Name: "classify", From: kafka.Embedded(encoder), To: kafka.Classified, Batch: classifyBatch, Answer: func(_ context.Context, in []*kgo.Record) ([]Answer, error) {
+		classifier := live.Load()
+		answers, embeddings, place := decodeAll(in, func() *schemas.Embedding { return &schemas.Embedding{} })
+		now := schemas.Time(time.Now())
+		for k, e := range embeddings {
+			m := e.message
+			predictions, err := classifier.Classify(m.Encoder, [][]float32{m.Vector})
+			if err != nil {
+				answers[place[k]].Err = err
+				continue
+			}
+			x := m.GetExtraction()
+			classification := pipeline.Classification(x, predictions[0], names, classifier.Model(), m.Encoder)
+			classification.Truncated, classification.ClassifiedAt = m.Truncated, now
+			answers[place[k]] = answer(classification, nil, x.GetId(), schemas.JSON, e.coordinates)
+		}
+		return answers, nil
+	}}
+}
+
+// item is a decoded record of an inner topic.
+type item[M proto.Message] struct {
+	message     M
+	coordinates kafka.Coordinates
+}
+
+// decodeAll decodes a batch; what cannot be decoded is answered already, place says where the others stand.
+func decodeAll[M proto.Message](in []*kgo.Record, empty func() M) (answers []Answer, items []item[M], place []int) {
+	answers = make([]Answer, len(in))
+	for i, r := range in {
+		it, err := decode(r, empty())
+		if err != nil {
+			answers[i].Err = err
+			continue
+		}
+		items, place = append(items, it), append(place, i)
+	}
+	return answers, items, place
+}
+
+func decode[M proto.Message](r *kgo.Record, message M) (item[M], error) {
+	if err := schemas.Decode(kafka.Header(r, kafka.ContentType), r.Value, message); err != nil {
+		return item[M]{}, err
+	}
+	coordinates, err := kafka.CoordinatesOf(r)
+	if err != nil {
+		return item[M]{}, fmt.Errorf("%w: %w", schemas.ErrMalformed, err)
+	}
+	return item[M]{message, coordinates}, nil
+}
+
+// answer encodes a message as a stage's answer.
+func answer(m proto.Message, err error, key, contentType string, coordinates kafka.Coordinates) Answer {
+	if err != nil {
+		return Answer{Err: err}
+	}
+	value, err := schemas.Encode(contentType, m)
+	if err != nil {
+		return Answer{Err: err}
+	}
+	return Answer{Record: &kgo.Record{Key: []byte(key), Value: value, Headers: coordinates.Headers(contentType)}}
+}

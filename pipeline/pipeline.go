@@ -1,0 +1,87 @@
+// Package pipeline is the three stages in one go: extract, embed, classify.
+//
+// It is pure: batches in, batches out; no Kafka, no ClickHouse, no HTTP. The stage runner, the API, the commands and the benchmarks call the same
+// functions. It promises that a vacancy's answer does not depend on the batch it came in.
+package pipeline
+
+import (
+	"context"
+	"errors"
+
+	"jobstrom/pipeline/classify"
+	"jobstrom/pipeline/embed"
+	"jobstrom/pipeline/extract"
+	"jobstrom/schemas"
+)
+
+// Pipeline holds the three stages.
+type Pipeline struct {
+	Extractor *extract.Extractor
+	Encoder   *embed.Encoder
+	// Live is the classifier, which may be swapped between two batches.
+	Live *classify.Live
+	// Taxonomy names the categories.
+	Taxonomy *schemas.Taxonomy
+}
+
+// Result is the answer to one vacancy, or the reason why there is none.
+type Result struct {
+	Extraction *schemas.Extraction
+	Vector     embed.Vector
+	Prediction classify.Prediction
+	// Model is the classifier that answered.
+	Model string
+	Err   error
+}
+
+// Run answers each vacancy, in order. Its error concerns the whole batch.
+func (p *Pipeline) Run(ctx context.Context, vacancies []*schemas.Vacancy) ([]Result, error) {
+	extracted, err := p.Extractor.Extract(ctx, vacancies)
+	if err != nil {
+		return nil, err
+	}
+	results := make([]Result, len(vacancies))
+	texts, place := []string{}, []int{}
+	for i, x := range extracted {
+		results[i].Extraction, results[i].Err = x.Extraction, x.Err
+		if x.Err == nil {
+			texts, place = append(texts, x.Extraction.Text), append(place, i)
+		}
+	}
+	if len(texts) == 0 {
+		return results, nil
+	}
+	vectors, err := p.Encoder.Embed(ctx, texts)
+	if err != nil {
+		return nil, err
+	}
+	classifier := p.Live.Load()
+	if classifier == nil {
+		return nil, ErrNoClassifier
+	}
+	values := make([][]float32, len(vectors))
+	for k, v := range vectors {
+		values[k] = v.Values
+	}
+	predictions, err := classifier.Classify(p.Encoder.Card().ID, values)
+	if err != nil {
+		return nil, err
+	}
+	for k, i := range place {
+		results[i].Vector, results[i].Prediction, results[i].Model = vectors[k], predictions[k], classifier.Model()
+	}
+	return results, nil
+}
+
+// ErrNoClassifier is returned while no classifier takes the encoder's vectors.
+var ErrNoClassifier = errors.New("no classifier for this encoder: train one with jobstrom train")
+
+// Classification joins an extraction with what the classifier says of it. Times and truncation are the caller's.
+func Classification(x *schemas.Extraction, p classify.Prediction, names []string, model, encoder string) *schemas.Classification {
+	return &schemas.Classification{
+		Id: x.GetId(), Category: names[p.Category], CategoryIndex: uint32(p.Category),
+		Confidence: p.Confidence, Probabilities: p.Probabilities,
+		Occupations: x.GetOccupations(), Skills: x.GetSkills(), Tasks: x.GetTasks(),
+		Model: model, Encoder: encoder, PublishedAt: x.GetPublishedAt(),
+	}
+}
