@@ -10,6 +10,8 @@ import (
 	"jobstrom/schemas"
 )
 
+//go:generate go run ../../trainer/defaults -samples ../../samples/vacancies.jsonl -out .
+
 //go:embed defaults
 var defaults embed.FS
 

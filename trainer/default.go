@@ -1,0 +1,314 @@
+package trainer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"strconv"
+
+	"jobstrom/models"
+	"jobstrom/schemas"
+)
+
+// Sample is a labelled vacancy as the encoder reads it.
+type Sample struct {
+	// Text is what was extracted of it.
+	Text     string
+	Category int
+	// Employer keeps an employer's vacancies in one fold.
+	Employer string
+}
+
+// Setting is one way to make a default classifier. Titles and names are centred on their own mean, vacancies
+// on theirs: the two kinds of text lie apart in the encoder's space, and only vacancies are classified.
+type Setting struct {
+	// Sharpness makes a row of each title, name and sample: a vacancy's score for a category is
+	// log Σ weight · exp(Sharpness · similarity), the weights of a category summing to 1. The similarity is the
+	// cosine, but for the vacancy's own length, whose mean stands in for it. 0: see L2.
+	Sharpness float64
+	// L2 fits one row a category instead: logistic regression with this penalty, vectors at mean length 1.
+	L2 float64
+	// NameWeight and SampleWeight say what a category's name and a sample count, a title counting 1.
+	NameWeight, SampleWeight float64
+}
+
+// String names the setting in reports.
+func (s Setting) String() string {
+	kind := fmt.Sprintf("rows, sharpness %g", s.Sharpness)
+	if s.Sharpness == 0 {
+		kind = fmt.Sprintf("logistic, L2 %g", s.L2)
+	}
+	return fmt.Sprintf("%s, name %g, sample %g", kind, s.NameWeight, s.SampleWeight)
+}
+
+// DefaultOptions says what a default classifier is made of.
+type DefaultOptions struct {
+	// Embed returns a vector for each text, all of one width.
+	Embed func(ctx context.Context, texts []string) ([][]float32, error)
+	// Encoder is the identity of the encoder that Embed runs.
+	Encoder string
+	// Taxonomy gives names and titles.
+	Taxonomy *schemas.Taxonomy
+	// Samples choose the setting, the mean and the temperature.
+	Samples []Sample
+	// Settings are tried by cross-validation. Default: a grid of both kinds.
+	Settings []Setting
+	// Folds divide the samples by employer. Default: 5.
+	Folds int
+	// Seed decides the folds.
+	Seed uint64
+}
+
+// EnsureDefaults fills the zero fields.
+func (o *DefaultOptions) EnsureDefaults() {
+	if o.Folds == 0 {
+		o.Folds = 5
+	}
+	if len(o.Settings) > 0 {
+		return
+	}
+	for _, sharpness := range []float64{15, 18, 20, 22, 25, 30} {
+		for _, sample := range []float64{0, .3} {
+			o.Settings = append(o.Settings, Setting{Sharpness: sharpness, NameWeight: 1, SampleWeight: sample})
+		}
+	}
+	o.Settings = append(o.Settings, Setting{L2: 1e-3, NameWeight: 1, SampleWeight: 1})
+}
+
+// Validate reports every violation at once.
+func (o DefaultOptions) Validate() error {
+	var errs []error
+	check := func(ok bool, format string, args ...any) {
+		if !ok {
+			errs = append(errs, fmt.Errorf(format, args...))
+		}
+	}
+	check(o.Embed != nil, "Embed is missing")
+	check(o.Encoder != "", "Encoder is empty")
+	check(o.Taxonomy != nil, "Taxonomy is missing")
+	check(o.Folds >= 2, "Folds (%d) must be >= 2", o.Folds)
+	check(len(o.Samples) >= o.Folds, "Samples (%d) must be at least as many as Folds (%d)", len(o.Samples), o.Folds)
+	for i, s := range o.Samples {
+		check(o.Taxonomy == nil || s.Category >= 0 && s.Category < len(o.Taxonomy.Categories), "Samples[%d].Category (%d) is outside the taxonomy", i, s.Category)
+	}
+	for i, s := range o.Settings {
+		check(s.Sharpness >= 0 && s.L2 >= 0 && (s.Sharpness > 0) != (s.L2 > 0), "Settings[%d] must have Sharpness (%v) or L2 (%v) > 0", i, s.Sharpness, s.L2)
+		check(s.NameWeight > 0 && s.SampleWeight >= 0, "Settings[%d]: NameWeight (%v) must be > 0 and SampleWeight (%v) >= 0", i, s.NameWeight, s.SampleWeight)
+	}
+	return errors.Join(errs...)
+}
+
+// DefaultReport says how a default classifier was chosen and how good it is.
+type DefaultReport struct {
+	// Evaluation is that of the chosen setting, each sample judged without its fold. The setting and the
+	// temperature were chosen on the same samples, which flatters it a little.
+	Evaluation Evaluation
+	// Candidates are all settings, in the order they were tried.
+	Candidates []Candidate
+	// Chosen is the candidate with the lowest log loss.
+	Chosen int
+	// Titles and Samples count what it is made of.
+	Titles, Samples int
+}
+
+// Text renders the report for people. Names are the categories'.
+func (r DefaultReport) Text(names []string) string {
+	return fmt.Sprintf("%d titles and %d samples; chosen: %s\n\n%s\n\n%s",
+		r.Titles, r.Samples, r.Candidates[r.Chosen].Setting, candidateTable(r.Candidates), r.Evaluation.Text(names))
+}
+
+// Default makes a sealed classifier of titles, category names and samples. Setting and temperature are
+// chosen by cross-validation on the samples, no employer in two folds; the setting with the lowest log loss
+// wins. Its prior is uniform. The same input gives the same bytes.
+func Default(ctx context.Context, o DefaultOptions) (*schemas.Classifier, DefaultReport, error) {
+	o.EnsureDefaults()
+	if err := o.Validate(); err != nil {
+		return nil, DefaultReport{}, fmt.Errorf("making a default classifier: %w", err)
+	}
+	c, report, err := makeDefault(ctx, o)
+	if err != nil {
+		return nil, DefaultReport{}, fmt.Errorf("making a default classifier: %w", err)
+	}
+	return c, report, nil
+}
+
+func makeDefault(ctx context.Context, o DefaultOptions) (*schemas.Classifier, DefaultReport, error) {
+	m, err := gather(ctx, o)
+	if err != nil {
+		return nil, DefaultReport{}, err
+	}
+	k, samples := m.categories, m.samples
+	report := DefaultReport{Titles: m.lexicon.Len() - k, Samples: samples.Len()}
+	folds, err := Folds(samples.Categories, samples.Groups, o.Folds, o.Seed)
+	if err != nil {
+		return nil, DefaultReport{}, err
+	}
+	var temperature float64
+	for i, s := range o.Settings {
+		scores, err := OutOfFold(ctx, samples.Vectors, folds, func(ctx context.Context, train []int) (*schemas.Classifier, error) {
+			return m.build(ctx, s, samples.Select(train))
+		})
+		if err != nil {
+			return nil, DefaultReport{}, fmt.Errorf("%s: %w", s, err)
+		}
+		t := Temperature(scores, samples.Categories)
+		e := Evaluate(Probabilities(scores, t), samples.Categories, k)
+		report.Candidates = append(report.Candidates, Candidate{Setting: s.String(), LogLoss: e.LogLoss, Top1: e.Top1, Top3: e.Top3})
+		if i == 0 || e.LogLoss < report.Candidates[report.Chosen].LogLoss {
+			report.Chosen, report.Evaluation, temperature = i, e, t
+		}
+	}
+	c, err := m.build(ctx, o.Settings[report.Chosen], samples)
+	if err != nil {
+		return nil, DefaultReport{}, err
+	}
+	c.Encoder, c.Taxonomy, c.Temperature, c.Metrics = o.Encoder, o.Taxonomy.ID, float32(temperature), report.Evaluation.Metrics()
+	c.Training = map[string]string{
+		"kind": "default", "setting": report.Candidates[report.Chosen].Setting, "titles": strconv.Itoa(report.Titles),
+		"samples": strconv.Itoa(report.Samples), "folds": strconv.Itoa(o.Folds), "seed": strconv.FormatUint(o.Seed, 10),
+	}
+	if len(c.Owners) > 0 {
+		models.Quantize(c)
+	}
+	return c, report, models.SealClassifier(c)
+}
+
+// material is what default classifiers are made of.
+type material struct {
+	categories int
+	lexicon    Examples // the categories' names first, then their titles
+	samples    Examples
+}
+
+// gather embeds names, titles and samples.
+func gather(ctx context.Context, o DefaultOptions) (material, error) {
+	m := material{categories: len(o.Taxonomy.Categories)}
+	texts := o.Taxonomy.Names()
+	for c := range texts {
+		m.lexicon.Categories = append(m.lexicon.Categories, c)
+	}
+	for c, category := range o.Taxonomy.Categories {
+		for _, title := range category.Titles {
+			texts, m.lexicon.Categories = append(texts, title), append(m.lexicon.Categories, c)
+		}
+	}
+	for _, s := range o.Samples {
+		texts = append(texts, s.Text)
+		m.samples.Categories, m.samples.Groups = append(m.samples.Categories, s.Category), append(m.samples.Groups, s.Employer)
+	}
+	vectors, err := o.Embed(ctx, texts)
+	if err != nil {
+		return material{}, err
+	}
+	if len(vectors) != len(texts) {
+		return material{}, fmt.Errorf("embedding %d texts gave %d vectors", len(texts), len(vectors))
+	}
+	titles := len(m.lexicon.Categories)
+	m.lexicon.Vectors, m.samples.Vectors = vectors[:titles], vectors[titles:]
+	all := Examples{Vectors: vectors, Categories: append(append([]int(nil), m.lexicon.Categories...), m.samples.Categories...)}
+	return m, all.validate(m.categories)
+}
+
+// build makes a classifier by one setting, with these samples only.
+func (m material) build(ctx context.Context, s Setting, samples Examples) (*schemas.Classifier, error) {
+	mean := samples.mean()
+	lexicon, vacancies := centre(m.lexicon.Vectors, m.lexicon.mean()), centre(samples.Vectors, mean)
+	length := meanLength(vacancies)
+	all := Examples{Vectors: unit(lexicon), Categories: append([]int(nil), m.lexicon.Categories...)}
+	for i := range lexicon {
+		weight := 1.0
+		if i < m.categories {
+			weight = s.NameWeight
+		}
+		all.Weights = append(all.Weights, weight)
+	}
+	if s.SampleWeight > 0 {
+		all.Vectors = append(all.Vectors, unit(vacancies)...)
+		all.Categories = append(all.Categories, samples.Categories...)
+		for range vacancies {
+			all.Weights = append(all.Weights, s.SampleWeight)
+		}
+	}
+	if s.Sharpness == 0 {
+		c, err := Fit(ctx, all, Options{Categories: m.categories, L2: s.L2, Mean: make([]float32, len(mean)), MaxIterations: 200, Tolerance: 1e-5})
+		if err != nil {
+			return nil, err
+		}
+		c.Mean = mean
+		scale(c.Weights, 1/length)
+		return c, nil
+	}
+	return rows(all, m.categories, s.Sharpness/length, mean), nil
+}
+
+// rows makes a classifier with a row for each example: sharpness times the vector, the log of its share of
+// its category's weight as bias.
+func rows(e Examples, categories int, sharpness float64, mean []float32) *schemas.Classifier {
+	c := &schemas.Classifier{Dim: uint32(len(mean)), Categories: uint32(categories), Mean: mean, Temperature: 1}
+	mass := make([]float64, categories)
+	for i, category := range e.Categories {
+		mass[category] += e.weight(i)
+	}
+	for i, v := range e.Vectors {
+		category := e.Categories[i]
+		c.Owners = append(c.Owners, uint32(category))
+		c.Bias = append(c.Bias, float32(math.Log(e.weight(i)/mass[category])))
+		c.Weights = append(c.Weights, v...)
+	}
+	scale(c.Weights, sharpness)
+	for range categories {
+		c.Prior = append(c.Prior, 1/float32(categories))
+	}
+	return c
+}
+
+// centre returns the vectors minus their mean.
+func centre(vectors [][]float32, mean []float32) [][]float32 {
+	centred := make([][]float32, len(vectors))
+	for i, v := range vectors {
+		centred[i] = make([]float32, len(v))
+		for j := range v {
+			centred[i][j] = v[j] - mean[j]
+		}
+	}
+	return centred
+}
+
+// unit returns the vectors at length 1; a zero vector stays.
+func unit(vectors [][]float32) [][]float32 {
+	units := make([][]float32, len(vectors))
+	for i, v := range vectors {
+		units[i] = append([]float32(nil), v...)
+		if l := length(v); l > 0 {
+			scale(units[i], 1/l)
+		}
+	}
+	return units
+}
+
+func length(v []float32) float64 {
+	var sum float64
+	for _, x := range v {
+		sum += float64(x) * float64(x)
+	}
+	return math.Sqrt(sum)
+}
+
+// meanLength returns the mean length, 1 where all vectors are zero.
+func meanLength(vectors [][]float32) float64 {
+	var sum float64
+	for _, v := range vectors {
+		sum += length(v)
+	}
+	if sum == 0 {
+		return 1
+	}
+	return sum / float64(len(vectors))
+}
+
+func scale(v []float32, by float64) {
+	for i := range v {
+		v[i] = float32(float64(v[i]) * by)
+	}
+}
