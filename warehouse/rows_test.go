@@ -144,8 +144,8 @@ func TestReplayChangesNoAnswer(t *testing.T) {
 		predictions = append(predictions, prediction(i, vacancy, "m1"), prediction(i, vacancy, "m2"))
 		labels = append(labels, label(i, vacancy, uint16(i%22), noon.Add(time.Duration(i%250)*time.Second)))
 		letters = append(letters, deadLetter(i, "extract"))
-		// Over eleven years of partitions.
-		embeddings[2*i].ReceivedAt = noon.AddDate(0, -int(i)/2, 0)
+		// Over a year of partitions.
+		embeddings[2*i].ReceivedAt = noon.AddDate(0, -int(i)/25, 0)
 		embeddings[2*i+1].ReceivedAt = embeddings[2*i].ReceivedAt
 	}
 	insert := func(from, to int) {
@@ -224,6 +224,23 @@ func TestNewestLabelWins(t *testing.T) {
 	rows := selected[LabelRow](t, w, "SELECT * FROM labels WHERE vacancy_id = 'whole'")
 	if diff := cmp.Diff([]LabelRow{newest}, rows); diff != "" {
 		t.Error(diff)
+	}
+}
+
+// The server's default limit is 100 partitions a block, and a partition is a month.
+func TestInsertTenYears(t *testing.T) {
+	w := openMigrated(t)
+	var rows []DeadLetterRow
+	for i := range int64(120) {
+		row := deadLetter(i, "extract")
+		row.ReceivedAt = noon.AddDate(0, -int(i), 0)
+		rows = append(rows, row)
+	}
+	if err := w.InsertDeadLetters(t.Context(), rows); err != nil {
+		t.Fatal(err)
+	}
+	if n := counts(t, w)["dead_letters"]; n != 120 {
+		t.Errorf("%d rows, want 120", n)
 	}
 }
 
