@@ -43,21 +43,21 @@ func (o Options) Validate() error {
 	switch o.Prior {
 	case PriorTrained, PriorUniform:
 		if len(o.Shares) > 0 {
-			errs = append(errs, fmt.Errorf("Shares (%d values) must be empty with Prior %q", len(o.Shares), o.Prior))
+			errs = append(errs, fmt.Errorf("option Shares (%d values) must be empty with Prior %q", len(o.Shares), o.Prior))
 		}
 	case PriorGiven:
 		var sum float64
 		for i, s := range o.Shares {
 			if !(s >= 0) || math.IsInf(float64(s), 0) {
-				errs = append(errs, fmt.Errorf("Shares[%d] (%v) must be >= 0 and finite", i, s))
+				errs = append(errs, fmt.Errorf("option Shares[%d] (%v) must be >= 0 and finite", i, s))
 			}
 			sum += float64(s)
 		}
 		if !(sum > 0) {
-			errs = append(errs, fmt.Errorf("Shares must have a positive sum, not %v", sum))
+			errs = append(errs, fmt.Errorf("option Shares must have a positive sum, not %v", sum))
 		}
 	default:
-		errs = append(errs, fmt.Errorf("Prior (%q) must be %q, %q or %q", o.Prior, PriorTrained, PriorUniform, PriorGiven))
+		errs = append(errs, fmt.Errorf("option Prior (%q) must be %q, %q or %q", o.Prior, PriorTrained, PriorUniform, PriorGiven))
 	}
 	return errors.Join(errs...)
 }
@@ -78,7 +78,7 @@ func (o Options) shift(c *schemas.Classifier) ([]float64, error) {
 	wanted := func(int) float64 { return 1 / float64(n) }
 	if o.Prior == PriorGiven {
 		if len(o.Shares) != n {
-			return nil, fmt.Errorf("Shares (%d values) must have one for each of %d categories", len(o.Shares), n)
+			return nil, fmt.Errorf("option Shares (%d values) must have one for each of %d categories", len(o.Shares), n)
 		}
 		var sum float64
 		for _, s := range o.Shares {
