@@ -55,8 +55,12 @@ func (f HistoryFilter) where() (string, []any) {
 // returns it.
 func (w *Warehouse) ReadHistory(ctx context.Context, filter HistoryFilter, f func(HistoryRow) error) error {
 	where, args := filter.where()
-	// Vectors beyond this many bytes are sorted on disk.
-	ctx = clickhouse.Context(ctx, clickhouse.WithSettings(clickhouse.Settings{"max_bytes_before_external_sort": 256 << 20}))
+	// Vectors beyond so many bytes are sorted on disk. Blocks of the default 65,409 rows take twice the memory and no less
+	// time.
+	ctx = clickhouse.Context(ctx, clickhouse.WithSettings(clickhouse.Settings{
+		"max_bytes_before_external_sort": 256 << 20,
+		"max_block_size":                 8192,
+	}))
 	rows, err := w.conn.Query(ctx, `SELECT vacancy_id, encoder, vector, category_index, source, employer_hash, received_at, labelled_at
 		FROM history`+where+` ORDER BY vacancy_id, encoder`, args...)
 	if err != nil {
