@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math"
+	"slices"
 	"unicode/utf8"
 )
 
@@ -228,11 +229,11 @@ func (f *e5File) floats(name string, n int) ([]float32, error) {
 	return float32s(t.data), nil
 }
 
-// blocks is a matrix in 4-bit blocks: weight = (q − 8) · scale, rows × columns row by row.
+// blocks is a matrix in 4-bit blocks, row by row: weight = (q − 8) · scale. A block's bytes hold the
+// weights 0 and 16, 1 and 17, and so on, the first of each pair in the low half.
 type blocks struct {
 	rows, columns int
-	q             []byte    // 0 to 15, one weight a byte
-	scales        []float32 // one for 32 weights of a row
+	data          []byte
 }
 
 // blocks returns a matrix of 4-bit blocks.
@@ -245,34 +246,54 @@ func (f *e5File) blocks(name string, rows, columns int) (blocks, error) {
 	if !t.quantized || t.elements != n || len(t.data) != n/blockWeights*blockBytes {
 		return blocks{}, fmt.Errorf("tensor %q has %d elements in %d bytes (4-bit blocks: %t), expected %d × %d in 4-bit blocks", name, t.elements, len(t.data), t.quantized, rows, columns)
 	}
-	m := blocks{rows: rows, columns: columns, q: make([]byte, n), scales: make([]float32, n/blockWeights)}
-	for b := range m.scales {
-		block := t.data[b*blockBytes : (b+1)*blockBytes]
-		m.scales[b] = float16(binary.LittleEndian.Uint16(block))
-		for i, x := range block[2:] {
-			m.q[b*blockWeights+i] = x & 15
-			m.q[b*blockWeights+blockWeights/2+i] = x >> 4
+	return blocks{rows: rows, columns: columns, data: t.data}, nil
+}
+
+// scales returns the scale of each block.
+func (m blocks) scales() []float32 {
+	v := make([]float32, len(m.data)/blockBytes)
+	for b := range v {
+		v[b] = float16(binary.LittleEndian.Uint16(m.data[b*blockBytes:]))
+	}
+	return v
+}
+
+// weights returns the weights q, 0 to 15, one a byte.
+func (m blocks) weights() []byte {
+	v := make([]byte, 0, m.rows*m.columns)
+	for block := range slices.Chunk(m.data, blockBytes) {
+		for _, x := range block[2:] {
+			v = append(v, x&15)
+		}
+		for _, x := range block[2:] {
+			v = append(v, x>>4)
 		}
 	}
-	return m, nil
+	return v
 }
 
-// floats returns the matrix as fp32 numbers, row by row.
-func (m blocks) floats() []float32 {
-	w := make([]float32, len(m.q))
-	for i, q := range m.q {
-		w[i] = float32(int(q)-8) * m.scales[i/blockWeights]
-	}
-	return w
-}
-
-// packed returns the weights two a byte, the even one in the low half.
+// packed returns the weights q two a byte, the even one in the low half.
 func (m blocks) packed() []byte {
-	p := make([]byte, len(m.q)/2)
-	for i := range p {
-		p[i] = m.q[2*i] | m.q[2*i+1]<<4
+	v := make([]byte, 0, m.rows*m.columns/2)
+	for block := range slices.Chunk(m.data, blockBytes) {
+		for i := 2; i < blockBytes; i += 2 {
+			v = append(v, block[i]&15|block[i+1]<<4)
+		}
+		for i := 2; i < blockBytes; i += 2 {
+			v = append(v, block[i]>>4|block[i+1]&0xf0)
+		}
 	}
-	return p
+	return v
+}
+
+// floats returns the matrix as fp32 numbers.
+func (m blocks) floats() []float32 {
+	q, scales := m.weights(), m.scales()
+	v := make([]float32, len(q))
+	for i, x := range q {
+		v[i] = float32(int(x)-8) * scales[i/blockWeights]
+	}
+	return v
 }
 
 func float32s(b []byte) []float32 {

@@ -130,11 +130,16 @@ func TestReadE5(t *testing.T) {
 	}
 	raw := f.tensors["l0.fi.w"].data
 	w := m.floats()
+	for i, x := range m.packed() {
+		if q := m.weights()[2*i : 2*i+2]; x != q[0]|q[1]<<4 {
+			t.Fatalf("byte %d is %#x, want the weights %d", i, x, q)
+		}
+	}
 	// The 16 bytes of a block hold its weights 0 and 16, 1 and 17, and so on.
-	if got, want := w[32+1], float32(int(raw[blockBytes+3]&15)-8)*m.scales[1]; got != want {
+	if got, want := w[32+1], float32(int(raw[blockBytes+3]&15)-8)*m.scales()[1]; got != want {
 		t.Errorf("weight 1 of row 1 is %g, want %g", got, want)
 	}
-	if got, want := w[32+17], float32(int(raw[blockBytes+3]>>4)-8)*m.scales[1]; got != want {
+	if got, want := w[32+17], float32(int(raw[blockBytes+3]>>4)-8)*m.scales()[1]; got != want {
 		t.Errorf("weight 17 of row 1 is %g, want %g", got, want)
 	}
 }

@@ -57,7 +57,7 @@ func (g *encoderGraph) embeddings() string {
 	words, err := f.blocks("emb.word", f.vocabulary, f.hidden)
 	g.fail(err)
 	g.tensor("emb.word.q", typeUint8, words.packed(), f.vocabulary, f.hidden/2)
-	g.floats("emb.word.scale", words.scales, f.vocabulary, f.hidden/blockWeights)
+	g.floats("emb.word.scale", words.scales(), f.vocabulary, f.hidden/blockWeights)
 	g.node(msDomain, "GatherBlockQuantized", "emb.words", []string{"emb.word.q", "input_ids", "emb.word.scale"},
 		intAttribute("bits", 4), intAttribute("block_size", blockWeights), intAttribute("gather_axis", 0), intAttribute("quantize_axis", 1))
 
@@ -120,11 +120,12 @@ func (g *encoderGraph) linear(p, x string, out, in int) string {
 		return g.linearInt8(p, x, w)
 	case Q8:
 		// Shifting by 120 moves the zero point from 8 to the 128 that 8-bit blocks have; nothing is lost.
-		for i := range w.q {
-			w.q[i] += 120
+		q := w.weights()
+		for i := range q {
+			q[i] += 120
 		}
-		g.tensor(p+".w.q", typeUint8, w.q, out, in/blockWeights, blockWeights)
-		g.floats(p+".w.scale", w.scales, out, in/blockWeights)
+		g.tensor(p+".w.q", typeUint8, q, out, in/blockWeights, blockWeights)
+		g.floats(p+".w.scale", w.scales(), out, in/blockWeights)
 		return g.node(msDomain, "MatMulNBits", p+".product", []string{x, p + ".w.q", p + ".w.scale"},
 			intAttribute("K", in), intAttribute("N", out), intAttribute("bits", 8), intAttribute("block_size", blockWeights), intAttribute("accuracy_level", 4))
 	default:
