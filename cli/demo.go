@@ -90,7 +90,7 @@ func (d *demo) run(ctx context.Context) error {
 		return err
 	}
 	fmt.Fprintf(d.out, "%s  %s  %7s  %10s\n", cut("vacancy", 40), cut("category", 50), "conf.", "time")
-	progress := d.progress("classified", len(vacancies))
+	progress := d.progress("classified", len(vacancies), d.out)
 	published := make(chan error, 1)
 	err = consumers.Follow(ctx, consumers.FollowOptions{
 		Kafka: d.kafka, Topics: []string{kafka.Classified, kafka.DeadLetter},

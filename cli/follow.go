@@ -120,11 +120,11 @@ type bar struct {
 	plain   io.Writer
 }
 
-// progress starts a bar of a known total, or a count with 0.
-func (a *app) progress(message string, total int) *bar {
+// progress starts a bar of a known total, or a count with 0. Without a terminal, lines go to plain.
+func (a *app) progress(message string, total int, plain io.Writer) *bar {
 	file, ok := a.err.(*os.File)
 	if !ok || !term.IsTerminal(int(file.Fd())) || a.format == "json" {
-		return &bar{plain: a.err}
+		return &bar{plain: plain}
 	}
 	w := progress.NewWriter()
 	w.SetOutputWriter(file)
@@ -133,7 +133,7 @@ func (a *app) progress(message string, total int) *bar {
 	w.SetStyle(progress.StyleBlocks)
 	t := &progress.Tracker{Message: message, Total: int64(total)}
 	w.AppendTracker(t)
-	b := &bar{writer: w, tracker: t, stopped: make(chan struct{})}
+	b := &bar{writer: w, tracker: t, stopped: make(chan struct{}), plain: plain}
 	go func() {
 		w.Render()
 		close(b.stopped)
@@ -164,5 +164,4 @@ func (b *bar) done() {
 	b.writer.Stop()
 	<-b.stopped
 	b.writer = nil
-	b.plain = os.Stderr
 }

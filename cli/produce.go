@@ -31,7 +31,7 @@ A bad line is reported with file, line and reason, the rest is published, and th
 		publisher := producers.NewPublisher(client, schemas.Jobnet())
 		bad := []*producers.BadLine{}
 		start := time.Now()
-		bar := a.progress("publishing", 0)
+		bar := a.progress("publishing", 0, a.err)
 		refuse := func(b *producers.BadLine) {
 			bad = append(bad, b)
 			bar.log("%v", b)

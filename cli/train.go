@@ -59,7 +59,7 @@ write it to a file, and promote it on ` + "models.classifier" + `: running worke
 			return fmt.Errorf("%w (start jobstrom up first, or name --clickhouse)", err)
 		}
 		defer w.Close()
-		progress := a.progress("training", 0)
+		progress := a.progress("training", 0, a.err)
 		result, err := trainer.Run(ctx, history(ctx, w, filter), trainer.RunOptions{
 			Encoder: card.ID, Taxonomy: schemas.Jobnet(), Seed: seed,
 			Progress: func(_, _, _ int, _ float64) { progress.add(1) },

@@ -5,6 +5,7 @@
 # under that hash, so that a second clone fetches nothing again. The tokenizer is compiled from the
 # source in the Go module, with the lockfile beside this script. A part that is in place is left alone.
 set -euo pipefail
+shopt -s inherit_errexit
 
 here=$(cd "$(dirname "$0")" && pwd)
 root=$(dirname "$here")
@@ -12,13 +13,13 @@ out=$root/.native
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/jobstrom
 mkdir -p "$out/lib" "$out/wheels" "$out/bin" "$cache"
 work=$(mktemp -d "$cache/work.XXXXXX")
-trap 'rm -rf "$work"' EXIT
+trap 'status=$?; rm -rf "$work"; [ $status = 0 ] || printf "\nset-up stopped: see the message above\n" >&2' EXIT
 
 say() { printf '%s\n' "$*"; }
 die() { printf 'set-up: %s\n' "$*" >&2; exit 1; }
 
 # need TOOL HOW: stops when a tool is missing, and says how to get it.
-need() { command -v "$1" >/dev/null 2>&1 || die "$1 is missing: $2"; }
+need() { type -P "$1" >/dev/null || die "$1 is missing: $2"; }
 
 # step NAME FUNCTION ARG...: runs one step and prints how long it took.
 step() {
@@ -26,7 +27,7 @@ step() {
 	shift
 	printf '  %-28s ' "$name"
 	local note
-	note=$("$@") || die "$name: see the message above"
+	note=$("$@") # a failure inside ends the script; what it printed stands above
 	printf '%-34s %3d s\n' "$note" "$((SECONDS - start))"
 }
 
@@ -122,7 +123,7 @@ get_tokenizers() {
 	local module version source key target=$out/lib/libtokenizers.a
 	module=github.com/daulet/tokenizers
 	version=$(cd "$root" && go list -m -f '{{.Version}}' $module)
-	key=tokenizers-$version-$(cat "$here/Cargo.lock" "$here/setup.sh" | sha256sum | cut -c1-16)-$(uname -m)
+	key=tokenizers-$version-$(sha256sum <"$here/Cargo.lock" | cut -c1-16)-$(uname -m)
 	current "$target" "$key" && { printf 'in place'; return; }
 	if [ ! -f "$cache/$key.a" ]; then
 		source=$(cd "$root" && go mod download -json $module | sed -n 's/.*"Dir": "\(.*\)".*/\1/p')
@@ -144,21 +145,25 @@ get_tokenizers() {
 
 # kcat is the outside Kafka client of the tests; Debian's packages are unpacked here, nothing is installed.
 get_kcat() {
-	if command -v kcat >/dev/null 2>&1; then printf 'on PATH'; return; fi
+	if type -P kcat >/dev/null; then printf 'on PATH'; return; fi
 	[ -x "$out/bin/kcat" ] && { printf 'in place'; return; }
 	if ! command -v apt-get >/dev/null 2>&1; then printf 'not found: its test will say so'; return; fi
 	local apt=$work/apt options
 	mkdir -p "$apt/lists/partial" "$apt/archives/partial" "$apt/root"
-	options=(-qq -o "Dir::State::Lists=$apt/lists" -o "Dir::Cache=$apt" -o APT::Sandbox::User=root)
+	options=(-qq -o Debug::NoLocking=1 -o "Dir::State::Lists=$apt/lists" -o "Dir::Cache=$apt" -o "APT::Sandbox::User=$(id -un)")
 	apt-get "${options[@]}" update >&2
-	(cd "$apt/archives" && apt-get "${options[@]}" download kcat librdkafka1 libyajl2 libserdes1 libavro23 libjansson4 libsnappy1v5 >&2)
+	# Downloads kcat and those of its libraries that this machine lacks; apt verifies them by the signed index.
+	apt-get "${options[@]}" --yes --no-install-recommends --download-only install kcat >&2
 	local deb
 	for deb in "$apt"/archives/*.deb; do dpkg-deb -x "$deb" "$apt/root"; done
 	mkdir -p "$out/kcat"
 	cp -a "$apt/root/usr/." "$out/kcat/"
 	printf '#!/bin/sh\nhere=$(dirname "$(dirname "$(readlink -f "$0")")")/kcat\nLD_LIBRARY_PATH=$(echo "$here"/lib/*-linux-gnu) exec "$here/bin/kcat" "$@"\n' >"$out/bin/kcat"
 	chmod +x "$out/bin/kcat"
-	"$out/bin/kcat" -V >/dev/null || { rm "$out/bin/kcat"; return 1; }
+	if ! "$out/bin/kcat" -V >/dev/null; then
+		rm "$out/bin/kcat"
+		return 1
+	fi
 	printf 'kcat'
 }
 

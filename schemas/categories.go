@@ -22,6 +22,8 @@ type Category struct {
 	Code string `json:"code"`
 	// Titles are typical job titles, most frequent first.
 	Titles []string `json:"titles"`
+	// Tasks say what somebody in this category does, as a vacancy would put it.
+	Tasks []string `json:"tasks"`
 }
 
 // Taxonomy is a set of categories in index order.

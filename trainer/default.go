@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
 
 	"jobstrom/models"
@@ -20,8 +21,8 @@ type Sample struct {
 	Employer string
 }
 
-// Setting is one way to make a default classifier. Titles and names are centred on their own mean, vacancies
-// on theirs: the two kinds of text lie apart in the encoder's space, and only vacancies are classified.
+// Setting is one way to make a default classifier. Titles and names are centred on their own mean, tasks and vacancies
+// on theirs: the kinds of text lie apart in the encoder's space, and only vacancies are classified.
 type Setting struct {
 	// Sharpness makes a row of each title, name and sample: a vacancy's score for a category is
 	// log Σ weight · exp(Sharpness · similarity), the weights of a category summing to 1. The similarity is the
@@ -29,8 +30,8 @@ type Setting struct {
 	Sharpness float64
 	// L2 fits one row a category instead: logistic regression with this penalty, vectors at mean length 1.
 	L2 float64
-	// NameWeight and SampleWeight say what a category's name and a sample count, a title counting 1.
-	NameWeight, SampleWeight float64
+	// NameWeight, TaskWeight and SampleWeight say what a category's name, a task and a sample count, a title counting 1.
+	NameWeight, TaskWeight, SampleWeight float64
 }
 
 // String names the setting in reports.
@@ -39,7 +40,7 @@ func (s Setting) String() string {
 	if s.Sharpness == 0 {
 		kind = fmt.Sprintf("logistic, L2 %g", s.L2)
 	}
-	return fmt.Sprintf("%s, name %g, sample %g", kind, s.NameWeight, s.SampleWeight)
+	return fmt.Sprintf("%s, name %g, task %g, sample %g", kind, s.NameWeight, s.TaskWeight, s.SampleWeight)
 }
 
 // DefaultOptions says what a default classifier is made of.
@@ -68,12 +69,14 @@ func (o *DefaultOptions) EnsureDefaults() {
 	if len(o.Settings) > 0 {
 		return
 	}
-	for _, sharpness := range []float64{15, 18, 20, 22, 25, 30} {
-		for _, sample := range []float64{0, .3} {
-			o.Settings = append(o.Settings, Setting{Sharpness: sharpness, NameWeight: 1, SampleWeight: sample})
+	for _, sharpness := range []float64{15, 18, 20, 22, 25} {
+		for _, task := range []float64{0, .3, 1, 3} {
+			for _, sample := range []float64{0, 1} {
+				o.Settings = append(o.Settings, Setting{Sharpness: sharpness, NameWeight: 1, TaskWeight: task, SampleWeight: sample})
+			}
 		}
 	}
-	o.Settings = append(o.Settings, Setting{L2: 1e-3, NameWeight: 1, SampleWeight: 1})
+	o.Settings = append(o.Settings, Setting{L2: 1e-3, NameWeight: 1, TaskWeight: 1, SampleWeight: 1})
 }
 
 // Validate reports every violation at once.
@@ -94,7 +97,7 @@ func (o DefaultOptions) Validate() error {
 	}
 	for i, s := range o.Settings {
 		check(s.Sharpness >= 0 && s.L2 >= 0 && (s.Sharpness > 0) != (s.L2 > 0), "Settings[%d] must have Sharpness (%v) or L2 (%v) > 0", i, s.Sharpness, s.L2)
-		check(s.NameWeight > 0 && s.SampleWeight >= 0, "Settings[%d]: NameWeight (%v) must be > 0 and SampleWeight (%v) >= 0", i, s.NameWeight, s.SampleWeight)
+		check(s.NameWeight > 0 && s.TaskWeight >= 0 && s.SampleWeight >= 0, "Settings[%d]: NameWeight (%v) must be > 0, TaskWeight (%v) and SampleWeight (%v) >= 0", i, s.NameWeight, s.TaskWeight, s.SampleWeight)
 	}
 	return errors.Join(errs...)
 }
@@ -178,6 +181,7 @@ func makeDefault(ctx context.Context, o DefaultOptions) (*schemas.Classifier, De
 type material struct {
 	categories int
 	lexicon    Examples // the categories' names first, then their titles
+	tasks      Examples
 	samples    Examples
 }
 
@@ -193,6 +197,13 @@ func gather(ctx context.Context, o DefaultOptions) (material, error) {
 			texts, m.lexicon.Categories = append(texts, title), append(m.lexicon.Categories, c)
 		}
 	}
+	titles := len(texts)
+	for c, category := range o.Taxonomy.Categories {
+		for _, task := range category.Tasks {
+			texts, m.tasks.Categories = append(texts, task), append(m.tasks.Categories, c)
+		}
+	}
+	tasks := len(texts)
 	for _, s := range o.Samples {
 		texts = append(texts, s.Text)
 		m.samples.Categories, m.samples.Groups = append(m.samples.Categories, s.Category), append(m.samples.Groups, s.Employer)
@@ -204,9 +215,8 @@ func gather(ctx context.Context, o DefaultOptions) (material, error) {
 	if len(vectors) != len(texts) {
 		return material{}, fmt.Errorf("embedding %d texts gave %d vectors", len(texts), len(vectors))
 	}
-	titles := len(m.lexicon.Categories)
-	m.lexicon.Vectors, m.samples.Vectors = vectors[:titles], vectors[titles:]
-	all := Examples{Vectors: vectors, Categories: append(append([]int(nil), m.lexicon.Categories...), m.samples.Categories...)}
+	m.lexicon.Vectors, m.tasks.Vectors, m.samples.Vectors = vectors[:titles], vectors[titles:tasks], vectors[tasks:]
+	all := Examples{Vectors: vectors, Categories: slices.Concat(m.lexicon.Categories, m.tasks.Categories, m.samples.Categories)}
 	return m, all.validate(m.categories)
 }
 
@@ -223,13 +233,20 @@ func (m material) build(ctx context.Context, s Setting, samples Examples) (*sche
 		}
 		all.Weights = append(all.Weights, weight)
 	}
-	if s.SampleWeight > 0 {
-		all.Vectors = append(all.Vectors, unit(vacancies)...)
-		all.Categories = append(all.Categories, samples.Categories...)
-		for range vacancies {
-			all.Weights = append(all.Weights, s.SampleWeight)
+	add := func(vectors [][]float32, categories []int, weight float64) {
+		if weight == 0 || len(vectors) == 0 {
+			return
+		}
+		all.Vectors = append(all.Vectors, unit(vectors)...)
+		all.Categories = append(all.Categories, categories...)
+		for range vectors {
+			all.Weights = append(all.Weights, weight)
 		}
 	}
+	if len(m.tasks.Vectors) > 0 {
+		add(centre(m.tasks.Vectors, m.tasks.mean()), m.tasks.Categories, s.TaskWeight)
+	}
+	add(vacancies, samples.Categories, s.SampleWeight)
 	if s.Sharpness == 0 {
 		c, err := Fit(ctx, all, Options{Categories: m.categories, L2: s.L2, Mean: make([]float32, len(mean)), MaxIterations: 200, Tolerance: 1e-5})
 		if err != nil {
