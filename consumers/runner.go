@@ -89,7 +89,6 @@ func Run(ctx context.Context, stage Stage, o RunnerOptions) error {
 		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
 		kgo.TransactionalID("jobstrom."+stage.Name+"."+o.Slot),
 		kgo.TransactionTimeout(o.TransactionTimeout),
-		kgo.RequireStableFetchOffsets(),
 		kgo.RecordPartitioner(kgo.ManualPartitioner()),
 		kgo.ProducerLinger(0),
 		kgo.FetchMaxWait(kafkaWait),
