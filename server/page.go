@@ -30,7 +30,7 @@ func (s *server) static(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return &httpError{http.StatusNotFound, "no such file"}
 	}
-	types := map[string]string{".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=utf-8"}
+	types := map[string]string{".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=utf-8", ".svg": "image/svg+xml"}
 	w.Header().Set("Content-Type", types[path.Ext(name)])
 	_, err = w.Write(data)
 	return err
