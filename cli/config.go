@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/go-viper/mapstructure/v2"
 	"github.com/knadh/koanf/parsers/yaml"
@@ -26,27 +27,28 @@ import (
 
 // Config holds every setting. A setting has one name: that of its flag.
 type Config struct {
-	Data           string   `koanf:"data"`
-	Brokers        []string `koanf:"brokers"`
-	KafkaPort      int      `koanf:"kafka-port"`
-	Partitions     int      `koanf:"partitions"`
-	Replication    int      `koanf:"replication"`
-	ClickHouse     []string `koanf:"clickhouse"`
-	Database       string   `koanf:"clickhouse-database"`
-	User           string   `koanf:"clickhouse-user"`
-	Password       string   `koanf:"clickhouse-password"`
-	ClickHousePort int      `koanf:"clickhouse-port"`
-	ClickHouseHTTP int      `koanf:"clickhouse-http-port"`
-	HTTP           string   `koanf:"http"`
-	Encoder        string   `koanf:"encoder"`
-	Library        string   `koanf:"onnxruntime"`
-	Engine         string   `koanf:"chdb"`
-	Threads        int      `koanf:"threads"`
-	Prior          string   `koanf:"prior"`
-	EmployerKey    string   `koanf:"employer-key"`
-	Attributes     []string `koanf:"attributes"`
-	LogLevel       string   `koanf:"log-level"`
-	LogFormat      string   `koanf:"log-format"`
+	Data           string        `koanf:"data"`
+	Brokers        []string      `koanf:"brokers"`
+	KafkaPort      int           `koanf:"kafka-port"`
+	Partitions     int           `koanf:"partitions"`
+	Replication    int           `koanf:"replication"`
+	ClickHouse     []string      `koanf:"clickhouse"`
+	Database       string        `koanf:"clickhouse-database"`
+	User           string        `koanf:"clickhouse-user"`
+	Password       string        `koanf:"clickhouse-password"`
+	ClickHousePort int           `koanf:"clickhouse-port"`
+	ClickHouseHTTP int           `koanf:"clickhouse-http-port"`
+	Retention      time.Duration `koanf:"retention"`
+	HTTP           string        `koanf:"http"`
+	Encoder        string        `koanf:"encoder"`
+	Library        string        `koanf:"onnxruntime"`
+	Engine         string        `koanf:"chdb"`
+	Threads        int           `koanf:"threads"`
+	Prior          string        `koanf:"prior"`
+	EmployerKey    string        `koanf:"employer-key"`
+	Attributes     []string      `koanf:"attributes"`
+	LogLevel       string        `koanf:"log-level"`
+	LogFormat      string        `koanf:"log-format"`
 }
 
 // configFile is read from the working directory when --config names no other.
@@ -66,6 +68,7 @@ func addFlags(f *pflag.FlagSet) {
 	f.String("clickhouse-password", "", "ClickHouse `password`; rather set JOBSTROM_CLICKHOUSE_PASSWORD")
 	f.Int("clickhouse-port", 9000, "native `port` of the embedded ClickHouse")
 	f.Int("clickhouse-http-port", 8123, "HTTP `port` of the embedded ClickHouse")
+	f.Duration("retention", 0, "`time` that ClickHouse keeps rows, counted from when their vacancy was received, like 8760h; 0 keeps them")
 	f.String("http", "127.0.0.1:8080", "`address` of the web page and the API")
 	f.String("encoder", "", "`folder` of the encoder (default the one that make setup converts)")
 	f.String("onnxruntime", "", "ONNX Runtime's shared `library` (default the one that make setup fetches)")
@@ -103,7 +106,7 @@ func loadConfig(flags *pflag.FlagSet) (Config, error) {
 	}
 	var c Config
 	err := k.UnmarshalWithConf("", &c, koanf.UnmarshalConf{Tag: "koanf", DecoderConfig: &mapstructure.DecoderConfig{
-		Result: &c, TagName: "koanf", WeaklyTypedInput: true, ErrorUnused: true,
+		Result: &c, TagName: "koanf", WeaklyTypedInput: true, ErrorUnused: true, DecodeHook: mapstructure.StringToTimeDurationHookFunc(),
 	}})
 	if err != nil {
 		return Config{}, fmt.Errorf("reading the configuration: %w", err)
@@ -155,6 +158,7 @@ func (c Config) Validate() error {
 		}
 	}
 	check(c.Data != "", "data must name a folder")
+	check(c.Retention == 0 || c.Retention >= time.Hour, "retention (%s) must be 0 or at least 1h0m0s", c.Retention)
 	check(c.Partitions >= 1 && c.Partitions <= 10000, "partitions (%d) must be 1 to 10000", c.Partitions)
 	check(c.Replication == -1 || c.Replication >= 1 && c.Replication <= 32, "replication (%d) must be -1 or 1 to 32", c.Replication)
 	check(c.Threads >= 1 && c.Threads <= 1024, "threads (%d) must be 1 to 1024", c.Threads)
@@ -188,7 +192,10 @@ func (c Config) layout() kafka.Layout {
 }
 
 func (c Config) warehouseOptions() warehouse.Options {
-	return warehouse.Options{Addr: c.ClickHouse, Database: c.Database, Username: c.User, Password: c.Password}
+	return warehouse.Options{
+		Addr: c.ClickHouse, Database: c.Database, Username: c.User, Password: c.Password,
+		Retention: warehouse.Retention{Embeddings: c.Retention, Predictions: c.Retention, Labels: c.Retention, DeadLetters: c.Retention},
+	}
 }
 
 // dataFolder returns a folder in the data folder, absolute, so that a child process finds it too.
