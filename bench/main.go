@@ -153,7 +153,7 @@ func (b *bench) whole(ctx context.Context) (time.Duration, error) {
 	if err != nil {
 		return 0, err
 	}
-	engine, err := embedded.StartClickHouse(ctx, embedded.ClickHouseOptions{DataDir: filepath.Join(dir, "clickhouse"), Library: filepath.Join(native, "lib", "libchdb.so")})
+	engine, err := embedded.StartClickHouse(ctx, embedded.ClickHouseOptions{DataDir: filepath.Join(dir, "clickhouse"), Library: filepath.Join(native, models.LibraryClickHouse)})
 	if err != nil {
 		return 0, err
 	}

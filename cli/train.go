@@ -36,7 +36,7 @@ write it to a file, and promote it on ` + "models.classifier" + `: running worke
 	cmd.Flags().Uint64Var(&seed, "seed", 1, "decides the split")
 	cmd.Flags().BoolVar(&dry, "dry-run", false, "train and evaluate, but promote nothing")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		ctx, started := cmd.Context(), time.Now()
+		ctx, started, taxonomy := cmd.Context(), time.Now(), schemas.Jobnet()
 		filter := warehouse.HistoryFilter{}
 		if since != "" {
 			day, err := time.Parse(time.DateOnly, since)
@@ -61,7 +61,7 @@ write it to a file, and promote it on ` + "models.classifier" + `: running worke
 		defer w.Close()
 		progress := a.progress("training", 0, a.err)
 		result, err := trainer.Run(ctx, history(ctx, w, filter), trainer.RunOptions{
-			Encoder: card.ID, Taxonomy: schemas.Jobnet(), Seed: seed,
+			Encoder: card.ID, Taxonomy: taxonomy, Seed: seed,
 			Progress: func(_, _, _ int, _ float64) { progress.add(1) },
 		})
 		progress.done()
@@ -88,7 +88,7 @@ write it to a file, and promote it on ` + "models.classifier" + `: running worke
 				"train": result.Train, "validation": result.Validation, "test": result.Test,
 			})
 		}
-		fmt.Fprintln(a.out, result.Text(schemas.Jobnet().Names()))
+		fmt.Fprintln(a.out, result.Text(taxonomy.Names()))
 		fmt.Fprintf(a.out, "\nwritten to %s\n", out)
 		if !dry {
 			fmt.Fprintln(a.out, "promoted: it is the champion")

@@ -42,8 +42,7 @@ func deadLetter(stage, version string, topic kafka.TopicID, in *kgo.Record, reas
 		letter.Headers = append(letter.Headers, &schemas.Header{Name: h.Key, Value: h.Value})
 	}
 	value, err := schemas.Encode(schemas.JSON, letter)
-	contentType := schemas.JSON
-	if err != nil { // a header name that is not UTF-8 cannot be JSON; Protobuf strings cannot hold it either
+	if err != nil { // a header name that is not UTF-8 cannot be JSON
 		letter.Headers, letter.Reason = nil, letter.Reason+" (headers dropped: not UTF-8)"
 		value, _ = schemas.Encode(schemas.JSON, letter)
 	}
@@ -51,5 +50,5 @@ func deadLetter(stage, version string, topic kafka.TopicID, in *kgo.Record, reas
 	if err != nil {
 		coordinates = kafka.Coordinates{Topic: topic, Partition: in.Partition, Offset: in.Offset, Time: in.Timestamp}
 	}
-	return &kgo.Record{Topic: kafka.DeadLetter, Key: in.Key, Value: value, Headers: coordinates.Headers(contentType)}
+	return &kgo.Record{Topic: kafka.DeadLetter, Key: in.Key, Value: value, Headers: coordinates.Headers(schemas.JSON)}
 }

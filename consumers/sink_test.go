@@ -24,7 +24,7 @@ func store(t *testing.T) *warehouse.Warehouse {
 	if err != nil {
 		t.Fatal(err)
 	}
-	engine, err := embedded.StartClickHouse(t.Context(), embedded.ClickHouseOptions{DataDir: t.TempDir(), Library: filepath.Join(native, "lib", "libchdb.so")})
+	engine, err := embedded.StartClickHouse(t.Context(), embedded.ClickHouseOptions{DataDir: t.TempDir(), Library: filepath.Join(native, models.LibraryClickHouse)})
 	if err != nil {
 		t.Fatal(err)
 	}

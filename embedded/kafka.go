@@ -3,7 +3,6 @@ package embedded
 import (
 	"errors"
 	"fmt"
-	"log/slog"
 	"net"
 	"os"
 	"path/filepath"
@@ -18,8 +17,6 @@ type KafkaOptions struct {
 	Dir string
 	// Port to listen on at 127.0.0.1; 0 takes a free one.
 	Port int
-	// Logger receives warnings. Nil discards.
-	Logger *slog.Logger
 }
 
 // Kafka is a broker inside this process that listens on a real port, so that any Kafka client can join.

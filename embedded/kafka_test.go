@@ -10,7 +10,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
-// freePort returns a port that nobody listens on now.
+// freeKafkaPort returns a port that nobody listens on now.
 func freeKafkaPort(t *testing.T) int {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")

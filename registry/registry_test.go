@@ -24,12 +24,14 @@ func classifier(t *testing.T, bias float32) *schemas.Classifier {
 	return c
 }
 
-func TestWatchFollowsTheChampion(t *testing.T) {
+// broker starts an embedded Kafka with the flow's topics.
+func broker(t *testing.T) kafka.Options {
+	t.Helper()
 	k, err := embedded.StartKafka(embedded.KafkaOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer k.Stop()
+	t.Cleanup(k.Stop)
 	o := kafka.Options{Brokers: k.Addrs()}
 	client, err := kafka.NewClient(o)
 	if err != nil {
@@ -39,6 +41,11 @@ func TestWatchFollowsTheChampion(t *testing.T) {
 	if err := kafka.EnsureTopics(t.Context(), client, "e1", kafka.Layout{Partitions: 1, Replication: 1}); err != nil {
 		t.Fatal(err)
 	}
+	return o
+}
+
+func TestWatchFollowsTheChampion(t *testing.T) {
+	o := broker(t)
 	first, second, refused, third := classifier(t, 1), classifier(t, 2), classifier(t, 3), classifier(t, 4)
 	other := classifier(t, 5)
 	other.Encoder, other.Id = "e2", ""
@@ -98,24 +105,11 @@ func TestWatchFollowsTheChampion(t *testing.T) {
 }
 
 func TestWatchOfAnEmptyRegistryIsReady(t *testing.T) {
-	k, err := embedded.StartKafka(embedded.KafkaOptions{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer k.Stop()
-	o := kafka.Options{Brokers: k.Addrs()}
-	client, err := kafka.NewClient(o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer client.Close()
-	if err := kafka.EnsureTopics(t.Context(), client, "e1", kafka.Layout{Partitions: 1, Replication: 1}); err != nil {
-		t.Fatal(err)
-	}
+	o := broker(t)
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()
 	ready := false
-	err = Watch(ctx, WatchOptions{Kafka: o, Taxonomy: "t1", Encoder: "e1", Ready: func() { ready = true; cancel() }, Champion: func(*schemas.Classifier) error {
+	err := Watch(ctx, WatchOptions{Kafka: o, Taxonomy: "t1", Encoder: "e1", Ready: func() { ready = true; cancel() }, Champion: func(*schemas.Classifier) error {
 		return errors.New("there is none")
 	}})
 	if err != nil || !ready {

@@ -2,7 +2,6 @@ package server
 
 import (
 	"embed"
-	"html/template"
 	"net/http"
 	"path"
 )
@@ -15,12 +14,8 @@ func (s *server) index(w http.ResponseWriter, r *http.Request) error {
 	if !wantsHTML(r) {
 		return write(w, ok)
 	}
-	page, err := template.ParseFS(web, "web/index.html")
-	if err != nil {
-		return err
-	}
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
-	return page.Execute(w, s.Taxonomy)
+	return s.page.Execute(w, s.Taxonomy)
 }
 
 // static serves the page's script and style.

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"html/template"
 	"io"
 	"log/slog"
 	"net/http"
@@ -43,6 +44,7 @@ type Options struct {
 type server struct {
 	Options
 	requests *prometheus.HistogramVec
+	page     *template.Template
 }
 
 // New returns the handler of all routes.
@@ -50,7 +52,7 @@ func New(o Options) http.Handler {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	s := &server{Options: o, requests: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+	s := &server{Options: o, page: template.Must(template.ParseFS(web, "web/index.html")), requests: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 		Name: "jobstrom_http_request_seconds", Help: "Time of HTTP requests, by route and status.", Buckets: prometheus.ExponentialBuckets(0.001, 2, 14),
 	}, []string{"route", "status"})}
 	if o.Registerer != nil {
@@ -151,7 +153,7 @@ func (s *server) classify(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	answer, err := s.answer(v, results[0])
+	answer, err := s.answer(results[0])
 	if err != nil {
 		return err
 	}
@@ -187,7 +189,7 @@ func (s *server) batchClassify(w http.ResponseWriter, r *http.Request) error {
 			return err
 		}
 		for k, i := range place {
-			if answers[i], err = s.answer(vacancies[k], results[k]); err != nil {
+			if answers[i], err = s.answer(results[k]); err != nil {
 				answers[i] = map[string]string{"id": vacancies[k].Id, "error": err.Error()}
 			}
 		}
@@ -196,12 +198,12 @@ func (s *server) batchClassify(w http.ResponseWriter, r *http.Request) error {
 }
 
 // answer renders a result as a consumer of the classified topic would read it.
-func (s *server) answer(v *schemas.Vacancy, r pipeline.Result) (json.RawMessage, error) {
+func (s *server) answer(r pipeline.Result) (json.RawMessage, error) {
 	if r.Err != nil {
 		return nil, r.Err
 	}
 	c := pipeline.Classification(r.Extraction, r.Prediction, s.Taxonomy.Names(), r.Model, s.Encoder)
-	c.Id, c.Truncated, c.ClassifiedAt = v.Id, r.Vector.Truncated, schemas.Time(time.Now())
+	c.Truncated, c.ClassifiedAt = r.Vector.Truncated, schemas.Time(time.Now())
 	return schemas.Encode(schemas.JSON, c)
 }
 

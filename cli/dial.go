@@ -1,0 +1,36 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"jobstrom/kafka"
+)
+
+// kafkaOptions are those of commands that talk to a flow that runs already.
+func (a *app) kafkaOptions() kafka.Options {
+	brokers := a.config.Brokers
+	if len(brokers) == 0 {
+		brokers = []string{fmt.Sprintf("127.0.0.1:%d", a.config.KafkaPort)}
+	}
+	return kafka.Options{Brokers: brokers, Logger: a.log}
+}
+
+// dial reaches Kafka for such a command.
+func (a *app) dial(ctx context.Context) (*kgo.Client, error) {
+	client, err := kafka.NewClient(a.kafkaOptions())
+	if err != nil {
+		return nil, err
+	}
+	if err := kafka.Reach(ctx, client, 5*time.Second); err != nil {
+		client.Close()
+		if len(a.config.Brokers) == 0 {
+			err = fmt.Errorf("%w (start jobstrom up first, or name --brokers)", err)
+		}
+		return nil, err
+	}
+	return client, nil
+}
