@@ -20,6 +20,8 @@ const kafkaWait = 250 * time.Millisecond
 type Answer struct {
 	// Record needs key, value and headers; the runner sets topic and partition.
 	Record *kgo.Record
+	// Also are records for other topics, which they name; they share the transaction and the partition.
+	Also []*kgo.Record
 	// Err sends the record to the dead letters.
 	Err error
 }
@@ -162,8 +164,10 @@ func (r *runner) transact(ctx context.Context, in []*kgo.Record) error {
 			} else {
 				out.Topic = r.stage.To
 			}
-			out.Partition = in[i].Partition
-			r.session.Produce(ctx, out, delivered.Promise())
+			for _, record := range append(a.Also, out) {
+				record.Partition = in[i].Partition
+				r.session.Produce(ctx, record, delivered.Promise())
+			}
 		}
 		failed = delivered.Err()
 	}
