@@ -2,7 +2,10 @@ package consumers
 
 import (
 	"errors"
+	"fmt"
+	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
@@ -12,7 +15,10 @@ import (
 	"jobstrom/schemas"
 )
 
-// Class names the kind of an error for dead letters, metrics and people. The catalogue:
+// Classes is the catalogue of error classes: for dead letters, metrics and people. docs/architecture.md says what each means.
+var Classes = []string{"malformed", "nothing_extracted", "other_encoder", "internal"}
+
+// Class names the kind of an error:
 //
 //	malformed          the bytes are no message of ours, or a field breaks a rule: the publisher must mend it
 //	nothing_extracted  no occupation, task or skill was found in the text
@@ -30,25 +36,55 @@ func Class(err error) string {
 	return "internal"
 }
 
-// deadLetter keeps a refused record whole. Its coordinates are the raw ones; a record without such (a raw one, a label) gives its
-// own place, in the topic of this id.
-func deadLetter(stage, version string, topic kafka.TopicID, in *kgo.Record, reason error) *kgo.Record {
+// refusal is what is said of a record that a stage could not process.
+type refusal struct {
+	Stage, Version, Model string
+	// Topic is the id of the topic of a record that carries no coordinates: a raw one, a label.
+	Topic kafka.TopicID
+	// Attempts counts the tries, from 1.
+	Attempts int
+	Reason   error
+}
+
+// refusal fills in what the stage knows.
+func (s Stage) refusal(version string, attempts int, reason error) refusal {
+	r := refusal{Stage: s.Name, Version: version, Topic: s.Topic, Attempts: attempts, Reason: reason}
+	if s.Model != nil {
+		r.Model = s.Model()
+	}
+	return r
+}
+
+// letterRoom is what a letter's record may take: the limit less what a replay adds in headers.
+const letterRoom = kafka.MaxRecordBytes - 4096
+
+// deadLetter keeps a refused record whole. Its coordinates are the raw ones; a record without such gives its own place.
+func deadLetter(in *kgo.Record, why refusal) *kgo.Record {
 	letter := &schemas.DeadLetter{
-		Stage: stage, Class: Class(reason), Reason: reason.Error(), Version: version,
-		Topic: in.Topic, Partition: in.Partition, Offset: in.Offset,
+		Stage: why.Stage, Class: Class(why.Reason), Reason: strings.ToValidUTF8(why.Reason.Error(), "?"), Version: why.Version, Model: why.Model, Attempts: uint32(why.Attempts),
+		Topic: in.Topic, Partition: in.Partition, Offset: in.Offset, ReceivedAt: schemas.Time(in.Timestamp), Replays: uint32(kafka.Replays(in)),
 		Key: in.Key, Value: in.Value, FailedAt: schemas.Time(time.Now()),
 	}
+	size := len(in.Key) + len(in.Value)
 	for _, h := range in.Headers {
-		letter.Headers = append(letter.Headers, &schemas.Header{Name: h.Key, Value: h.Value})
+		header := &schemas.Header{Name: h.Key, Value: h.Value}
+		if !utf8.ValidString(h.Key) {
+			header.Name, header.RawName = "", []byte(h.Key)
+		}
+		letter.Headers = append(letter.Headers, header)
+		size += len(h.Key) + len(h.Value)
 	}
-	value, err := schemas.Encode(schemas.JSON, letter)
-	if err != nil { // a header name that is not UTF-8 cannot be JSON
-		letter.Headers, letter.Reason = nil, letter.Reason+" (headers dropped: not UTF-8)"
-		value, _ = schemas.Encode(schemas.JSON, letter)
+	coordinates := kafka.Identity(in, why.Topic)
+	// JSON is for people. What base64 makes too large goes as Protobuf, and what is too large even so stays where it was read:
+	// a record that no letter can hold must not stop its partition.
+	for _, contentType := range []string{schemas.JSON, schemas.Protobuf} {
+		value, err := schemas.Encode(contentType, letter)
+		if err == nil && len(value)+len(in.Key) <= letterRoom {
+			return &kgo.Record{Topic: kafka.DeadLetter, Key: in.Key, Value: value, Headers: coordinates.Headers(contentType)}
+		}
 	}
-	coordinates, err := kafka.CoordinatesOf(in)
-	if err != nil {
-		coordinates = kafka.Coordinates{Topic: topic, Partition: in.Partition, Offset: in.Offset, Time: in.Timestamp}
-	}
-	return &kgo.Record{Topic: kafka.DeadLetter, Key: in.Key, Value: value, Headers: coordinates.Headers(schemas.JSON)}
+	letter.Key, letter.Value, letter.Headers, letter.LeftOut = nil, nil, nil, uint64(size)
+	letter.Reason += fmt.Sprintf(" (the record's %d bytes are too large for a dead letter: they stay at their place until they expire)", size)
+	value, _ := schemas.Encode(schemas.JSON, letter) // every field is valid
+	return &kgo.Record{Topic: kafka.DeadLetter, Value: value, Headers: coordinates.Headers(schemas.JSON)}
 }

@@ -34,6 +34,8 @@ type Stage struct {
 	From, To string
 	// Topic is the id of From when that is the raw topic: the coordinates of a dead letter need it.
 	Topic kafka.TopicID
+	// Model names the model at work, for dead letters. Nil where a stage has none.
+	Model func() string
 	// Batch bounds the records of one transaction.
 	Batch int
 	// Answer returns an error only for what hit the whole batch and may pass: it is tried again.
@@ -159,7 +161,7 @@ func (r *runner) transact(ctx context.Context, in []*kgo.Record) error {
 			out := a.Record
 			if a.Err != nil {
 				dead++
-				out = deadLetter(r.stage.Name, r.options.Version, r.stage.Topic, in[i], a.Err)
+				out = deadLetter(in[i], r.stage.refusal(r.options.Version, 1, a.Err))
 				r.options.Logger.Info("dead letter", "stage", r.stage.Name, "class", Class(a.Err), "partition", in[i].Partition, "offset", in[i].Offset)
 			} else {
 				out.Topic = r.stage.To

@@ -125,7 +125,7 @@ func (s *sink) collect(ctx context.Context) *block {
 			b.records++
 			if err := s.add(b, r); err != nil {
 				s.Logger.Info("dead letter", "stage", "sink", "class", Class(err), "topic", r.Topic, "partition", r.Partition, "offset", r.Offset)
-				b.refused = append(b.refused, deadLetter("sink", s.Version, s.labels, r, err))
+				b.refused = append(b.refused, deadLetter(r, refusal{Stage: "sink", Version: s.Version, Topic: s.labels, Attempts: 1, Reason: err}))
 			}
 		})
 		if over {
@@ -209,12 +209,13 @@ func (s *sink) add(b *block, r *kgo.Record) error {
 		if l.Id == "" || l.Category == "" {
 			return fmt.Errorf("%w label: id or category is missing", schemas.ErrMalformed)
 		}
-		labelled := r.Timestamp
+		place := kafka.Identity(r, s.labels)
+		labelled := place.Time
 		if l.LabelledAt != nil {
 			labelled = l.LabelledAt.AsTime()
 		}
 		b.labels = append(b.labels, warehouse.LabelRow{
-			TopicID: uuid.UUID(s.labels), Partition: r.Partition, Offset: r.Offset, ReceivedAt: r.Timestamp,
+			TopicID: uuid.UUID(place.Topic), Partition: place.Partition, Offset: place.Offset, ReceivedAt: place.Time,
 			VacancyID: l.Id, CategoryIndex: uint16(l.CategoryIndex), Category: l.Category, Source: l.Source, LabelledAt: labelled,
 		})
 		return nil

@@ -63,9 +63,9 @@ func TestReplayChangesNoAnswer(t *testing.T) {
 		put(t, client, kafka.Classified, schemas.JSON, c, &schemas.Classification{Id: id, Encoder: testEncoder, Model: "m", Category: "Ledelse", CategoryIndex: 10, Probabilities: []float32{1}, ClassifiedAt: schemas.Time(at)})
 		put(t, client, kafka.Labels, schemas.JSON, c, &schemas.Label{Id: id, Category: "Ledelse", CategoryIndex: 10, LabelledAt: schemas.Time(at)})
 	}
-	refusal := deadLetter("extract", "test", kafka.TopicID{9}, &kgo.Record{Topic: kafka.Raw, Offset: 99, Value: []byte("x"), Timestamp: at}, schemas.ErrMalformed)
+	letter := deadLetter(&kgo.Record{Topic: kafka.Raw, Offset: 99, Value: []byte("x"), Timestamp: at}, refusal{Stage: "extract", Version: "test", Topic: kafka.TopicID{9}, Reason: schemas.ErrMalformed})
 	malformed := &kgo.Record{Topic: kafka.Labels, Value: []byte(`{"id":1}`)}
-	if err := client.ProduceSync(t.Context(), refusal, malformed).FirstErr(); err != nil {
+	if err := client.ProduceSync(t.Context(), letter, malformed).FirstErr(); err != nil {
 		t.Fatal(err)
 	}
 	want := map[string]uint64{"embeddings": 20, "predictions": 20, "labels": 20, "dead_letters": 2, "history": 20}

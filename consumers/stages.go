@@ -35,7 +35,7 @@ func Extract(x *extract.Extractor, raw kafka.TopicID) Stage {
 				continue
 			}
 			if v.PublishedAt == nil {
-				v.PublishedAt = schemas.Time(r.Timestamp)
+				v.PublishedAt = schemas.Time(kafka.Identity(r, raw).Time)
 			}
 			vacancies, place = append(vacancies, v), append(place, i)
 		}
@@ -45,8 +45,7 @@ func Extract(x *extract.Extractor, raw kafka.TopicID) Stage {
 		}
 		for k, result := range results {
 			r := in[place[k]]
-			coordinates := kafka.Coordinates{Topic: raw, Partition: r.Partition, Offset: r.Offset, Time: r.Timestamp}
-			answers[place[k]] = answer(result.Extraction, result.Err, vacancies[k].Id, schemas.Protobuf, coordinates)
+			answers[place[k]] = answer(result.Extraction, result.Err, vacancies[k].Id, schemas.Protobuf, kafka.Identity(r, raw))
 		}
 		return answers, nil
 	}}
@@ -55,7 +54,7 @@ func Extract(x *extract.Extractor, raw kafka.TopicID) Stage {
 // Embed is the second stage: from extractions to vectors.
 func Embed(e *embed.Encoder) Stage {
 	id := e.Card().ID
-	return Stage{Name: "embed", From: kafka.Extracted, To: kafka.Embedded(id), Batch: EmbedBatch, Answer: func(ctx context.Context, in []*kgo.Record) ([]Answer, error) {
+	return Stage{Name: "embed", From: kafka.Extracted, To: kafka.Embedded(id), Batch: EmbedBatch, Model: func() string { return id }, Answer: func(ctx context.Context, in []*kgo.Record) ([]Answer, error) {
 		answers, extractions, place := decodeAll(in, func() *schemas.Extraction { return &schemas.Extraction{} })
 		texts := make([]string, len(extractions))
 		for k, x := range extractions {
@@ -76,7 +75,8 @@ func Embed(e *embed.Encoder) Stage {
 // Classify is the third stage: from vectors to categories. Between two batches it takes over the live classifier.
 func Classify(live *classify.Live, taxonomy *schemas.Taxonomy, encoder string) Stage {
 	names := taxonomy.Names()
-	return Stage{Name: "classify", From: kafka.Embedded(encoder), To: kafka.Classified, Batch: classifyBatch, Answer: func(_ context.Context, in []*kgo.Record) ([]Answer, error) {
+	model := func() string { return live.Load().Model() }
+	return Stage{Name: "classify", From: kafka.Embedded(encoder), To: kafka.Classified, Batch: classifyBatch, Model: model, Answer: func(_ context.Context, in []*kgo.Record) ([]Answer, error) {
 		classifier := live.Load()
 		answers, embeddings, place := decodeAll(in, func() *schemas.Embedding { return &schemas.Embedding{} })
 		now := schemas.Time(time.Now())

@@ -32,8 +32,11 @@ type Coordinates struct {
 
 // Headers returns the headers of a record of these coordinates.
 func (c Coordinates) Headers(contentType string) []kgo.RecordHeader {
+	return append([]kgo.RecordHeader{{Key: ContentType, Value: []byte(contentType)}}, c.headers()...)
+}
+
+func (c Coordinates) headers() []kgo.RecordHeader {
 	return []kgo.RecordHeader{
-		{Key: ContentType, Value: []byte(contentType)},
 		{Key: rawTopicID, Value: []byte(base64.RawURLEncoding.EncodeToString(c.Topic[:]))},
 		{Key: rawPartition, Value: strconv.AppendInt(nil, int64(c.Partition), 10)},
 		{Key: rawOffset, Value: strconv.AppendInt(nil, c.Offset, 10)},

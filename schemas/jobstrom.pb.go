@@ -594,13 +594,23 @@ type DeadLetter struct {
 	Topic     string `protobuf:"bytes,4,opt,name=topic,proto3" json:"topic,omitempty"`
 	Partition int32  `protobuf:"varint,5,opt,name=partition,proto3" json:"partition,omitempty"`
 	Offset    int64  `protobuf:"varint,6,opt,name=offset,proto3" json:"offset,omitempty"`
-	Key       []byte `protobuf:"bytes,7,opt,name=key,proto3" json:"key,omitempty"`
-	// value holds the original bytes.
-	Value    []byte                 `protobuf:"bytes,8,opt,name=value,proto3" json:"value,omitempty"`
+	// key and value hold the original bytes; absent where the record had null.
+	Key      []byte                 `protobuf:"bytes,7,opt,name=key,proto3,oneof" json:"key,omitempty"`
+	Value    []byte                 `protobuf:"bytes,8,opt,name=value,proto3,oneof" json:"value,omitempty"`
 	Headers  []*Header              `protobuf:"bytes,9,rep,name=headers,proto3" json:"headers,omitempty"`
 	FailedAt *timestamppb.Timestamp `protobuf:"bytes,10,opt,name=failed_at,json=failedAt,proto3" json:"failed_at,omitempty"`
 	// version is that of the jobstrom that refused it.
-	Version       string `protobuf:"bytes,11,opt,name=version,proto3" json:"version,omitempty"`
+	Version string `protobuf:"bytes,11,opt,name=version,proto3" json:"version,omitempty"`
+	// attempts counts how often the record was tried before it was refused, from 1.
+	Attempts uint32 `protobuf:"varint,12,opt,name=attempts,proto3" json:"attempts,omitempty"`
+	// model is the identity of the classifier that was live, for embed that of the encoder; empty for stages without one.
+	Model string `protobuf:"bytes,13,opt,name=model,proto3" json:"model,omitempty"`
+	// replays counts how often the record had been replayed before.
+	Replays uint32 `protobuf:"varint,14,opt,name=replays,proto3" json:"replays,omitempty"`
+	// received_at is the record's time on its topic.
+	ReceivedAt *timestamppb.Timestamp `protobuf:"bytes,15,opt,name=received_at,json=receivedAt,proto3" json:"received_at,omitempty"`
+	// left_out counts the bytes of key, value and headers where they are too large for a letter and therefore not in it.
+	LeftOut       uint64 `protobuf:"varint,16,opt,name=left_out,json=leftOut,proto3" json:"left_out,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -712,11 +722,50 @@ func (x *DeadLetter) GetVersion() string {
 	return ""
 }
 
+func (x *DeadLetter) GetAttempts() uint32 {
+	if x != nil {
+		return x.Attempts
+	}
+	return 0
+}
+
+func (x *DeadLetter) GetModel() string {
+	if x != nil {
+		return x.Model
+	}
+	return ""
+}
+
+func (x *DeadLetter) GetReplays() uint32 {
+	if x != nil {
+		return x.Replays
+	}
+	return 0
+}
+
+func (x *DeadLetter) GetReceivedAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.ReceivedAt
+	}
+	return nil
+}
+
+func (x *DeadLetter) GetLeftOut() uint64 {
+	if x != nil {
+		return x.LeftOut
+	}
+	return 0
+}
+
 // Header is one Kafka header.
 type Header struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
-	Value         []byte                 `protobuf:"bytes,2,opt,name=value,proto3" json:"value,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// name is empty where raw_name holds it.
+	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// value is absent where the header had null.
+	Value []byte `protobuf:"bytes,2,opt,name=value,proto3,oneof" json:"value,omitempty"`
+	// raw_name holds a name that is not UTF-8.
+	RawName       []byte `protobuf:"bytes,3,opt,name=raw_name,json=rawName,proto3" json:"raw_name,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -765,6 +814,100 @@ func (x *Header) GetValue() []byte {
 	return nil
 }
 
+func (x *Header) GetRawName() []byte {
+	if x != nil {
+		return x.RawName
+	}
+	return nil
+}
+
+// Replay says on vacancies.deadletter that a dead letter was sent again. Its record has the letter's coordinates in its headers.
+type Replay struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// stage, topic, partition and offset are the letter's: where the refused record was read, and by whom.
+	Stage      string                 `protobuf:"bytes,1,opt,name=stage,proto3" json:"stage,omitempty"`
+	Topic      string                 `protobuf:"bytes,2,opt,name=topic,proto3" json:"topic,omitempty"`
+	Partition  int32                  `protobuf:"varint,3,opt,name=partition,proto3" json:"partition,omitempty"`
+	Offset     int64                  `protobuf:"varint,4,opt,name=offset,proto3" json:"offset,omitempty"`
+	ReplayedAt *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=replayed_at,json=replayedAt,proto3" json:"replayed_at,omitempty"`
+	// replays counts how often the record was replayed, this time included.
+	Replays       uint32 `protobuf:"varint,6,opt,name=replays,proto3" json:"replays,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Replay) Reset() {
+	*x = Replay{}
+	mi := &file_jobstrom_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Replay) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Replay) ProtoMessage() {}
+
+func (x *Replay) ProtoReflect() protoreflect.Message {
+	mi := &file_jobstrom_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Replay.ProtoReflect.Descriptor instead.
+func (*Replay) Descriptor() ([]byte, []int) {
+	return file_jobstrom_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *Replay) GetStage() string {
+	if x != nil {
+		return x.Stage
+	}
+	return ""
+}
+
+func (x *Replay) GetTopic() string {
+	if x != nil {
+		return x.Topic
+	}
+	return ""
+}
+
+func (x *Replay) GetPartition() int32 {
+	if x != nil {
+		return x.Partition
+	}
+	return 0
+}
+
+func (x *Replay) GetOffset() int64 {
+	if x != nil {
+		return x.Offset
+	}
+	return 0
+}
+
+func (x *Replay) GetReplayedAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.ReplayedAt
+	}
+	return nil
+}
+
+func (x *Replay) GetReplays() uint32 {
+	if x != nil {
+		return x.Replays
+	}
+	return 0
+}
+
 // Classifier is a linear model as it travels on models.classifier. Each row of weights scores a vector: weights · (x − mean) + bias.
 // A category's score is log Σ exp over its rows' scores; its probability is softmax(scores / temperature). With one row a category that is
 // plain logistic regression, softmax((weights · (x − mean) + bias) / temperature).
@@ -807,7 +950,7 @@ type Classifier struct {
 
 func (x *Classifier) Reset() {
 	*x = Classifier{}
-	mi := &file_jobstrom_proto_msgTypes[7]
+	mi := &file_jobstrom_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -819,7 +962,7 @@ func (x *Classifier) String() string {
 func (*Classifier) ProtoMessage() {}
 
 func (x *Classifier) ProtoReflect() protoreflect.Message {
-	mi := &file_jobstrom_proto_msgTypes[7]
+	mi := &file_jobstrom_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -832,7 +975,7 @@ func (x *Classifier) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Classifier.ProtoReflect.Descriptor instead.
 func (*Classifier) Descriptor() ([]byte, []int) {
-	return file_jobstrom_proto_rawDescGZIP(), []int{7}
+	return file_jobstrom_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *Classifier) GetId() string {
@@ -1018,7 +1161,7 @@ const file_jobstrom_proto_rawDesc = "" +
 	"\x0ecategory_index\x18\x03 \x01(\rR\rcategoryIndex\x12\x16\n" +
 	"\x06source\x18\x04 \x01(\tR\x06source\x12;\n" +
 	"\vlabelled_at\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
-	"labelledAt\"\xc6\x02\n" +
+	"labelledAt\"\x86\x04\n" +
 	"\n" +
 	"DeadLetter\x12\x14\n" +
 	"\x05stage\x18\x01 \x01(\tR\x05stage\x12\x14\n" +
@@ -1026,16 +1169,34 @@ const file_jobstrom_proto_rawDesc = "" +
 	"\x06reason\x18\x03 \x01(\tR\x06reason\x12\x14\n" +
 	"\x05topic\x18\x04 \x01(\tR\x05topic\x12\x1c\n" +
 	"\tpartition\x18\x05 \x01(\x05R\tpartition\x12\x16\n" +
-	"\x06offset\x18\x06 \x01(\x03R\x06offset\x12\x10\n" +
-	"\x03key\x18\a \x01(\fR\x03key\x12\x14\n" +
-	"\x05value\x18\b \x01(\fR\x05value\x12-\n" +
+	"\x06offset\x18\x06 \x01(\x03R\x06offset\x12\x15\n" +
+	"\x03key\x18\a \x01(\fH\x00R\x03key\x88\x01\x01\x12\x19\n" +
+	"\x05value\x18\b \x01(\fH\x01R\x05value\x88\x01\x01\x12-\n" +
 	"\aheaders\x18\t \x03(\v2\x13.jobstrom.v1.HeaderR\aheaders\x127\n" +
 	"\tfailed_at\x18\n" +
 	" \x01(\v2\x1a.google.protobuf.TimestampR\bfailedAt\x12\x18\n" +
-	"\aversion\x18\v \x01(\tR\aversion\"2\n" +
+	"\aversion\x18\v \x01(\tR\aversion\x12\x1a\n" +
+	"\battempts\x18\f \x01(\rR\battempts\x12\x14\n" +
+	"\x05model\x18\r \x01(\tR\x05model\x12\x18\n" +
+	"\areplays\x18\x0e \x01(\rR\areplays\x12;\n" +
+	"\vreceived_at\x18\x0f \x01(\v2\x1a.google.protobuf.TimestampR\n" +
+	"receivedAt\x12\x19\n" +
+	"\bleft_out\x18\x10 \x01(\x04R\aleftOutB\x06\n" +
+	"\x04_keyB\b\n" +
+	"\x06_value\"\\\n" +
 	"\x06Header\x12\x12\n" +
-	"\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\fR\x05value\"\x81\x05\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x19\n" +
+	"\x05value\x18\x02 \x01(\fH\x00R\x05value\x88\x01\x01\x12\x19\n" +
+	"\braw_name\x18\x03 \x01(\fR\arawNameB\b\n" +
+	"\x06_value\"\xc1\x01\n" +
+	"\x06Replay\x12\x14\n" +
+	"\x05stage\x18\x01 \x01(\tR\x05stage\x12\x14\n" +
+	"\x05topic\x18\x02 \x01(\tR\x05topic\x12\x1c\n" +
+	"\tpartition\x18\x03 \x01(\x05R\tpartition\x12\x16\n" +
+	"\x06offset\x18\x04 \x01(\x03R\x06offset\x12;\n" +
+	"\vreplayed_at\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
+	"replayedAt\x12\x18\n" +
+	"\areplays\x18\x06 \x01(\rR\areplays\"\x81\x05\n" +
 	"\n" +
 	"Classifier\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x18\n" +
@@ -1077,7 +1238,7 @@ func file_jobstrom_proto_rawDescGZIP() []byte {
 	return file_jobstrom_proto_rawDescData
 }
 
-var file_jobstrom_proto_msgTypes = make([]protoimpl.MessageInfo, 12)
+var file_jobstrom_proto_msgTypes = make([]protoimpl.MessageInfo, 13)
 var file_jobstrom_proto_goTypes = []any{
 	(*Vacancy)(nil),               // 0: jobstrom.v1.Vacancy
 	(*Extraction)(nil),            // 1: jobstrom.v1.Extraction
@@ -1086,32 +1247,35 @@ var file_jobstrom_proto_goTypes = []any{
 	(*Label)(nil),                 // 4: jobstrom.v1.Label
 	(*DeadLetter)(nil),            // 5: jobstrom.v1.DeadLetter
 	(*Header)(nil),                // 6: jobstrom.v1.Header
-	(*Classifier)(nil),            // 7: jobstrom.v1.Classifier
-	nil,                           // 8: jobstrom.v1.Vacancy.AttributesEntry
-	nil,                           // 9: jobstrom.v1.Extraction.AttributesEntry
-	nil,                           // 10: jobstrom.v1.Classifier.MetricsEntry
-	nil,                           // 11: jobstrom.v1.Classifier.TrainingEntry
-	(*timestamppb.Timestamp)(nil), // 12: google.protobuf.Timestamp
+	(*Replay)(nil),                // 7: jobstrom.v1.Replay
+	(*Classifier)(nil),            // 8: jobstrom.v1.Classifier
+	nil,                           // 9: jobstrom.v1.Vacancy.AttributesEntry
+	nil,                           // 10: jobstrom.v1.Extraction.AttributesEntry
+	nil,                           // 11: jobstrom.v1.Classifier.MetricsEntry
+	nil,                           // 12: jobstrom.v1.Classifier.TrainingEntry
+	(*timestamppb.Timestamp)(nil), // 13: google.protobuf.Timestamp
 }
 var file_jobstrom_proto_depIdxs = []int32{
-	12, // 0: jobstrom.v1.Vacancy.published_at:type_name -> google.protobuf.Timestamp
-	8,  // 1: jobstrom.v1.Vacancy.attributes:type_name -> jobstrom.v1.Vacancy.AttributesEntry
-	12, // 2: jobstrom.v1.Extraction.published_at:type_name -> google.protobuf.Timestamp
-	9,  // 3: jobstrom.v1.Extraction.attributes:type_name -> jobstrom.v1.Extraction.AttributesEntry
+	13, // 0: jobstrom.v1.Vacancy.published_at:type_name -> google.protobuf.Timestamp
+	9,  // 1: jobstrom.v1.Vacancy.attributes:type_name -> jobstrom.v1.Vacancy.AttributesEntry
+	13, // 2: jobstrom.v1.Extraction.published_at:type_name -> google.protobuf.Timestamp
+	10, // 3: jobstrom.v1.Extraction.attributes:type_name -> jobstrom.v1.Extraction.AttributesEntry
 	1,  // 4: jobstrom.v1.Embedding.extraction:type_name -> jobstrom.v1.Extraction
-	12, // 5: jobstrom.v1.Classification.published_at:type_name -> google.protobuf.Timestamp
-	12, // 6: jobstrom.v1.Classification.classified_at:type_name -> google.protobuf.Timestamp
-	12, // 7: jobstrom.v1.Label.labelled_at:type_name -> google.protobuf.Timestamp
+	13, // 5: jobstrom.v1.Classification.published_at:type_name -> google.protobuf.Timestamp
+	13, // 6: jobstrom.v1.Classification.classified_at:type_name -> google.protobuf.Timestamp
+	13, // 7: jobstrom.v1.Label.labelled_at:type_name -> google.protobuf.Timestamp
 	6,  // 8: jobstrom.v1.DeadLetter.headers:type_name -> jobstrom.v1.Header
-	12, // 9: jobstrom.v1.DeadLetter.failed_at:type_name -> google.protobuf.Timestamp
-	12, // 10: jobstrom.v1.Classifier.trained_at:type_name -> google.protobuf.Timestamp
-	10, // 11: jobstrom.v1.Classifier.metrics:type_name -> jobstrom.v1.Classifier.MetricsEntry
-	11, // 12: jobstrom.v1.Classifier.training:type_name -> jobstrom.v1.Classifier.TrainingEntry
-	13, // [13:13] is the sub-list for method output_type
-	13, // [13:13] is the sub-list for method input_type
-	13, // [13:13] is the sub-list for extension type_name
-	13, // [13:13] is the sub-list for extension extendee
-	0,  // [0:13] is the sub-list for field type_name
+	13, // 9: jobstrom.v1.DeadLetter.failed_at:type_name -> google.protobuf.Timestamp
+	13, // 10: jobstrom.v1.DeadLetter.received_at:type_name -> google.protobuf.Timestamp
+	13, // 11: jobstrom.v1.Replay.replayed_at:type_name -> google.protobuf.Timestamp
+	13, // 12: jobstrom.v1.Classifier.trained_at:type_name -> google.protobuf.Timestamp
+	11, // 13: jobstrom.v1.Classifier.metrics:type_name -> jobstrom.v1.Classifier.MetricsEntry
+	12, // 14: jobstrom.v1.Classifier.training:type_name -> jobstrom.v1.Classifier.TrainingEntry
+	15, // [15:15] is the sub-list for method output_type
+	15, // [15:15] is the sub-list for method input_type
+	15, // [15:15] is the sub-list for extension type_name
+	15, // [15:15] is the sub-list for extension extendee
+	0,  // [0:15] is the sub-list for field type_name
 }
 
 func init() { file_jobstrom_proto_init() }
@@ -1119,13 +1283,15 @@ func file_jobstrom_proto_init() {
 	if File_jobstrom_proto != nil {
 		return
 	}
+	file_jobstrom_proto_msgTypes[5].OneofWrappers = []any{}
+	file_jobstrom_proto_msgTypes[6].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_jobstrom_proto_rawDesc), len(file_jobstrom_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   12,
+			NumMessages:   13,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
