@@ -59,6 +59,7 @@ type block struct {
 	predictions []warehouse.PredictionRow
 	labels      []warehouse.LabelRow
 	dead        []warehouse.DeadLetterRow
+	replays     []warehouse.DeadLetterReplayRow
 	refused     []*kgo.Record // dead letters of the sink's own
 	records     int
 }
@@ -171,6 +172,7 @@ func (s *sink) insert(ctx context.Context, b *block) error {
 		s.Warehouse.InsertPredictions(ctx, b.predictions),
 		s.Warehouse.InsertLabels(ctx, b.labels),
 		s.Warehouse.InsertDeadLetters(ctx, b.dead),
+		s.Warehouse.InsertDeadLetterReplays(ctx, b.replays),
 	)
 	if err != nil {
 		return err
@@ -220,6 +222,17 @@ func (s *sink) add(b *block, r *kgo.Record) error {
 		})
 		return nil
 	case kafka.DeadLetter:
+		if kafka.Header(r, kafka.Replayed) != "" {
+			it, err := decode(r, &schemas.Replay{})
+			if err == nil {
+				m := it.message
+				b.replays = append(b.replays, warehouse.DeadLetterReplayRow{
+					Coordinates: coordinates(it.coordinates), ReceivedAt: it.coordinates.Time,
+					RefusedTopic: m.Topic, RefusedPartition: m.Partition, RefusedOffset: m.Offset, Stage: m.Stage, ReplayedAt: m.ReplayedAt.AsTime(),
+				})
+			}
+			return err
+		}
 		it, err := decode(r, &schemas.DeadLetter{})
 		if err == nil {
 			m := it.message
@@ -227,6 +240,7 @@ func (s *sink) add(b *block, r *kgo.Record) error {
 				Coordinates: coordinates(it.coordinates), ReceivedAt: it.coordinates.Time,
 				RefusedTopic: m.Topic, RefusedPartition: m.Partition, RefusedOffset: m.Offset,
 				Stage: m.Stage, Class: m.Class, Reason: m.Reason, FailedAt: m.FailedAt.AsTime(),
+				LetterPartition: r.Partition, LetterOffset: r.Offset, Attempts: m.Attempts, Model: m.Model, Version: m.Version, Replays: m.Replays,
 			})
 		}
 		return err

@@ -78,6 +78,23 @@ type DeadLetterRow struct {
 	Class            string    `ch:"class"`
 	Reason           string    `ch:"reason"`
 	FailedAt         time.Time `ch:"failed_at"`
+	LetterPartition  int32     `ch:"letter_partition"` // place on the dead-letter topic
+	LetterOffset     int64     `ch:"letter_offset"`
+	Attempts         uint32    `ch:"attempts"`
+	Model            string    `ch:"model"`
+	Version          string    `ch:"version"`
+	Replays          uint32    `ch:"replays"` // how often the record had been replayed before it was refused
+}
+
+// DeadLetterReplayRow says that a dead letter was sent again. The view of the dead letters shows when.
+type DeadLetterReplayRow struct {
+	Coordinates
+	ReceivedAt       time.Time `ch:"received_at"` // that of the letter
+	RefusedTopic     string    `ch:"refused_topic"`
+	RefusedPartition int32     `ch:"refused_partition"`
+	RefusedOffset    int64     `ch:"refused_offset"`
+	Stage            string    `ch:"stage"`
+	ReplayedAt       time.Time `ch:"replayed_at"`
 }
 
 // TrainingRun is one run of the trainer. Inserting it again replaces it, so it may be inserted at its start and its end.
@@ -115,6 +132,11 @@ func (w *Warehouse) InsertLabels(ctx context.Context, rows []LabelRow) error {
 // InsertDeadLetters inserts the rows as one block.
 func (w *Warehouse) InsertDeadLetters(ctx context.Context, rows []DeadLetterRow) error {
 	return insert(ctx, w, "deadletter_rows", rows)
+}
+
+// InsertDeadLetterReplays inserts the rows as one block.
+func (w *Warehouse) InsertDeadLetterReplays(ctx context.Context, rows []DeadLetterReplayRow) error {
+	return insert(ctx, w, "deadletter_replay_rows", rows)
 }
 
 // InsertTrainingRun inserts or replaces a run.

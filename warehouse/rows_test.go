@@ -47,6 +47,14 @@ func deadLetter(offset int64, stage string) DeadLetterRow {
 	return DeadLetterRow{
 		Coordinates: at(offset), ReceivedAt: noon, RefusedTopic: "vacancies.raw", RefusedPartition: 1, RefusedOffset: offset,
 		Stage: stage, Class: "malformed", Reason: "decoding: text is missing", FailedAt: noon.Add(time.Second),
+		LetterPartition: 1, LetterOffset: 100 + offset, Attempts: 2, Model: "m1", Version: "1.2", Replays: 1,
+	}
+}
+
+func replay(offset int64, stage string) DeadLetterReplayRow {
+	return DeadLetterReplayRow{
+		Coordinates: at(offset), ReceivedAt: noon, RefusedTopic: "vacancies.raw", RefusedPartition: 1, RefusedOffset: offset,
+		Stage: stage, ReplayedAt: noon.Add(time.Minute),
 	}
 }
 
@@ -104,7 +112,7 @@ func TestInsertRoundTrip(t *testing.T) {
 	if err := w.InsertDeadLetters(ctx, letters); err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(letters, selected[DeadLetterRow](t, w, "SELECT * FROM dead_letters ORDER BY raw_offset")); diff != "" {
+	if diff := cmp.Diff(letters, selected[DeadLetterRow](t, w, "SELECT * EXCEPT replayed_at FROM dead_letters ORDER BY raw_offset")); diff != "" {
 		t.Errorf("dead letters:\n%s", diff)
 	}
 
@@ -138,12 +146,14 @@ func TestReplayChangesNoAnswer(t *testing.T) {
 	var predictions []PredictionRow
 	var labels []LabelRow
 	var letters []DeadLetterRow
+	var replays []DeadLetterReplayRow
 	for i := range int64(300) {
 		vacancy := fmt.Sprint("v", i%200) // a third is published twice
 		embeddings = append(embeddings, embedding(i, vacancy, "e5"), embedding(i, vacancy, "bge"))
 		predictions = append(predictions, prediction(i, vacancy, "m1"), prediction(i, vacancy, "m2"))
 		labels = append(labels, label(i, vacancy, uint16(i%22), noon.Add(time.Duration(i%250)*time.Second)))
 		letters = append(letters, deadLetter(i, "extract"))
+		replays = append(replays, replay(i, []string{"extract", "embed"}[i%2])) // every second one is of another letter
 		// Over a year of partitions.
 		embeddings[2*i].ReceivedAt = noon.AddDate(0, -int(i)/25, 0)
 		embeddings[2*i+1].ReceivedAt = embeddings[2*i].ReceivedAt
@@ -152,7 +162,7 @@ func TestReplayChangesNoAnswer(t *testing.T) {
 		t.Helper()
 		err := errors.Join(
 			w.InsertEmbeddings(ctx, embeddings[2*from:2*to]), w.InsertPredictions(ctx, predictions[2*from:2*to]),
-			w.InsertLabels(ctx, labels[from:to]), w.InsertDeadLetters(ctx, letters[from:to]),
+			w.InsertLabels(ctx, labels[from:to]), w.InsertDeadLetters(ctx, letters[from:to]), w.InsertDeadLetterReplays(ctx, replays[from:to]),
 			w.InsertTrainingRun(ctx, TrainingRun{RunID: "r", StartedAt: noon, FinishedAt: noon}),
 		)
 		if err != nil {
@@ -177,6 +187,12 @@ func TestReplayChangesNoAnswer(t *testing.T) {
 	}
 	check := func(when string) {
 		t.Helper()
+		rows := selected[struct {
+			N uint64 `ch:"n"`
+		}](t, w, "SELECT countIf(replayed_at = received_at + 60) AS n FROM dead_letters WHERE raw_offset % 2 = 0 OR replayed_at IS NOT NULL")
+		if rows[0].N != 150 {
+			t.Errorf("%d letters are replayed %s, want 150", rows[0].N, when)
+		}
 		if diff := cmp.Diff(wantCounts, counts(t, w)); diff != "" {
 			t.Errorf("counts %s:\n%s", when, diff)
 		}
@@ -192,7 +208,7 @@ func TestReplayChangesNoAnswer(t *testing.T) {
 		t.Errorf("%d rows before the merge, want more than 600: the replay did not reach the table", rows[0].N)
 	}
 	check("after the replay")
-	for _, table := range []string{"embedding_rows", "prediction_rows", "label_rows", "deadletter_rows", "training_run_rows"} {
+	for _, table := range []string{"embedding_rows", "prediction_rows", "label_rows", "deadletter_rows", "deadletter_replay_rows", "training_run_rows"} {
 		if err := w.Conn().Exec(ctx, "OPTIMIZE TABLE "+table+" FINAL"); err != nil {
 			t.Fatal(err)
 		}
