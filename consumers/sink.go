@@ -222,7 +222,7 @@ func (s *sink) add(b *block, r *kgo.Record) error {
 		})
 		return nil
 	case kafka.DeadLetter:
-		if kafka.Header(r, kafka.Replayed) != "" {
+		if kafka.Header(r, kafka.ReplayMarker) != "" {
 			it, err := decode(r, &schemas.Replay{})
 			if err == nil {
 				m := it.message

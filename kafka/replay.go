@@ -16,8 +16,8 @@ const (
 	replaysCount = "replays"   // how often the record was replayed, this time included
 )
 
-// Replayed is the header of a record on the dead-letter topic that says which letter was replayed: a marker.
-const Replayed = "replayed"
+// ReplayMarker is the header of a record on the dead-letter topic that says which letter was replayed.
+const ReplayMarker = "replayed"
 
 // Place is where a record lies in its topic. It is written PARTITION/OFFSET.
 type Place struct {

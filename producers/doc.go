@@ -1,5 +1,5 @@
-// Package producers is what writes to Kafka: vacancies from files and stdin, and their labels.
+// Package producers is what writes to Kafka: vacancies from files and stdin, their labels, and dead letters that are replayed.
 //
 // A bad line is reported with file, line and reason, and the rest goes on. The package promises that what Publish counted as
-// published was acknowledged by Kafka.
+// published was acknowledged by Kafka, and that Replay sends a dead letter exactly once.
 package producers
