@@ -27,7 +27,7 @@ func Follow(ctx context.Context, o FollowOptions, f func(*kgo.Record) (more bool
 	if len(o.Topics) == 0 {
 		o.Topics = []string{kafka.Classified}
 	}
-	client, err := kafka.NewClient(o.Kafka, kgo.FetchMaxWait(kafkaWait))
+	client, err := kafka.NewClient(o.Kafka)
 	if err != nil {
 		return err
 	}

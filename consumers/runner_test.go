@@ -12,6 +12,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"jobstrom/cluster/clustertest"
 	"jobstrom/embedded"
 	"jobstrom/kafka"
 	"jobstrom/schemas"
@@ -22,29 +23,26 @@ func TestMain(m *testing.M) {
 	if len(os.Args) > 1 && os.Args[1] == embedded.EngineCommand {
 		os.Exit(embedded.RunClickHouseEngine(os.Args[2:]))
 	}
-	os.Exit(m.Run())
+	os.Exit(clustertest.Main(m))
 }
 
 const testEncoder = "0123456789abcdef"
 
-// broker starts an embedded Kafka with the flow's topics.
-func broker(t *testing.T) (kafka.Options, *kgo.Client) {
+// eachBroker runs a test on each kind of broker, with the flow's topics.
+func eachBroker(t *testing.T, test func(t *testing.T, o kafka.Options, client *kgo.Client)) {
 	t.Helper()
-	k, err := embedded.StartKafka(embedded.KafkaOptions{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(k.Stop)
-	o := kafka.Options{Brokers: k.Addrs()}
-	client, err := kafka.NewClient(o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(client.Close)
-	if err := kafka.EnsureTopics(t.Context(), client, testEncoder, kafka.Layout{Partitions: 3, Replication: 1}); err != nil {
-		t.Fatal(err)
-	}
-	return o, client
+	clustertest.Each(t, func(t *testing.T, addrs []string) {
+		o := kafka.Options{Brokers: addrs}
+		client, err := kafka.NewClient(o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer client.Close()
+		if err := kafka.EnsureTopics(t.Context(), client, testEncoder, kafka.Layout{Partitions: 3, Replication: 1}); err != nil {
+			t.Fatal(err)
+		}
+		test(t, o, client)
+	})
 }
 
 // echo is a stage that copies values; those that hold "bad" it refuses.
@@ -146,78 +144,83 @@ func once(t *testing.T, o kafka.Options, n int) {
 }
 
 func TestEveryRecordIsAnsweredOnceAndInOrder(t *testing.T) {
-	o, client := broker(t)
-	publish(t, client, 0, 200)
-	stop := start(t, echo(func([]*kgo.Record) error { return nil }), RunnerOptions{Kafka: o, Version: "test"})
-	once(t, o, 200)
-	if err := stop(); err != nil {
-		t.Fatal(err)
-	}
+	eachBroker(t, func(t *testing.T, o kafka.Options, client *kgo.Client) {
+		publish(t, client, 0, 200)
+		stop := start(t, echo(func([]*kgo.Record) error { return nil }), RunnerOptions{Kafka: o, Version: "test"})
+		once(t, o, 200)
+		if err := stop(); err != nil {
+			t.Fatal(err)
+		}
+	})
 }
 
 func TestDeadLetterKeepsTheRecordWhole(t *testing.T) {
-	o, client := broker(t)
-	publish(t, client, 0, 10)
-	stop := start(t, echo(func([]*kgo.Record) error { return nil }), RunnerOptions{Kafka: o, Version: "test"})
-	r := collect(t, o, 1, kafka.DeadLetter)[kafka.DeadLetter][0]
-	if err := stop(); err != nil {
-		t.Fatal(err)
-	}
-	letter := &schemas.DeadLetter{}
-	if err := schemas.Decode(schemas.JSON, r.Value, letter); err != nil {
-		t.Fatal(err)
-	}
-	if string(letter.Value) != "bad 0007" || string(letter.Key) != "7" || letter.Class != "malformed" || letter.Stage != "extract" || letter.Topic != kafka.Raw || letter.Version != "test" || len(letter.Headers) != 1 || letter.Headers[0].Name != "trace" {
-		t.Fatalf("got %v", letter)
-	}
+	eachBroker(t, func(t *testing.T, o kafka.Options, client *kgo.Client) {
+		publish(t, client, 0, 10)
+		stop := start(t, echo(func([]*kgo.Record) error { return nil }), RunnerOptions{Kafka: o, Version: "test"})
+		r := collect(t, o, 1, kafka.DeadLetter)[kafka.DeadLetter][0]
+		if err := stop(); err != nil {
+			t.Fatal(err)
+		}
+		letter := &schemas.DeadLetter{}
+		if err := schemas.Decode(schemas.JSON, r.Value, letter); err != nil {
+			t.Fatal(err)
+		}
+		if string(letter.Value) != "bad 0007" || string(letter.Key) != "7" || letter.Class != "malformed" || letter.Stage != "extract" || letter.Topic != kafka.Raw || letter.Version != "test" || len(letter.Headers) != 1 || letter.Headers[0].Name != "trace" {
+			t.Fatalf("got %v", letter)
+		}
+	})
 }
 
 // A batch that fails as a whole is tried again from where it began; committing after a failure would lose it.
 func TestFailedBatchIsTriedAgain(t *testing.T) {
-	o, client := broker(t)
-	publish(t, client, 0, 100)
-	var failures atomic.Int32
-	stop := start(t, echo(func([]*kgo.Record) error {
-		if failures.Add(1)%3 == 1 {
-			return errors.New("the disk is full")
+	eachBroker(t, func(t *testing.T, o kafka.Options, client *kgo.Client) {
+		publish(t, client, 0, 100)
+		var failures atomic.Int32
+		stop := start(t, echo(func([]*kgo.Record) error {
+			if failures.Add(1)%3 == 1 {
+				return errors.New("the disk is full")
+			}
+			return nil
+		}), RunnerOptions{Kafka: o})
+		once(t, o, 100)
+		if err := stop(); err != nil {
+			t.Fatal(err)
 		}
-		return nil
-	}), RunnerOptions{Kafka: o})
-	once(t, o, 100)
-	if err := stop(); err != nil {
-		t.Fatal(err)
-	}
+	})
 }
 
 func TestRunGivesUpOnWhatDoesNotPass(t *testing.T) {
-	o, client := broker(t)
-	publish(t, client, 0, 1)
-	err := Run(t.Context(), echo(func([]*kgo.Record) error { return errors.New("the model is gone") }), RunnerOptions{Kafka: o, Retries: 1})
-	if err == nil || !strings.Contains(err.Error(), "giving up after 2 tries") || !strings.Contains(err.Error(), "the model is gone") {
-		t.Fatalf("got %v", err)
-	}
+	eachBroker(t, func(t *testing.T, o kafka.Options, client *kgo.Client) {
+		publish(t, client, 0, 1)
+		err := Run(t.Context(), echo(func([]*kgo.Record) error { return errors.New("the model is gone") }), RunnerOptions{Kafka: o, Retries: 1})
+		if err == nil || !strings.Contains(err.Error(), "giving up after 2 tries") || !strings.Contains(err.Error(), "the model is gone") {
+			t.Fatalf("got %v", err)
+		}
+	})
 }
 
 // Workers come and go while records flow: the partitions move, nothing is lost or answered twice.
 func TestWorkersComeAndGo(t *testing.T) {
-	o, client := broker(t)
-	publish(t, client, 0, 100)
-	first := start(t, echo(func([]*kgo.Record) error { return nil }), RunnerOptions{Kafka: o, Slot: "a"})
-	second := start(t, echo(func([]*kgo.Record) error { return nil }), RunnerOptions{Kafka: o, Slot: "b"})
-	publish(t, client, 100, 300)
-	if err := first(); err != nil {
-		t.Fatal(err)
-	}
-	publish(t, client, 300, 400)
-	once(t, o, 400)
-	if err := second(); err != nil {
-		t.Fatal(err)
-	}
-	// What is read again after a restart would show up here.
-	third := start(t, echo(func([]*kgo.Record) error { return nil }), RunnerOptions{Kafka: o, Slot: "a"})
-	publish(t, client, 400, 410)
-	once(t, o, 410)
-	if err := third(); err != nil {
-		t.Fatal(err)
-	}
+	eachBroker(t, func(t *testing.T, o kafka.Options, client *kgo.Client) {
+		publish(t, client, 0, 100)
+		first := start(t, echo(func([]*kgo.Record) error { return nil }), RunnerOptions{Kafka: o, Slot: "a"})
+		second := start(t, echo(func([]*kgo.Record) error { return nil }), RunnerOptions{Kafka: o, Slot: "b"})
+		publish(t, client, 100, 300)
+		if err := first(); err != nil {
+			t.Fatal(err)
+		}
+		publish(t, client, 300, 400)
+		once(t, o, 400)
+		if err := second(); err != nil {
+			t.Fatal(err)
+		}
+		// What is read again after a restart would show up here.
+		third := start(t, echo(func([]*kgo.Record) error { return nil }), RunnerOptions{Kafka: o, Slot: "a"})
+		publish(t, client, 400, 410)
+		once(t, o, 410)
+		if err := third(); err != nil {
+			t.Fatal(err)
+		}
+	})
 }

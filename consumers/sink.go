@@ -80,7 +80,6 @@ func Sink(ctx context.Context, o SinkOptions) error {
 		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
 		kgo.DisableAutoCommit(),
 		kgo.BlockRebalanceOnPoll(),
-		kgo.FetchMaxWait(kafkaWait),
 	)
 	if err != nil {
 		return fmt.Errorf("running the sink: %w", err)

@@ -53,51 +53,52 @@ func put(t *testing.T, client *kgo.Client, topic, contentType string, c kafka.Co
 }
 
 func TestReplayChangesNoAnswer(t *testing.T) {
-	o, client := broker(t)
-	w := store(t)
-	at := time.Now().UTC().Truncate(time.Millisecond)
-	for i := range 20 {
-		c := kafka.Coordinates{Topic: kafka.TopicID{9}, Partition: int32(i % 3), Offset: int64(i), Time: at}
-		id := string(rune('a' + i))
-		put(t, client, kafka.Embedded(testEncoder), schemas.Protobuf, c, &schemas.Embedding{Encoder: testEncoder, Vector: []float32{1, 0}, Extraction: &schemas.Extraction{Id: id, EmployerHash: make([]byte, 16)}})
-		put(t, client, kafka.Classified, schemas.JSON, c, &schemas.Classification{Id: id, Encoder: testEncoder, Model: "m", Category: "Ledelse", CategoryIndex: 10, Probabilities: []float32{1}, ClassifiedAt: schemas.Time(at)})
-		put(t, client, kafka.Labels, schemas.JSON, c, &schemas.Label{Id: id, Category: "Ledelse", CategoryIndex: 10, LabelledAt: schemas.Time(at)})
-	}
-	letter := deadLetter(&kgo.Record{Topic: kafka.Raw, Offset: 99, Value: []byte("x"), Timestamp: at}, refusal{Stage: "extract", Version: "test", Topic: kafka.TopicID{9}, Reason: schemas.ErrMalformed})
-	malformed := &kgo.Record{Topic: kafka.Labels, Value: []byte(`{"id":1}`)}
-	if err := client.ProduceSync(t.Context(), letter, malformed).FirstErr(); err != nil {
-		t.Fatal(err)
-	}
-	want := map[string]uint64{"embeddings": 20, "predictions": 20, "labels": 20, "dead_letters": 2, "history": 20}
-	for round := range 2 {
-		ctx, cancel := context.WithCancel(t.Context())
-		done := make(chan error, 1)
-		go func() {
-			done <- Sink(ctx, SinkOptions{Kafka: o, Warehouse: w, Encoder: testEncoder, Interval: 50 * time.Millisecond})
-		}()
-		waitFor(t, func() bool {
-			counts, err := w.Counts(t.Context())
-			if err != nil {
-				t.Fatal(err)
-			}
-			for view, n := range want {
-				if counts[view] != n {
-					return false
-				}
-			}
-			lag, err := kadm.NewClient(client).Lag(t.Context(), "jobstrom.sink")
-			return err == nil && lag["jobstrom.sink"].Lag.Total() == 0 && len(lag["jobstrom.sink"].Lag) > 0
-		})
-		cancel()
-		if err := <-done; err != nil {
+	eachBroker(t, func(t *testing.T, o kafka.Options, client *kgo.Client) {
+		w := store(t)
+		at := time.Now().UTC().Truncate(time.Millisecond)
+		for i := range 20 {
+			c := kafka.Coordinates{Topic: kafka.TopicID{9}, Partition: int32(i % 3), Offset: int64(i), Time: at}
+			id := string(rune('a' + i))
+			put(t, client, kafka.Embedded(testEncoder), schemas.Protobuf, c, &schemas.Embedding{Encoder: testEncoder, Vector: []float32{1, 0}, Extraction: &schemas.Extraction{Id: id, EmployerHash: make([]byte, 16)}})
+			put(t, client, kafka.Classified, schemas.JSON, c, &schemas.Classification{Id: id, Encoder: testEncoder, Model: "m", Category: "Ledelse", CategoryIndex: 10, Probabilities: []float32{1}, ClassifiedAt: schemas.Time(at)})
+			put(t, client, kafka.Labels, schemas.JSON, c, &schemas.Label{Id: id, Category: "Ledelse", CategoryIndex: 10, LabelledAt: schemas.Time(at)})
+		}
+		letter := deadLetter(&kgo.Record{Topic: kafka.Raw, Offset: 99, Value: []byte("x"), Timestamp: at}, refusal{Stage: "extract", Version: "test", Topic: kafka.TopicID{9}, Reason: schemas.ErrMalformed})
+		malformed := &kgo.Record{Topic: kafka.Labels, Value: []byte(`{"id":1}`)}
+		if err := client.ProduceSync(t.Context(), letter, malformed).FirstErr(); err != nil {
 			t.Fatal(err)
 		}
-		if round == 0 { // everything is read again; the malformed label is refused again, at the same place
-			if _, err := kadm.NewClient(client).DeleteGroup(t.Context(), "jobstrom.sink"); err != nil {
+		want := map[string]uint64{"embeddings": 20, "predictions": 20, "labels": 20, "dead_letters": 2, "history": 20}
+		for round := range 2 {
+			ctx, cancel := context.WithCancel(t.Context())
+			done := make(chan error, 1)
+			go func() {
+				done <- Sink(ctx, SinkOptions{Kafka: o, Warehouse: w, Encoder: testEncoder, Interval: 50 * time.Millisecond})
+			}()
+			waitFor(t, func() bool {
+				counts, err := w.Counts(t.Context())
+				if err != nil {
+					t.Fatal(err)
+				}
+				for view, n := range want {
+					if counts[view] != n {
+						return false
+					}
+				}
+				lag, err := kadm.NewClient(client).Lag(t.Context(), "jobstrom.sink")
+				return err == nil && lag["jobstrom.sink"].Lag.Total() == 0 && len(lag["jobstrom.sink"].Lag) > 0
+			})
+			cancel()
+			if err := <-done; err != nil {
 				t.Fatal(err)
 			}
+			if round == 0 { // everything is read again; the malformed label is refused again, at the same place
+				if _, err := kadm.NewClient(client).DeleteGroup(t.Context(), "jobstrom.sink"); err != nil {
+					t.Fatal(err)
+				}
+			}
 		}
-	}
+	})
 }
 
 // waitFor polls until a condition holds.

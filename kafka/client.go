@@ -18,6 +18,11 @@ import (
 // MaxRecordBytes bounds one record: a vacancy's text, escaped as JSON, as the base64 of a dead letter.
 const MaxRecordBytes = 12 << 20
 
+// refresh bounds how old the client's view of the cluster is where a younger one is asked for, and how long a broker
+// holds a fetch that has nothing to give, which delays all else on the connection. The client's own 5 s would be
+// seconds of standstill after a topic is created, a broker is lost or a reader ends.
+const refresh = 250 * time.Millisecond
+
 // Options say how to reach a Kafka cluster.
 type Options struct {
 	// Brokers are seed addresses, host:port. At least one.
@@ -76,6 +81,8 @@ func ClientOptions(o Options, own ...kgo.Opt) ([]kgo.Opt, error) {
 		kgo.ProducerBatchMaxBytes(MaxRecordBytes),
 		kgo.FetchIsolationLevel(kgo.ReadCommitted()),
 		kgo.RetryTimeout(30 * time.Second),
+		kgo.MetadataMinAge(refresh),
+		kgo.FetchMaxWait(refresh),
 		kgo.DialTimeout(3 * time.Second),
 	}
 	if o.Registerer != nil {

@@ -3,15 +3,18 @@ package kafka_test
 import (
 	"context"
 	"net"
+	"os"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
-	"jobstrom/embedded"
+	"jobstrom/cluster/clustertest"
 	"jobstrom/kafka"
 )
+
+func TestMain(m *testing.M) { os.Exit(clustertest.Main(m)) }
 
 func TestCoordinatesPassUnchanged(t *testing.T) {
 	want := kafka.Coordinates{Topic: kafka.TopicID{1, 2, 255}, Partition: 7, Offset: 1 << 40, Time: time.UnixMilli(1764000000123).UTC()}
@@ -35,28 +38,25 @@ func client(t *testing.T, brokers ...string) *kgo.Client {
 }
 
 func TestEnsureTopics(t *testing.T) {
-	k, err := embedded.StartKafka(embedded.KafkaOptions{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer k.Stop()
-	c := client(t, k.Addrs()...)
-	layout := kafka.Layout{Partitions: 3, Replication: 1}
-	for range 2 {
-		if err := kafka.EnsureTopics(t.Context(), c, "abc", layout); err != nil {
-			t.Fatal(err)
+	clustertest.Each(t, func(t *testing.T, addrs []string) {
+		c := client(t, addrs...)
+		layout := kafka.Layout{Partitions: 3, Replication: 1}
+		for range 2 {
+			if err := kafka.EnsureTopics(t.Context(), c, "abc", layout); err != nil {
+				t.Fatal(err)
+			}
 		}
-	}
-	id, err := kafka.IDOf(t.Context(), c, kafka.Raw)
-	if err != nil || id == (kafka.TopicID{}) {
-		t.Fatalf("the raw topic's id is %v, %v", id, err)
-	}
-	// Another encoder's topic comes later with another count: a stage could not write where it reads.
-	layout.Partitions = 4
-	err = kafka.EnsureTopics(t.Context(), c, "def", layout)
-	if err == nil || !strings.Contains(err.Error(), "vacancies.embedded.def has 4 partitions, vacancies.raw has 3") {
-		t.Fatalf("got %v", err)
-	}
+		id, err := kafka.IDOf(t.Context(), c, kafka.Raw)
+		if err != nil || id == (kafka.TopicID{}) {
+			t.Fatalf("the raw topic's id is %v, %v", id, err)
+		}
+		// Another encoder's topic comes later with another count: a stage could not write where it reads.
+		layout.Partitions = 4
+		err = kafka.EnsureTopics(t.Context(), c, "def", layout)
+		if err == nil || !strings.Contains(err.Error(), "vacancies.embedded.def has 4 partitions, vacancies.raw has 3") {
+			t.Fatalf("got %v", err)
+		}
+	})
 }
 
 func TestReachSaysWhatIsWrong(t *testing.T) {

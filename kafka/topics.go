@@ -83,7 +83,7 @@ func EnsureTopics(ctx context.Context, client *kgo.Client, encoder string, layou
 			return fmt.Errorf("creating topic %s: %w", t.Name, err)
 		}
 	}
-	details, err := ListTopics(ctx, client, encoder)
+	details, err := awaitTopics(ctx, client, encoder)
 	if err != nil {
 		return err
 	}
@@ -91,6 +91,49 @@ func EnsureTopics(ctx context.Context, client *kgo.Client, encoder string, layou
 	for _, t := range Topics(encoder) {
 		if got := len(details[t.Name].Partitions); t.Partitions == 0 && got != want {
 			return fmt.Errorf("checking topics: %s has %d partitions, %s has %d: a stage writes to the partition it reads, so they must be equal", t.Name, got, Raw, want)
+		}
+	}
+	return nil
+}
+
+// awaitTopics lists the flow's topics when all of them have leaders: a cluster's brokers learn of a new topic one by one,
+// after its creation was acknowledged.
+func awaitTopics(ctx context.Context, client *kgo.Client, encoder string) (kadm.TopicDetails, error) {
+	ctx, cancel := context.WithTimeout(ctx, topicsWait)
+	defer cancel()
+	for {
+		details, err := ListTopics(ctx, client, encoder)
+		if err != nil {
+			return nil, err
+		}
+		missing := missingTopic(details, encoder)
+		if missing == nil {
+			return details, nil
+		}
+		select {
+		case <-ctx.Done():
+			return nil, fmt.Errorf("waiting for created topics, at most %v: %w", topicsWait, missing)
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+}
+
+const topicsWait = 30 * time.Second
+
+// missingTopic says which topic cannot be used yet, and why.
+func missingTopic(details kadm.TopicDetails, encoder string) error {
+	for _, t := range Topics(encoder) {
+		detail, known := details[t.Name]
+		if !known {
+			return fmt.Errorf("topic %s is not known", t.Name)
+		}
+		if detail.Err != nil {
+			return fmt.Errorf("topic %s: %w", t.Name, detail.Err)
+		}
+		for _, p := range detail.Partitions {
+			if p.Err != nil {
+				return fmt.Errorf("topic %s, partition %d: %w", t.Name, p.Partition, p.Err)
+			}
 		}
 	}
 	return nil

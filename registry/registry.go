@@ -75,7 +75,10 @@ func Watch(ctx context.Context, o WatchOptions) error {
 	if err != nil {
 		return fmt.Errorf("watching the registry: %w", err)
 	}
-	end, _ := ends.Lookup(kafka.Models, 0)
+	end, _ := ends.Lookup(kafka.Models, 0) // zero where there is no such topic yet
+	if end.Err != nil {
+		return fmt.Errorf("watching the registry: asking for its end: %w", end.Err)
+	}
 	w := watcher{options: o, key: championKey(o.Taxonomy, o.Encoder), classifiers: map[string][]byte{}}
 	next, ready := int64(0), false
 	for {

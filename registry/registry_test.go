@@ -3,10 +3,11 @@ package registry
 import (
 	"context"
 	"errors"
+	"os"
 	"testing"
 	"time"
 
-	"jobstrom/embedded"
+	"jobstrom/cluster/clustertest"
 	"jobstrom/kafka"
 	"jobstrom/models"
 	"jobstrom/schemas"
@@ -24,95 +25,96 @@ func classifier(t *testing.T, bias float32) *schemas.Classifier {
 	return c
 }
 
-// broker starts an embedded Kafka with the flow's topics.
-func broker(t *testing.T) kafka.Options {
+func TestMain(m *testing.M) { os.Exit(clustertest.Main(m)) }
+
+// eachBroker runs a test on each kind of broker, with the flow's topics.
+func eachBroker(t *testing.T, test func(t *testing.T, o kafka.Options)) {
 	t.Helper()
-	k, err := embedded.StartKafka(embedded.KafkaOptions{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(k.Stop)
-	o := kafka.Options{Brokers: k.Addrs()}
-	client, err := kafka.NewClient(o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer client.Close()
-	if err := kafka.EnsureTopics(t.Context(), client, "e1", kafka.Layout{Partitions: 1, Replication: 1}); err != nil {
-		t.Fatal(err)
-	}
-	return o
+	clustertest.Each(t, func(t *testing.T, addrs []string) {
+		o := kafka.Options{Brokers: addrs}
+		client, err := kafka.NewClient(o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer client.Close()
+		if err := kafka.EnsureTopics(t.Context(), client, "e1", kafka.Layout{Partitions: 1, Replication: 1}); err != nil {
+			t.Fatal(err)
+		}
+		test(t, o)
+	})
 }
 
 func TestWatchFollowsTheChampion(t *testing.T) {
-	o := broker(t)
-	first, second, refused, third := classifier(t, 1), classifier(t, 2), classifier(t, 3), classifier(t, 4)
-	other := classifier(t, 5)
-	other.Encoder, other.Id = "e2", ""
-	if err := models.SealClassifier(other); err != nil {
-		t.Fatal(err)
-	}
-	promote := func(c *schemas.Classifier) {
-		t.Helper()
-		if err := Promote(t.Context(), o, c); err != nil {
+	eachBroker(t, func(t *testing.T, o kafka.Options) {
+		first, second, refused, third := classifier(t, 1), classifier(t, 2), classifier(t, 3), classifier(t, 4)
+		other := classifier(t, 5)
+		other.Encoder, other.Id = "e2", ""
+		if err := models.SealClassifier(other); err != nil {
 			t.Fatal(err)
 		}
-	}
-	promote(first)
-	promote(second)
-	promote(other)
-
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
-	defer cancel()
-	live, ready, done := make(chan string, 10), make(chan string, 1), make(chan error, 1)
-	go func() {
-		done <- Watch(ctx, WatchOptions{
-			Kafka: o, Taxonomy: "t1", Encoder: "e1",
-			Ready: func() { ready <- "" },
-			Champion: func(c *schemas.Classifier) error {
-				if c.Id == refused.Id {
-					return errors.New("refused")
-				}
-				live <- c.Id
-				return nil
-			},
-		})
-	}()
-	next := func(want string) {
-		t.Helper()
-		select {
-		case got := <-live:
-			if got != want {
-				t.Fatalf("live is %.12s, want %.12s", got, want)
+		promote := func(c *schemas.Classifier) {
+			t.Helper()
+			if err := Promote(t.Context(), o, c); err != nil {
+				t.Fatal(err)
 			}
-		case err := <-done:
-			t.Fatalf("the watcher ended: %v", err)
-		case <-ctx.Done():
-			t.Fatal("nothing came")
 		}
-	}
-	<-ready
-	next(second.Id) // the first was live once, but is not now
-	promote(refused)
-	promote(third)
-	next(third.Id)
-	promote(first)
-	next(first.Id) // a former champion is taken back by promoting it again
-	cancel()
-	if err := <-done; err != nil {
-		t.Fatal(err)
-	}
+		promote(first)
+		promote(second)
+		promote(other)
+
+		ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+		defer cancel()
+		live, ready, done := make(chan string, 10), make(chan string, 1), make(chan error, 1)
+		go func() {
+			done <- Watch(ctx, WatchOptions{
+				Kafka: o, Taxonomy: "t1", Encoder: "e1",
+				Ready: func() { ready <- "" },
+				Champion: func(c *schemas.Classifier) error {
+					if c.Id == refused.Id {
+						return errors.New("refused")
+					}
+					live <- c.Id
+					return nil
+				},
+			})
+		}()
+		next := func(want string) {
+			t.Helper()
+			select {
+			case got := <-live:
+				if got != want {
+					t.Fatalf("live is %.12s, want %.12s", got, want)
+				}
+			case err := <-done:
+				t.Fatalf("the watcher ended: %v", err)
+			case <-ctx.Done():
+				t.Fatal("nothing came")
+			}
+		}
+		<-ready
+		next(second.Id) // the first was live once, but is not now
+		promote(refused)
+		promote(third)
+		next(third.Id)
+		promote(first)
+		next(first.Id) // a former champion is taken back by promoting it again
+		cancel()
+		if err := <-done; err != nil {
+			t.Fatal(err)
+		}
+	})
 }
 
 func TestWatchOfAnEmptyRegistryIsReady(t *testing.T) {
-	o := broker(t)
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
-	defer cancel()
-	ready := false
-	err := Watch(ctx, WatchOptions{Kafka: o, Taxonomy: "t1", Encoder: "e1", Ready: func() { ready = true; cancel() }, Champion: func(*schemas.Classifier) error {
-		return errors.New("there is none")
-	}})
-	if err != nil || !ready {
-		t.Fatalf("ready %t, %v", ready, err)
-	}
+	eachBroker(t, func(t *testing.T, o kafka.Options) {
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		defer cancel()
+		ready := false
+		err := Watch(ctx, WatchOptions{Kafka: o, Taxonomy: "t1", Encoder: "e1", Ready: func() { ready = true; cancel() }, Champion: func(*schemas.Classifier) error {
+			return errors.New("there is none")
+		}})
+		if err != nil || !ready {
+			t.Fatalf("ready %t, %v", ready, err)
+		}
+	})
 }

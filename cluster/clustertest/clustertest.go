@@ -2,9 +2,7 @@
 //
 //	func TestMain(m *testing.M) { os.Exit(clustertest.Main(m)) }
 //
-//	for _, b := range clustertest.Brokers(t) {
-//		t.Run(b.Name, func(t *testing.T) { addresses := b.Start(t) … })
-//	}
+//	clustertest.Each(t, func(t *testing.T, addrs []string) { … })
 //
 // A test binary starts Apache Kafka once, when the first test asks for it, and gives it emptied to each test.
 package clustertest
@@ -50,6 +48,14 @@ func Brokers(t *testing.T) []Broker {
 		t.Logf("SKIPPED on Apache Kafka, this test runs on kfake only: %v", err)
 	}
 	return brokers
+}
+
+// Each runs a test on an empty broker of each kind, at these addresses.
+func Each(t *testing.T, test func(t *testing.T, addrs []string)) {
+	t.Helper()
+	for _, b := range Brokers(t) {
+		t.Run(b.Name, func(t *testing.T) { test(t, b.Start(t)) })
+	}
 }
 
 // Libs returns the folder of Kafka's jars, for tests that start a cluster of their own. Where it or Java is missing, the test is skipped, or fails if Env
