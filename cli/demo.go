@@ -96,6 +96,9 @@ func (d *demo) run(ctx context.Context) error {
 		Kafka: d.kafka, Topics: []string{kafka.Classified, kafka.DeadLetter},
 		Ready: func() { go func() { published <- d.publish(ctx, vacancies) }() },
 	}, func(r *kgo.Record) (bool, error) {
+		if kafka.IsErasure(r) {
+			return true, nil
+		}
 		if r.Topic == kafka.DeadLetter {
 			d.deadLetters++
 		} else if ours, err := d.arrived(r, progress); err != nil || !ours {

@@ -1,6 +1,8 @@
 package cli
 
 import (
+	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -36,6 +38,12 @@ func (a *app) followCommand() *cobra.Command {
 		seen := 0
 		return consumers.Follow(cmd.Context(), options, func(r *kgo.Record) (bool, error) {
 			c, err := consumers.DecodeClassification(r)
+			if errors.Is(err, consumers.ErrErasure) {
+				if a.format == "json" {
+					return true, json.NewEncoder(a.out).Encode(map[string]any{"id": string(r.Key), "erased": true})
+				}
+				return true, nil
+			}
 			if err != nil {
 				return false, err
 			}

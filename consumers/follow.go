@@ -2,6 +2,7 @@ package consumers
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/twmb/franz-go/pkg/kadm"
@@ -65,8 +66,14 @@ func Follow(ctx context.Context, o FollowOptions, f func(*kgo.Record) (more bool
 	}
 }
 
-// DecodeClassification reads a record of the classified topic.
+// ErrErasure is returned for a tombstone: the vacancy that the record's key names is erased.
+var ErrErasure = errors.New("the vacancy is erased")
+
+// DecodeClassification reads a record of the classified topic. A tombstone holds none, its error is ErrErasure.
 func DecodeClassification(r *kgo.Record) (*schemas.Classification, error) {
+	if kafka.IsErasure(r) {
+		return nil, ErrErasure
+	}
 	c := &schemas.Classification{}
 	if err := schemas.Decode(kafka.Header(r, kafka.ContentType), r.Value, c); err != nil {
 		return nil, fmt.Errorf("reading %s, partition %d, offset %d: %w", r.Topic, r.Partition, r.Offset, err)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync"
 	"time"
 
 	"github.com/google/uuid"
@@ -60,6 +61,7 @@ type block struct {
 	labels      []warehouse.LabelRow
 	dead        []warehouse.DeadLetterRow
 	replays     []warehouse.DeadLetterReplayRow
+	erasures    []warehouse.Erasure
 	refused     []*kgo.Record // dead letters of the sink's own
 	records     int
 }
@@ -90,6 +92,9 @@ func Sink(ctx context.Context, o SinkOptions) error {
 	if s.labels, err = kafka.IDOf(ctx, client, kafka.Labels); err != nil {
 		return fmt.Errorf("running the sink: %w", err)
 	}
+	var purging sync.WaitGroup
+	purging.Go(func() { s.purge(ctx) })
+	defer purging.Wait()
 	for {
 		b := s.collect(ctx)
 		if b.records > 0 {
@@ -166,6 +171,9 @@ func (s *sink) insert(ctx context.Context, b *block) error {
 	// A drain still stores the block in hand, when ClickHouse is there.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 30*time.Second)
 	defer cancel()
+	if err := s.erase(ctx, b); err != nil {
+		return err
+	}
 	err := errors.Join(
 		s.Warehouse.InsertEmbeddings(ctx, b.embeddings),
 		s.Warehouse.InsertPredictions(ctx, b.predictions),
@@ -181,7 +189,7 @@ func (s *sink) insert(ctx context.Context, b *block) error {
 			return fmt.Errorf("writing dead letters: %w", err)
 		}
 	}
-	for table, n := range map[string]int{"embeddings": len(b.embeddings), "predictions": len(b.predictions), "labels": len(b.labels), "dead_letters": len(b.dead)} {
+	for table, n := range map[string]int{"embeddings": len(b.embeddings), "predictions": len(b.predictions), "labels": len(b.labels), "dead_letters": len(b.dead), "erasures": len(b.erasures)} {
 		s.rows.WithLabelValues(table).Add(float64(n))
 	}
 	return nil
@@ -189,6 +197,9 @@ func (s *sink) insert(ctx context.Context, b *block) error {
 
 // add turns a record into a row of the block.
 func (s *sink) add(b *block, r *kgo.Record) error {
+	if kafka.IsErasure(r) {
+		return s.addErasure(b, r)
+	}
 	switch r.Topic {
 	case s.embedded:
 		it, err := decode(r, &schemas.Embedding{})
@@ -240,6 +251,7 @@ func (s *sink) add(b *block, r *kgo.Record) error {
 				RefusedTopic: m.Topic, RefusedPartition: m.Partition, RefusedOffset: m.Offset,
 				Stage: m.Stage, Class: m.Class, Reason: m.Reason, FailedAt: m.FailedAt.AsTime(),
 				LetterPartition: r.Partition, LetterOffset: r.Offset, Attempts: m.Attempts, Model: m.Model, Version: m.Version, Replays: m.Replays,
+				VacancyID: kafka.LetterVacancyID(m),
 			})
 		}
 		return err

@@ -24,11 +24,18 @@ const (
 )
 
 // Extract is the first stage: from raw vacancies to extractions. The raw topic's id completes the coordinates it writes.
+// A tombstone goes on to every topic that may hold something of its vacancy.
 func Extract(x *extract.Extractor, raw kafka.TopicID) Stage {
 	return Stage{Name: "extract", From: kafka.Raw, Topic: raw, To: kafka.Extracted, Batch: extractBatch, Answer: func(ctx context.Context, in []*kgo.Record) ([]Answer, error) {
 		answers := make([]Answer, len(in))
 		vacancies, place := []*schemas.Vacancy{}, []int{}
 		for i, r := range in {
+			if kafka.IsErasure(r) {
+				place := kafka.Identity(r, raw)
+				answers[i].Record = kafka.ForwardErasure(kafka.Extracted, r, place)
+				answers[i].Also = []*kgo.Record{kafka.ForwardErasure(kafka.Labels, r, place), kafka.ForwardErasure(kafka.DeadLetter, r, place)}
+				continue
+			}
 			v, err := schemas.DecodeVacancy(kafka.Header(r, kafka.ContentType), r.Value)
 			if err != nil {
 				answers[i].Err = err
@@ -102,10 +109,18 @@ type item[M proto.Message] struct {
 	coordinates kafka.Coordinates
 }
 
-// decodeAll decodes a batch; what cannot be decoded is answered already, place says where the others stand.
+// decodeAll decodes a batch; tombstones, which go on as they came, and what cannot be decoded are answered already, place says where the others stand.
 func decodeAll[M proto.Message](in []*kgo.Record, empty func() M) (answers []Answer, items []item[M], place []int) {
 	answers = make([]Answer, len(in))
 	for i, r := range in {
+		if kafka.IsErasure(r) {
+			if coordinates, err := kafka.CoordinatesOf(r); err != nil {
+				answers[i].Err = fmt.Errorf("%w tombstone: %w: jobstrom erase writes to every topic", schemas.ErrMalformed, err)
+			} else {
+				answers[i].Record = kafka.ForwardErasure("", r, coordinates) // the runner names the topic
+			}
+			continue
+		}
 		it, err := decode(r, empty())
 		if err != nil {
 			answers[i].Err = err

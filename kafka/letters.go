@@ -1,6 +1,7 @@
 package kafka
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -72,7 +73,7 @@ type Letters struct {
 	Unreadable []Place
 
 	replayed map[letterKey]time.Time
-	erased   map[string][]*kgo.Record // tombstones by vacancy id
+	erased   Erasures
 }
 
 // ReadLetters reads the dead letters without the content of their records. Settled waits for every transaction that is open on the topic now,
@@ -87,7 +88,7 @@ func ReadLetters(ctx context.Context, o Options, settled bool) (*Letters, error)
 	if err != nil {
 		return nil, fmt.Errorf("reading %s: %w", DeadLetter, err)
 	}
-	letters := &Letters{replayed: map[letterKey]time.Time{}, erased: map[string][]*kgo.Record{}}
+	letters := &Letters{replayed: map[letterKey]time.Time{}, erased: Erasures{}}
 	if err := read(ctx, o, DeadLetter, s, !settled, func(r *kgo.Record) error { letters.add(r); return nil }); err != nil {
 		return nil, fmt.Errorf("reading %s: %w", DeadLetter, err)
 	}
@@ -151,8 +152,8 @@ func decodeLetter(r *kgo.Record) (*schemas.DeadLetter, Coordinates, error) {
 // add takes in a record of the topic: a letter, a replay's marker or a vacancy's tombstone.
 func (ls *Letters) add(r *kgo.Record) {
 	place := Place{r.Partition, r.Offset}
-	if r.Value == nil {
-		ls.erased[string(r.Key)] = append(ls.erased[string(r.Key)], r)
+	if IsErasure(r) {
+		ls.erased.take(r)
 		return
 	}
 	if Header(r, ReplayMarker) != "" {
@@ -170,15 +171,9 @@ func (ls *Letters) add(r *kgo.Record) {
 		ls.Unreadable = append(ls.Unreadable, place)
 		return
 	}
-	l := &Letter{Place: place, Coordinates: c, State: Waiting, Message: m, Size: len(m.Key) + len(m.Value) + int(m.LeftOut), vacancy: string(m.Key)}
+	l := &Letter{Place: place, Coordinates: c, State: Waiting, Message: m, Size: len(m.Key) + len(m.Value) + int(m.LeftOut), vacancy: cmp.Or(LetterVacancyID(m), string(m.Key))}
 	for _, h := range m.Headers {
 		l.Size += len(h.Name) + len(h.RawName) + len(h.Value)
-	}
-	if m.Topic == Raw { // keyed as the publisher likes
-		v := &schemas.Vacancy{}
-		if err := schemas.Decode(Header(Original(m), ContentType), m.Value, v); err == nil && (v.Id != "" || v.Normalize() == nil) {
-			l.vacancy = v.Id
-		}
 	}
 	m.Key, m.Value, m.Headers = nil, nil, nil
 	ls.All = append(ls.All, l)
@@ -194,7 +189,7 @@ func (ls *Letters) settle() {
 			l.State, l.ReplayedAt = Replayed, at
 			continue
 		}
-		if slices.ContainsFunc(ls.erased[l.vacancy], l.before) {
+		if ls.erased.Has(l.vacancy, l.Coordinates) {
 			l.State = Erased
 			continue
 		}
@@ -203,18 +198,6 @@ func (ls *Letters) settle() {
 		}
 		newest[key] = l
 	}
-}
-
-// before says that a letter's record was published before a tombstone.
-func (l *Letter) before(tombstone *kgo.Record) bool {
-	c, err := CoordinatesOf(tombstone)
-	switch {
-	case err != nil:
-		return true // of unknown time: rather too much erased than too little
-	case c.Topic == l.Coordinates.Topic && c.Partition == l.Coordinates.Partition:
-		return l.Coordinates.Offset < c.Offset
-	}
-	return !l.Coordinates.Time.After(c.Time)
 }
 
 // Original returns the refused record as it was: topic, partition, key, value and headers.

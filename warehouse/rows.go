@@ -77,6 +77,7 @@ type DeadLetterRow struct {
 	Stage            string    `ch:"stage"`
 	Class            string    `ch:"class"`
 	Reason           string    `ch:"reason"`
+	VacancyID        string    `ch:"vacancy_id"` // empty where the refused record could not be read that far
 	FailedAt         time.Time `ch:"failed_at"`
 	LetterPartition  int32     `ch:"letter_partition"` // place on the dead-letter topic
 	LetterOffset     int64     `ch:"letter_offset"`

@@ -1,0 +1,70 @@
+package kafka
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
+)
+
+// ScanOptions say what Scan reads.
+type ScanOptions struct {
+	Topics []string
+	// Start is called once with the number of offsets that will be passed. Nil is allowed.
+	Start func(offsets int64)
+	// Passed is called with the number of offsets passed since the last call. Nil is allowed.
+	Passed func(offsets int64)
+}
+
+// Scan calls f with every committed record that the topics hold now, topic after topic, in the order of each partition, and returns. It uses no
+// consumer group and changes nothing. It ends at f's first error.
+func Scan(ctx context.Context, o Options, s ScanOptions, f func(*kgo.Record) error) error {
+	client, err := NewClient(o)
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	spans := make([]span, len(s.Topics))
+	var total int64
+	for i, topic := range s.Topics {
+		if spans[i], err = spanOf(ctx, kadm.NewClient(client), topic, true); err != nil {
+			return fmt.Errorf("reading %s: %w", topic, err)
+		}
+		total += spans[i].offsets()
+	}
+	if s.Start != nil {
+		s.Start(total)
+	}
+	for i, topic := range s.Topics {
+		left := spans[i].offsets()
+		pass := func(n int64) {
+			left -= n
+			if s.Passed != nil {
+				s.Passed(n)
+			}
+		}
+		at := map[int32]int64{}
+		for partition, part := range spans[i] {
+			at[partition] = part.from
+		}
+		err := read(ctx, o, topic, spans[i], true, func(r *kgo.Record) error {
+			pass(r.Offset + 1 - at[r.Partition])
+			at[r.Partition] = r.Offset + 1
+			return f(r)
+		})
+		if err != nil {
+			return fmt.Errorf("reading %s: %w", topic, err)
+		}
+		pass(left) // what held no record
+	}
+	return nil
+}
+
+// offsets counts what a span spans.
+func (s span) offsets() (n int64) {
+	for _, part := range s {
+		n += part.to - part.from
+	}
+	return n
+}
