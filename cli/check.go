@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -9,9 +10,11 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/twmb/franz-go/pkg/kgo"
 
 	"jobstrom/kafka"
 	"jobstrom/models"
@@ -123,21 +126,55 @@ func (a *app) checkKafka(ctx context.Context) (string, error) {
 	if len(a.config.Brokers) == 0 {
 		return free(fmt.Sprintf("127.0.0.1:%d", a.config.KafkaPort), "--kafka-port")
 	}
-	client, err := kafka.NewClient(kafka.Options{Brokers: a.config.Brokers, Logger: a.log})
+	options := a.config.kafkaOptions(a.log)
+	client, err := kafka.NewClient(options)
 	if err != nil {
 		return "", err
 	}
 	defer client.Close()
-	return "answers", kafka.Reach(ctx, client, 5*time.Second)
+	if err := kafka.Reach(ctx, client, 5*time.Second); err != nil {
+		return "", err
+	}
+	card, err := models.ReadEncoderCard(a.encoderDir())
+	if err != nil {
+		return "", err
+	}
+	rights, err := kafkaRights(ctx, client, card.ID)
+	return "answers; " + options.Security() + "; " + rights, err
+}
+
+// kafkaRights says which commands the user may run, and what the others lack. Lacking is no fault: a worker needs the rights of its stage only.
+func kafkaRights(ctx context.Context, client *kgo.Client, encoder string) (string, error) {
+	var may, lacks []string
+	for _, role := range kafka.Roles(encoder) {
+		missing, err := kafka.Missing(ctx, client, role.Rights)
+		if err != nil {
+			return "", err
+		}
+		if len(missing) == 0 {
+			may = append(may, role.Command)
+			continue
+		}
+		var names []string
+		for _, r := range missing {
+			names = append(names, r.String())
+		}
+		lacks = append(lacks, role.Command+" lacks "+strings.Join(names, ", "))
+	}
+	if len(lacks) == 0 {
+		return "all rights", nil
+	}
+	return strings.Join(append([]string{"may " + cmp.Or(strings.Join(may, ", "), "run nothing")}, lacks...), "; "), nil
 }
 
 func (a *app) checkClickHouse(ctx context.Context) (string, error) {
 	if len(a.config.ClickHouse) > 0 {
-		w, err := warehouse.Open(ctx, a.config.warehouseOptions())
+		options := a.config.warehouseOptions()
+		w, err := warehouse.Open(ctx, options)
 		if err != nil {
 			return "", err
 		}
-		return "answers", w.Close()
+		return "answers; " + options.Security(), w.Close()
 	}
 	engine := a.config.engineLibrary()
 	if engine == "" {

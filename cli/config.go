@@ -35,7 +35,6 @@ type Config struct {
 	ClickHouse     []string      `koanf:"clickhouse"`
 	Database       string        `koanf:"clickhouse-database"`
 	User           string        `koanf:"clickhouse-user"`
-	Password       string        `koanf:"clickhouse-password"`
 	ClickHousePort int           `koanf:"clickhouse-port"`
 	ClickHouseHTTP int           `koanf:"clickhouse-http-port"`
 	Retention      time.Duration `koanf:"retention"`
@@ -45,10 +44,10 @@ type Config struct {
 	Engine         string        `koanf:"chdb"`
 	Threads        int           `koanf:"threads"`
 	Prior          string        `koanf:"prior"`
-	EmployerKey    string        `koanf:"employer-key"`
 	Attributes     []string      `koanf:"attributes"`
 	LogLevel       string        `koanf:"log-level"`
 	LogFormat      string        `koanf:"log-format"`
+	Security       `koanf:",squash"`
 }
 
 // configFile is read from the working directory when --config names no other.
@@ -65,7 +64,6 @@ func addFlags(f *pflag.FlagSet) {
 	f.StringSlice("clickhouse", nil, "native `addresses` of ClickHouse; none starts the embedded one")
 	f.String("clickhouse-database", "jobstrom", "`database` in ClickHouse")
 	f.String("clickhouse-user", "default", "ClickHouse `user`")
-	f.String("clickhouse-password", "", "ClickHouse `password`; rather set JOBSTROM_CLICKHOUSE_PASSWORD")
 	f.Int("clickhouse-port", 9000, "native `port` of the embedded ClickHouse")
 	f.Int("clickhouse-http-port", 8123, "HTTP `port` of the embedded ClickHouse")
 	f.Duration("retention", 0, "`time` that ClickHouse keeps rows, counted from when their vacancy was received, like 8760h; 0 keeps them")
@@ -75,10 +73,10 @@ func addFlags(f *pflag.FlagSet) {
 	f.String("chdb", "", "ClickHouse's shared `library` libchdb.so (default the one that make setup fetches, else clickhouse on PATH)")
 	f.Int("threads", 1, "threads that work on one batch of texts")
 	f.String("prior", "", "class `prior`: trained (default) or uniform")
-	f.String("employer-key", "", "secret `key` of the employers' hash; embedded flows make one in the data folder")
 	f.StringSlice("attributes", nil, "publishers' attributes to keep, `names`; all others are dropped")
 	f.String("log-level", "warn", "debug, info, warn or error")
 	f.String("log-format", "text", "text or json")
+	addSecurityFlags(f)
 }
 
 // loadConfig joins defaults, file, environment and flags, and validates the whole.
@@ -106,7 +104,7 @@ func loadConfig(flags *pflag.FlagSet) (Config, error) {
 	}
 	var c Config
 	err := k.UnmarshalWithConf("", &c, koanf.UnmarshalConf{Tag: "koanf", DecoderConfig: &mapstructure.DecoderConfig{
-		Result: &c, TagName: "koanf", WeaklyTypedInput: true, ErrorUnused: true, DecodeHook: mapstructure.StringToTimeDurationHookFunc(),
+		Result: &c, TagName: "koanf", WeaklyTypedInput: true, ErrorUnused: true, DecodeHook: mapstructure.ComposeDecodeHookFunc(secretsAreText, mapstructure.StringToTimeDurationHookFunc()),
 	}})
 	if err != nil {
 		return Config{}, fmt.Errorf("reading the configuration: %w", err)
@@ -154,7 +152,11 @@ func (c Config) Validate() error {
 	for name, addresses := range map[string][]string{"brokers": c.Brokers, "clickhouse": c.ClickHouse, "http": {c.HTTP}} {
 		for _, a := range addresses {
 			_, _, err := net.SplitHostPort(a)
-			check(err == nil, "%s (%s) must be host:port", name, a)
+			if strings.Contains(a, "@") { // what stands before it may be a password
+				check(false, "%s must be host:port, without a user", name)
+			} else {
+				check(err == nil, "%s (%s) must be host:port", name, a)
+			}
 		}
 	}
 	check(c.Data != "", "data must name a folder")
@@ -165,6 +167,9 @@ func (c Config) Validate() error {
 	check(c.Prior == "" || c.Prior == "trained" || c.Prior == "uniform", "prior (%s) must be trained or uniform", c.Prior)
 	check(new(slog.Level).UnmarshalText([]byte(c.LogLevel)) == nil, "log-level (%s) must be debug, info, warn or error", c.LogLevel)
 	check(c.LogFormat == "text" || c.LogFormat == "json", "log-format (%s) must be text or json", c.LogFormat)
+	if err := c.Security.Validate(c.Brokers, c.ClickHouse); err != nil {
+		wrong = append(wrong, err)
+	}
 	if len(wrong) > 0 {
 		return fmt.Errorf("checking the configuration:\n%w", errors.Join(wrong...))
 	}
@@ -191,9 +196,13 @@ func (c Config) layout() kafka.Layout {
 	return kafka.Layout{Partitions: int32(c.Partitions), Replication: int16(c.Replication)}
 }
 
+func (c Config) kafkaOptions(log *slog.Logger) kafka.Options {
+	return kafka.Options{Brokers: c.Brokers, TLS: c.kafkaTLS(), SASL: c.kafkaSASL(), Logger: log}
+}
+
 func (c Config) warehouseOptions() warehouse.Options {
 	return warehouse.Options{
-		Addr: c.ClickHouse, Database: c.Database, Username: c.User, Password: c.Password,
+		Addr: c.ClickHouse, Database: c.Database, Username: c.User, Password: c.clickHousePassword(), TLS: c.clickHouseTLS(),
 		Retention: warehouse.Retention{Embeddings: c.Retention, Predictions: c.Retention, Labels: c.Retention, DeadLetters: c.Retention},
 	}
 }

@@ -12,11 +12,11 @@ import (
 
 // kafkaOptions are those of commands that talk to a flow that runs already.
 func (a *app) kafkaOptions() kafka.Options {
-	brokers := a.config.Brokers
-	if len(brokers) == 0 {
-		brokers = []string{fmt.Sprintf("127.0.0.1:%d", a.config.KafkaPort)}
+	o := a.config.kafkaOptions(a.log)
+	if len(o.Brokers) == 0 {
+		o.Brokers = []string{fmt.Sprintf("127.0.0.1:%d", a.config.KafkaPort)}
 	}
-	return kafka.Options{Brokers: brokers, Logger: a.log}
+	return o
 }
 
 // dial reaches Kafka for such a command.

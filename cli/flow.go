@@ -53,7 +53,7 @@ type parts struct {
 
 // start brings up the parts, those that do not need each other side by side. On error what was started is stopped.
 func (a *app) start(ctx context.Context, need parts) (*flow, error) {
-	f := &flow{app: a, metrics: prometheus.NewRegistry(), kafka: kafka.Options{Brokers: a.config.Brokers, Logger: a.log}}
+	f := &flow{app: a, metrics: prometheus.NewRegistry(), kafka: a.config.kafkaOptions(a.log)}
 	f.metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	work, drain := context.WithCancel(ctx)
 	f.drain = drain
@@ -167,8 +167,9 @@ func (c Config) engineLibrary() string {
 
 // employerKey returns the configured key; an embedded flow makes one and keeps it in its data folder.
 func (a *app) employerKey() ([]byte, error) {
-	if a.config.EmployerKey != "" || len(a.config.Brokers) > 0 {
-		return []byte(a.config.EmployerKey), nil
+	if given := a.config.employerKey(); !given.IsZero() || len(a.config.Brokers) > 0 {
+		key, err := given.Read()
+		return []byte(key.Reveal()), err
 	}
 	path := filepath.Join(a.config.Data, "employer.key")
 	if key, err := os.ReadFile(path); err == nil || !errors.Is(err, os.ErrNotExist) {

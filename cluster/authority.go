@@ -44,9 +44,9 @@ func NewAuthority() (*Authority, error) {
 	return &Authority{PEM: pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), certificate: certificate, key: key}, nil
 }
 
-// Issue returns a certificate and its key, in PEM, for a client or a server at 127.0.0.1 and localhost. The certificate
-// is valid from yesterday, or the day before expiry where that is earlier.
-func (a *Authority) Issue(name string, expiry time.Time) (certificate, key []byte, err error) {
+// Issue returns a certificate and its key, in PEM, for a client or a server at these hosts: names or addresses, by default 127.0.0.1 and localhost.
+// The certificate is valid for the two days before expiry.
+func (a *Authority) Issue(name string, expiry time.Time, hosts ...string) (certificate, key []byte, err error) {
 	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		return nil, nil, fmt.Errorf("issuing a certificate: %w", err)
@@ -55,14 +55,19 @@ func (a *Authority) Issue(name string, expiry time.Time) (certificate, key []byt
 	if err != nil {
 		return nil, nil, fmt.Errorf("issuing a certificate: %w", err)
 	}
-	from := time.Now().Add(-24 * time.Hour)
-	if expiry.Before(time.Now()) {
-		from = expiry.Add(-24 * time.Hour)
-	}
 	template := &x509.Certificate{
-		SerialNumber: serial, Subject: pkix.Name{CommonName: name}, NotBefore: from, NotAfter: expiry,
-		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, DNSNames: []string{"localhost"},
+		SerialNumber: serial, Subject: pkix.Name{CommonName: name}, NotBefore: expiry.Add(-48 * time.Hour), NotAfter: expiry,
 		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
+	}
+	if len(hosts) == 0 {
+		hosts = []string{"127.0.0.1", "localhost"}
+	}
+	for _, host := range hosts {
+		if ip := net.ParseIP(host); ip != nil {
+			template.IPAddresses = append(template.IPAddresses, ip)
+		} else {
+			template.DNSNames = append(template.DNSNames, host)
+		}
 	}
 	der, err := x509.CreateCertificate(rand.Reader, template, a.certificate, &private.PublicKey, a.key)
 	if err != nil {

@@ -1,18 +1,18 @@
 package kafka
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net"
-	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/plugin/kprom"
 	"github.com/twmb/franz-go/plugin/kslog"
+
+	"jobstrom/security"
 )
 
 // MaxRecordBytes bounds one record: a vacancy's text, escaped as JSON, as the base64 of a dead letter.
@@ -27,6 +27,9 @@ const refresh = 250 * time.Millisecond
 type Options struct {
 	// Brokers are seed addresses, host:port. At least one.
 	Brokers []string
+	// TLS encrypts the connections; SASL says as whom they come.
+	TLS  security.TLS
+	SASL SASL
 	// ClientID names this process to the brokers. Default "jobstrom".
 	ClientID string
 	// Logger receives what the client has to say from warnings upwards. Nil discards.
@@ -56,7 +59,8 @@ func (o Options) Validate() error {
 			wrong = append(wrong, fmt.Errorf("broker %q is not host:port", b))
 		}
 	}
-	return errors.Join(wrong...)
+	wrong = append(wrong, o.TLS.Validate("kafka")...)
+	return errors.Join(append(wrong, o.SASL.Validate()...)...)
 }
 
 // NewClient returns a client of these options and the caller's own. It does not connect; see Reach.
@@ -85,38 +89,15 @@ func ClientOptions(o Options, own ...kgo.Opt) ([]kgo.Opt, error) {
 		kgo.FetchMaxWait(refresh),
 		kgo.DialTimeout(3 * time.Second),
 	}
+	secure, err := o.securityOptions()
+	if err != nil {
+		return nil, fmt.Errorf("configuring Kafka: %w", err)
+	}
+	opts = append(opts, secure...)
 	if o.Registerer != nil {
 		// The clients of one process are told apart by a label, or the second could not register.
 		labelled := prometheus.WrapRegistererWith(prometheus.Labels{"client": o.ClientID}, o.Registerer)
 		opts = append(opts, kgo.WithHooks(kprom.NewMetrics("jobstrom", kprom.Registerer(labelled), kprom.Subsystem("kafka"))))
 	}
 	return append(opts, own...), nil
-}
-
-// Reach pings the cluster and explains why it cannot be reached.
-func Reach(ctx context.Context, client *kgo.Client, timeout time.Duration) error {
-	ctx, cancel := context.WithTimeout(ctx, timeout)
-	defer cancel()
-	err := client.Ping(ctx)
-	if err == nil {
-		return nil
-	}
-	brokers, _ := client.OptValue(kgo.SeedBrokers).([]string)
-	return fmt.Errorf("reaching Kafka at %s: %s: %w", strings.Join(brokers, ","), diagnose(err), err)
-}
-
-// diagnose says in words what an error of the connection most often means.
-func diagnose(err error) string {
-	var dns *net.DNSError
-	switch text := err.Error(); {
-	case errors.As(err, &dns):
-		return fmt.Sprintf("the name %q is not known", dns.Name)
-	case strings.Contains(text, "connection refused"):
-		return "nothing listens there: is the broker up, is the port right?"
-	case strings.Contains(text, "invalid large response size"), strings.Contains(text, "HTTP"):
-		return "what listens there does not speak Kafka: is it the HTTP port?"
-	case errors.Is(err, context.DeadlineExceeded), strings.Contains(text, "i/o timeout"):
-		return "no answer in time: is the port right, does the broker ask for TLS?"
-	}
-	return "the broker does not answer"
 }

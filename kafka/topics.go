@@ -10,6 +10,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
 // The topics.
@@ -62,10 +63,19 @@ type Layout struct {
 	Replication int16
 }
 
-// EnsureTopics creates the topics that are missing and refuses a flow whose topics differ in their partition count.
+// EnsureTopics creates the topics that are missing and refuses a flow whose topics differ in their partition count. Topics that the client's user
+// may not see are left to others.
 func EnsureTopics(ctx context.Context, client *kgo.Client, encoder string, layout Layout) error {
 	admin := kadm.NewClient(client)
+	details, err := describe(ctx, client, names(encoder)...)
+	if err != nil {
+		return err
+	}
 	for _, t := range Topics(encoder) {
+		// Asked for a topic that exists, a broker would still want the right to create it.
+		if !errors.Is(details[t.Name].Err, kerr.UnknownTopicOrPartition) {
+			continue
+		}
 		partitions := layout.Partitions
 		if t.Partitions > 0 {
 			partitions = t.Partitions
@@ -80,29 +90,30 @@ func EnsureTopics(ctx context.Context, client *kgo.Client, encoder string, layou
 		configs["max.message.bytes"] = &limit
 		_, err := admin.CreateTopic(ctx, partitions, layout.Replication, configs, t.Name)
 		if err != nil && !errors.Is(err, kerr.TopicAlreadyExists) {
-			return fmt.Errorf("creating topic %s: %w", t.Name, err)
+			return fmt.Errorf("creating topic %s: %w", t.Name, Denied(err, CreateTopic(t.Name)))
 		}
 	}
-	details, err := awaitTopics(ctx, client, encoder)
-	if err != nil {
+	if details, err = awaitTopics(ctx, client, encoder); err != nil {
 		return err
 	}
 	want := len(details[Raw].Partitions)
 	for _, t := range Topics(encoder) {
-		if got := len(details[t.Name].Partitions); t.Partitions == 0 && got != want {
-			return fmt.Errorf("checking topics: %s has %d partitions, %s has %d: a stage writes to the partition it reads, so they must be equal", t.Name, got, Raw, want)
+		got := details[t.Name]
+		seen := want > 0 && got.Err == nil
+		if seen && t.Partitions == 0 && len(got.Partitions) != want {
+			return fmt.Errorf("checking topics: %s has %d partitions, %s has %d: a stage writes to the partition it reads, so they must be equal", t.Name, len(got.Partitions), Raw, want)
 		}
 	}
 	return nil
 }
 
-// awaitTopics lists the flow's topics when all of them have leaders: a cluster's brokers learn of a new topic one by one,
+// awaitTopics lists the flow's topics when all of them that may be seen have leaders: a cluster's brokers learn of a new topic one by one,
 // after its creation was acknowledged.
 func awaitTopics(ctx context.Context, client *kgo.Client, encoder string) (kadm.TopicDetails, error) {
 	ctx, cancel := context.WithTimeout(ctx, topicsWait)
 	defer cancel()
 	for {
-		details, err := ListTopics(ctx, client, encoder)
+		details, err := describe(ctx, client, names(encoder)...)
 		if err != nil {
 			return nil, err
 		}
@@ -127,6 +138,9 @@ func missingTopic(details kadm.TopicDetails, encoder string) error {
 		if !known {
 			return fmt.Errorf("topic %s is not known", t.Name)
 		}
+		if errors.Is(detail.Err, kerr.TopicAuthorizationFailed) {
+			continue
+		}
 		if detail.Err != nil {
 			return fmt.Errorf("topic %s: %w", t.Name, detail.Err)
 		}
@@ -141,25 +155,61 @@ func missingTopic(details kadm.TopicDetails, encoder string) error {
 
 // ListTopics describes the topics of a flow that exist.
 func ListTopics(ctx context.Context, client *kgo.Client, encoder string) (kadm.TopicDetails, error) {
+	details, err := describe(ctx, client, names(encoder)...)
+	for name, d := range details {
+		if d.Err != nil {
+			delete(details, name)
+		}
+	}
+	return details, err
+}
+
+func names(encoder string) []string {
 	var names []string
 	for _, t := range Topics(encoder) {
 		names = append(names, t.Name)
 	}
-	details, err := kadm.NewClient(client).ListTopics(ctx, names...)
+	return names
+}
+
+// describe asks the cluster anew for topics, each with an error of its own. kadm answers from a cache, and all or nothing where one is denied.
+func describe(ctx context.Context, client *kgo.Client, names ...string) (kadm.TopicDetails, error) {
+	request := kmsg.NewPtrMetadataRequest()
+	request.IncludeTopicAuthorizedOperations = true
+	for _, name := range names {
+		t := kmsg.NewMetadataRequestTopic()
+		t.Topic = kmsg.StringPtr(name)
+		request.Topics = append(request.Topics, t)
+	}
+	response, err := request.RequestWith(ctx, client)
 	if err != nil {
 		return nil, fmt.Errorf("listing topics: %w", err)
+	}
+	details := kadm.TopicDetails{}
+	for _, t := range response.Topics {
+		if t.Topic == nil {
+			continue
+		}
+		d := kadm.TopicDetail{
+			Topic: *t.Topic, ID: t.TopicID, Err: kerr.ErrorForCode(t.ErrorCode), Partitions: kadm.PartitionDetails{},
+			AuthorizedOperations: kadm.DecodeACLOperations(t.AuthorizedOperations),
+		}
+		for _, p := range t.Partitions {
+			d.Partitions[p.Partition] = kadm.PartitionDetail{Topic: d.Topic, Partition: p.Partition, Leader: p.Leader, Replicas: p.Replicas, ISR: p.ISR, Err: kerr.ErrorForCode(p.ErrorCode)}
+		}
+		details[d.Topic] = d
 	}
 	return details, nil
 }
 
 // IDOf returns a topic's id, which a record's coordinates hold.
 func IDOf(ctx context.Context, client *kgo.Client, topic string) (TopicID, error) {
-	details, err := kadm.NewClient(client).ListTopics(ctx, topic)
+	details, err := describe(ctx, client, topic)
 	if err == nil {
 		err = details[topic].Err
 	}
 	if err != nil {
-		return TopicID{}, fmt.Errorf("reading the id of topic %s: %w", topic, err)
+		return TopicID{}, fmt.Errorf("reading the id of topic %s: %w", topic, Denied(err, DescribeTopic(topic)))
 	}
 	return TopicID(details[topic].ID), nil
 }

@@ -7,6 +7,8 @@ import (
 	"regexp"
 	"strings"
 	"time"
+
+	"jobstrom/security"
 )
 
 // Options says where the database is and how long it keeps its rows.
@@ -20,9 +22,9 @@ type Options struct {
 	CreateDatabase bool
 	// Username is "default" by default.
 	Username string
-	Password string
-	// TLS encrypts the connection and verifies the server by the machine's certificate authorities.
-	TLS bool
+	Password security.Credential
+	// TLS encrypts the connection, on the port that has it, usually 9440.
+	TLS security.TLS
 	// DialTimeout bounds a connection's start, 5 s by default.
 	DialTimeout time.Duration
 	// Retention is applied by Migrate.
@@ -85,6 +87,10 @@ func (o *Options) Validate() error {
 	if !databaseName.MatchString(o.Database) {
 		add("clickhouse database (%q) must be letters, digits and _, at most 63, and begin with no digit", o.Database)
 	}
+	if err := o.Password.Validate("clickhouse-password"); err != nil {
+		errs = append(errs, err)
+	}
+	errs = append(errs, o.TLS.Validate("clickhouse")...)
 	if o.DialTimeout < 0 {
 		add("clickhouse dial timeout (%v) must be above 0", o.DialTimeout)
 	}
@@ -94,4 +100,14 @@ func (o *Options) Validate() error {
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// Security says in a few words how the server is come to, for people.
+func (o Options) Security() string {
+	o.EnsureDefaults()
+	said := o.TLS.String() + ", as " + o.Username
+	if !o.TLS.Enabled && !o.Password.IsZero() {
+		said += "; without TLS the password travels readable"
+	}
+	return said
 }

@@ -2,7 +2,6 @@ package warehouse
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -11,6 +10,8 @@ import (
 
 	"github.com/ClickHouse/clickhouse-go/v2"
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
+
+	"jobstrom/security"
 )
 
 // Warehouse is an open database. Its methods may be called from any goroutine.
@@ -39,15 +40,21 @@ func Open(ctx context.Context, o Options) (*Warehouse, error) {
 }
 
 func connect(ctx context.Context, o Options, database string) (driver.Conn, error) {
+	password, err := o.Password.Read()
+	if err != nil {
+		return nil, err
+	}
+	transport, err := o.TLS.Config()
+	if err != nil {
+		return nil, err
+	}
 	co := &clickhouse.Options{
 		Addr:        o.Addr,
 		Protocol:    clickhouse.Native,
-		Auth:        clickhouse.Auth{Database: database, Username: o.Username, Password: o.Password},
+		Auth:        clickhouse.Auth{Database: database, Username: o.Username, Password: password.Reveal()},
 		Compression: &clickhouse.Compression{Method: clickhouse.CompressionLZ4},
 		DialTimeout: o.DialTimeout,
-	}
-	if o.TLS {
-		co.TLS = &tls.Config{MinVersion: tls.VersionTLS12}
+		TLS:         transport,
 	}
 	conn, err := clickhouse.Open(co)
 	if err != nil {
@@ -75,6 +82,7 @@ func create(ctx context.Context, o Options) error {
 // Codes of the server's exceptions.
 const (
 	codeUnknownDatabase      = 81
+	codeAccessDenied         = 497
 	codeAuthenticationFailed = 516
 )
 
@@ -85,25 +93,25 @@ func hasCode(err error, code int32) bool {
 
 // diagnose adds to a failed connection what is probably the matter.
 func diagnose(err error, o Options) error {
-	remedy := ""
-	text := err.Error()
+	remedy, text := security.Diagnose(err, "clickhouse"), err.Error()
 	switch {
+	case remedy != "":
 	case hasCode(err, codeAuthenticationFailed):
 		remedy = fmt.Sprintf("the server refuses the user %q with this password: correct the user name or the password", o.Username)
 	case hasCode(err, codeUnknownDatabase):
 		remedy = fmt.Sprintf("the server has no database %s: correct the name, or let `jobstrom up` or `jobstrom run sink` create it", o.Database)
+	case hasCode(err, codeAccessDenied):
+		remedy = fmt.Sprintf("the server gives the user %q too few rights: grant them (docs/security.md lists what is needed)", o.Username)
 	case errors.Is(err, syscall.ECONNREFUSED):
 		remedy = "nothing listens there: start ClickHouse, or correct the address (the native protocol's port is 9000, with TLS 9440)"
 	case strings.Contains(text, "unexpected packet [72]"): // 'H' of an answer in HTTP
 		remedy = "an HTTP server answers there: give the port of the native protocol, 9000 where HTTP is 8123"
 	case strings.Contains(text, "unexpected packet [21]"): // a TLS alert
-		remedy = "the server speaks TLS there: switch TLS on, or give the port without it"
-	case strings.Contains(text, "first record does not look like a TLS handshake"):
-		remedy = "the server does not speak TLS there: switch TLS off, or give the port with it, usually 9440"
-	case errors.Is(err, io.EOF) && o.TLS:
-		remedy = "what listens there hangs up: switch TLS off, or give the port with it, usually 9440"
+		remedy = "the server speaks TLS there: give --clickhouse-tls, or the port without it"
+	case errors.Is(err, io.EOF) && o.TLS.Enabled:
+		remedy = "what listens there hangs up: leave --clickhouse-tls out, or give the port with TLS, usually 9440"
 	case errors.Is(err, io.EOF):
-		remedy = "what listens there hangs up: switch TLS on if it expects that, and see that it is ClickHouse's native protocol"
+		remedy = "what listens there hangs up: give --clickhouse-tls if it expects that, and see that it is ClickHouse's native protocol"
 	case errors.Is(err, context.DeadlineExceeded), strings.Contains(text, "i/o timeout"):
 		remedy = fmt.Sprintf("no answer within %v: is that the native protocol's port, and does a firewall let it through?", o.DialTimeout)
 	default:

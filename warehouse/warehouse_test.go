@@ -2,18 +2,32 @@ package warehouse
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
 	"jobstrom/embedded"
+	"jobstrom/security"
 )
 
 // engine is one real ClickHouse for the whole test binary; every test has a database of its own.
 var engine *embedded.ClickHouse
+
+// testUsers have passwords: worker has the rights that docs/security.md names, on the database worker; poor may only look.
+const testUsers = `<clickhouse><users>
+<worker><password>s3cret-of-the-test</password><networks><ip>127.0.0.1</ip></networks><profile>default</profile><quota>default</quota><grants>
+  <query>GRANT SELECT, INSERT, CREATE, ALTER, DROP ON worker.*</query>
+  <query>GRANT TABLE ENGINE ON *</query>
+</grants></worker>
+<poor><password>s3cret-of-the-test</password><networks><ip>127.0.0.1</ip></networks><profile>default</profile><quota>default</quota><grants>
+  <query>GRANT SELECT ON worker.*</query>
+</grants></poor>
+</users></clickhouse>`
 
 func TestMain(m *testing.M) {
 	if len(os.Args) > 1 && os.Args[1] == embedded.EngineCommand {
@@ -29,6 +43,11 @@ func run(m *testing.M) int {
 		return 1
 	}
 	defer os.RemoveAll(data)
+	// Beside its own users the engine reads others from the data folder's users.d.
+	if err := errors.Join(os.Mkdir(filepath.Join(data, "users.d"), 0o755), os.WriteFile(filepath.Join(data, "users.d", "tests.xml"), []byte(testUsers), 0o644)); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
 	engine, err = embedded.StartClickHouse(context.Background(), embedded.ClickHouseOptions{DataDir: data, Library: "../.native/lib/libchdb.so"})
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -88,7 +107,7 @@ func TestOpenFailure(t *testing.T) {
 				t.Errorf("got %q, want it to contain %q", err, part)
 			}
 		}
-		if o.Password != "" && strings.Contains(err.Error(), o.Password) {
+		if o.Password.Value != "" && strings.Contains(err.Error(), o.Password.Value.Reveal()) {
 			t.Errorf("the error %q holds the password", err)
 		}
 	}
@@ -123,10 +142,10 @@ func TestOpenFailure(t *testing.T) {
 	f(func(o *Options) { o.Addr = []string{closed.Addr().String()} }, closed.Addr().String(), "nothing listens there", "start ClickHouse")
 	f(func(o *Options) { o.Addr = []string{engine.HTTPAddr()} }, engine.HTTPAddr(), "an HTTP server answers", "9000")
 	f(func(o *Options) { o.Addr = []string{silent.Addr().String()}; o.DialTimeout = 200 * time.Millisecond }, "no answer within 200ms")
-	f(func(o *Options) { o.Addr = []string{alert.Addr().String()} }, "switch TLS on")
-	f(func(o *Options) { o.TLS = true }, "switch TLS off")
-	f(func(o *Options) { o.TLS, o.Addr = true, []string{engine.HTTPAddr()} }, "switch TLS off")
-	f(func(o *Options) { o.Password = "wr0ng-passw0rd" }, `refuses the user "default"`, "password")
+	f(func(o *Options) { o.Addr = []string{alert.Addr().String()} }, "give --clickhouse-tls")
+	f(func(o *Options) { o.TLS.Enabled = true }, "leave --clickhouse-tls out")
+	f(func(o *Options) { o.TLS.Enabled, o.Addr = true, []string{engine.HTTPAddr()} }, "leave --clickhouse-tls out")
+	f(func(o *Options) { o.Password.Value = "wr0ng-passw0rd" }, `refuses the user "default"`, "password")
 	f(func(o *Options) { o.Username = "nobody" }, `refuses the user "nobody"`)
 	f(func(o *Options) { o.Database = "absent" }, "no database absent", "correct the name")
 	f(func(o *Options) { o.Username, o.Database, o.CreateDatabase = "viewer", "absent", true }, "creating the database absent", "Not enough privileges")
@@ -134,7 +153,7 @@ func TestOpenFailure(t *testing.T) {
 
 func TestOptionsFailure(t *testing.T) {
 	o := Options{
-		Addr: []string{"localhost", "http://localhost:8123"}, Database: "jobs; DROP", DialTimeout: -1, Password: "secret",
+		Addr: []string{"localhost", "http://localhost:8123"}, Database: "jobs; DROP", DialTimeout: -1, Password: security.Credential{Value: "secret", File: "x"}, TLS: security.TLS{Cert: "c"},
 		Retention: Retention{Labels: 24, DeadLetters: -time.Hour},
 	}
 	o.EnsureDefaults()
@@ -143,7 +162,8 @@ func TestOptionsFailure(t *testing.T) {
 		t.Fatal("accepted")
 	}
 	for _, want := range []string{`("localhost") must be host:port`, `("http://localhost:8123") must be host:port, without a scheme`,
-		`database ("jobs; DROP")`, "dial timeout (-1ns)", "label_rows (24ns)", "deadletter_rows (-1h0m0s)"} {
+		`database ("jobs; DROP")`, "dial timeout (-1ns)", "label_rows (24ns)", "deadletter_rows (-1h0m0s)",
+		"clickhouse-password and clickhouse-password-file are both given", "clickhouse-cert (c) needs clickhouse-tls", "clickhouse-cert (c) needs clickhouse-key"} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("got %q, want it to contain %q", err, want)
 		}

@@ -1,0 +1,221 @@
+package cli
+
+import (
+	"context"
+	"encoding/base64"
+	"encoding/hex"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"jobstrom/embedded"
+	"jobstrom/kafka"
+	"jobstrom/models"
+	"jobstrom/security"
+	"jobstrom/security/certs"
+)
+
+const knownSecret = "s3cret-of-the-test"
+
+// others is a Kafka with TLS and SASL and a ClickHouse with a password, as other people have them.
+type others struct {
+	t          *testing.T
+	settings   map[string]string // of the environment
+	http       string            // ClickHouse's
+	kafka, old *kfake.Cluster    // old has an expired certificate
+}
+
+func startOthers(t *testing.T) *others {
+	t.Helper()
+	authority := certs.NewAuthority(t)
+	start := func(valid time.Duration) *kfake.Cluster {
+		server := authority.Server(authority.Pair("server", valid, "127.0.0.1"), false)
+		b, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.TLS(server), kfake.EnableSASL(), kfake.Superuser(kafka.Scram512, "worker", knownSecret))
+		must(t, err)
+		t.Cleanup(b.Close)
+		return b
+	}
+	o := &others{t: t, kafka: start(time.Hour), old: start(-time.Hour)}
+	data := t.TempDir()
+	must(t, os.Mkdir(filepath.Join(data, "users.d"), 0o755))
+	must(t, os.WriteFile(filepath.Join(data, "users.d", "worker.xml"), fmt.Appendf(nil, `<clickhouse><users><worker><password>%s</password>
+		<networks><ip>127.0.0.1</ip></networks><profile>default</profile><quota>default</quota></worker></users></clickhouse>`, knownSecret), 0o644))
+	native, err := models.NativeDir()
+	must(t, err)
+	engine, err := embedded.StartClickHouse(t.Context(), embedded.ClickHouseOptions{DataDir: data, Library: filepath.Join(native, models.LibraryClickHouse)})
+	must(t, err)
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+		defer cancel()
+		if err := engine.Stop(ctx); err != nil {
+			t.Error(err)
+		}
+	})
+	o.settings = map[string]string{
+		"BROKERS": strings.Join(o.kafka.ListenAddrs(), ","), "KAFKA_TLS": "true", "KAFKA_CA": authority.CA, "KAFKA_SASL": kafka.Scram512, "KAFKA_USER": "worker", "KAFKA_PASSWORD": knownSecret,
+		"CLICKHOUSE": engine.Addr(), "CLICKHOUSE_USER": "worker", "CLICKHOUSE_PASSWORD": knownSecret,
+		"EMPLOYER_KEY": knownSecret, "LOG_LEVEL": "debug", "HTTP": "127.0.0.1:0",
+	}
+	return o
+}
+
+// run runs a command line until it ends or what it writes holds until, and searches all of that for the secret.
+func (o *others) run(t *testing.T, changes map[string]string, until, in string, args ...string) (status int, said string) {
+	t.Helper()
+	settings := map[string]string{"DATA": t.TempDir()}
+	for _, more := range []map[string]string{o.settings, changes} {
+		for name, value := range more {
+			settings[name] = value
+		}
+	}
+	for _, e := range os.Environ() { // what the run before had
+		if name, _, _ := strings.Cut(e, "="); strings.HasPrefix(name, "JOBSTROM_") && name != "JOBSTROM_NATIVE" {
+			os.Unsetenv(name)
+		}
+	}
+	for name, value := range settings {
+		if value != "" {
+			t.Setenv("JOBSTROM_"+name, value)
+		}
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	shown, ended := &lockedBuffer{}, make(chan int, 1)
+	go func() { ended <- run(ctx, args, strings.NewReader(in), shown, shown) }()
+	for running := true; running; {
+		select {
+		case status = <-ended:
+			running = false
+		case <-time.After(20 * time.Millisecond):
+			if until != "" && strings.Contains(shown.String(), until) {
+				cancel()
+			}
+		}
+	}
+	said = shown.String()
+	for _, form := range []string{knownSecret, base64.StdEncoding.EncodeToString([]byte(knownSecret)), hex.EncodeToString([]byte(knownSecret))} {
+		if place := strings.Index(said, form); place >= 0 {
+			t.Errorf("jobstrom %v shows the secret: …%s", args, said[max(0, place-200):place+len(form)])
+		}
+	}
+	if until != "" && !strings.Contains(said, until) {
+		t.Errorf("jobstrom %v, status %d, did not say %q: %s", args, status, until, said)
+	}
+	return status, said
+}
+
+// Every command runs against a Kafka and a ClickHouse with passwords, at the debug level, and shows none.
+func TestNoCommandShowsASecret(t *testing.T) {
+	o := startOthers(t)
+	if status, said := o.run(t, nil, "", "", "topics", "--create"); status != 0 {
+		t.Fatalf("status %d: %s", status, said)
+	}
+	client, err := kafka.NewClient(kafka.Options{
+		Brokers: o.kafka.ListenAddrs(), TLS: security.TLS{Enabled: true, CA: o.settings["KAFKA_CA"]},
+		SASL: kafka.SASL{Mechanism: kafka.Scram512, User: "worker", Password: security.Credential{Value: knownSecret}},
+	})
+	must(t, err)
+	defer client.Close()
+	must(t, client.ProduceSync(t.Context(), &kgo.Record{Topic: kafka.Classified, Value: []byte(`{"id":"followed","category":"Bygge og anlæg"}`)}).FirstErr())
+	vacancy := `{"id":"a","title":"Murer","text":"Vi søger en murer til facaderenovering i Vejle."}`
+	// How each command is run, and what it says when it has come to its work. A command that is not here runs without arguments.
+	type line struct {
+		in, until string
+		args      []string
+	}
+	commands := map[string][]line{
+		"up":       {{"", "Ctrl-C ends it", nil}},
+		"demo":     {{"", "up after", nil}},
+		"serve":    {{"", "http://127.0.0.1:", nil}},
+		"produce":  {{vacancy, "1 published", []string{"-"}}},
+		"classify": {{vacancy, "Bygge", []string{"-"}}, {"", "no such file", []string{"/nowhere"}}},
+		"evaluate": {{"", "no such file", []string{"/nowhere"}}},
+		"check":    {{"", "TLS, SCRAM-SHA-512 as worker", nil}, {"", "TLS, SCRAM-SHA-512 as worker", []string{"--format", "json"}}},
+		"topics":   {{"", "vacancies.raw", nil}},
+		"train":    {{"", "jobstrom:", []string{"--dry-run"}}},
+		"follow":   {{"", "followed", []string{"--from-start", "-n", "1"}}},
+		"run": {
+			{"", "jobstrom.extract", []string{"extract"}}, {"", "jobstrom.embed", []string{"embed"}},
+			{"", "jobstrom.classify", []string{"classify"}}, {"", "jobstrom.sink", []string{"sink"}},
+		},
+		"version": {{"", "jobstrom", nil}},
+	}
+	var leaves func(c *cobra.Command, path []string)
+	ran := 0
+	leaves = func(c *cobra.Command, path []string) {
+		for _, sub := range c.Commands() {
+			leaves(sub, append(path[:len(path):len(path)], sub.Name()))
+		}
+		lines := commands[strings.Join(path, " ")]
+		if len(lines) == 0 {
+			lines = []line{{}}
+		}
+		for _, l := range lines {
+			o.run(t, nil, l.until, l.in, append(path[:len(path):len(path)], l.args...)...)
+			ran++
+		}
+		o.run(t, nil, "", "", append(path[:len(path):len(path)], "--help")...)
+	}
+	leaves((&app{}).root(), nil)
+	t.Logf("%d command lines", ran)
+	// The search sees the log of connections, or it would find nothing anywhere.
+	if _, said := o.run(t, nil, "", "", "topics"); !strings.Contains(said, "issuing SASLAuthenticate") {
+		t.Errorf("the log was not searched: %s", said)
+	}
+}
+
+// What is wrong is said with its remedy, and the secret stays hidden in that, too.
+func TestWrongSecurity(t *testing.T) {
+	o := startOthers(t)
+	file := write(t, "password", "wr0ng-"+knownSecret+"\n")
+	f := func(changes map[string]string, status int, args []string, want ...string) {
+		t.Helper()
+		changes["LOG_LEVEL"] = "debug"
+		got, said := o.run(t, changes, "", "", args...)
+		if got != status {
+			t.Errorf("%v: status %d, want %d: %s", changes, got, status, said)
+		}
+		for _, w := range want {
+			if !strings.Contains(said, w) {
+				t.Errorf("%v: did not say %q: %s", changes, w, said)
+			}
+		}
+	}
+	check, topics, run, train := []string{"check"}, []string{"topics"}, []string{"run", "extract"}, []string{"train", "--dry-run"}
+	f(map[string]string{"KAFKA_PASSWORD": "wr0ng-" + knownSecret, "CLICKHOUSE_PASSWORD": "wr0ng-" + knownSecret}, 1, check, "FAIL  Kafka", "the password", "FAIL  ClickHouse", `refuses the user "worker"`)
+	f(map[string]string{"KAFKA_PASSWORD": "", "KAFKA_PASSWORD_FILE": file}, 1, topics, "the password")
+	f(map[string]string{"KAFKA_PASSWORD": "wr0ng-" + knownSecret}, 1, run, "the password")
+	f(map[string]string{"KAFKA_PASSWORD": "", "KAFKA_PASSWORD_FILE": "/nowhere/password"}, 1, topics, "/nowhere/password")
+	f(map[string]string{"KAFKA_SASL": "", "KAFKA_USER": "", "KAFKA_PASSWORD": ""}, 1, topics, "asks for a user there (--kafka-sasl)")
+	f(map[string]string{"KAFKA_TLS": "false", "KAFKA_CA": ""}, 1, topics, "asks for TLS (--kafka-tls)")
+	f(map[string]string{"KAFKA_CA": ""}, 1, topics, "not trusted here", "--kafka-ca")
+	f(map[string]string{"BROKERS": strings.Join(o.old.ListenAddrs(), ",")}, 1, topics, "expired at")
+	f(map[string]string{"CLICKHOUSE_PASSWORD": "", "CLICKHOUSE_PASSWORD_FILE": file}, 1, train, `refuses the user "worker"`)
+	f(map[string]string{"CLICKHOUSE_TLS": "true"}, 1, train, "leave --clickhouse-tls out")
+	f(map[string]string{"CLICKHOUSE_DATABASE": "absent"}, 1, train, "no database absent")
+	f(map[string]string{"CLICKHOUSE_PASSWORD_FILE": file, "KAFKA_CERT": "c", "KAFKA_TOKEN": knownSecret, "BROKERS": ""}, 2, check,
+		"clickhouse-password and clickhouse-password-file are both given", "kafka-cert (c) needs kafka-key", "kafka-token and kafka-token-url need kafka-sasl OAUTHBEARER", "kafka-tls and kafka-sasl need brokers")
+	f(map[string]string{"BROKERS": "worker:" + knownSecret + "@kafka:9092"}, 2, check, "brokers must be host:port, without a user")
+	config := write(t, "jobstrom.yaml", "kafka-password: ["+knownSecret+"]\n")
+	f(map[string]string{"KAFKA_PASSWORD": ""}, 2, []string{"check", "--config", config}, "a secret must be text")
+}
+
+// A secret's settings can come from a file of settings, too.
+func TestSecretsOfTheSettingsFile(t *testing.T) {
+	o := startOthers(t)
+	_, port, err := net.SplitHostPort(o.kafka.ListenAddrs()[0])
+	must(t, err)
+	config := write(t, "jobstrom.yaml", fmt.Sprintf("brokers: [\"127.0.0.1:%s\"]\nkafka-tls: true\nkafka-ca: %s\nkafka-sasl: SCRAM-SHA-512\nkafka-user: worker\nkafka-password: %s\n", port, o.settings["KAFKA_CA"], knownSecret))
+	off := map[string]string{"BROKERS": "", "KAFKA_TLS": "", "KAFKA_CA": "", "KAFKA_SASL": "", "KAFKA_USER": "", "KAFKA_PASSWORD": ""}
+	if status, said := o.run(t, off, "", "", "topics", "--config", config); status != 0 {
+		t.Errorf("status %d: %s", status, said)
+	}
+}

@@ -1,0 +1,132 @@
+package kafka
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// ErrDenied is wrapped by errors of a client whose user lacks a right. Trying again does not help: the cluster's operator must grant it.
+var ErrDenied = errors.New("no access")
+
+// Right is what an ACL grants: an operation on a topic, a consumer group, a transactional id or the cluster.
+type Right struct {
+	Operation string // Read, Write, Describe, Create
+	Resource  string // topic, group, transactional id, cluster
+	Name      string
+}
+
+func (r Right) String() string {
+	return strings.TrimSpace(r.Operation + " on " + r.Resource + " " + r.Name)
+}
+
+// Rights of topics, groups and transactional ids.
+func ReadTopic(name string) Right       { return Right{"Read", "topic", name} }
+func WriteTopic(name string) Right      { return Right{"Write", "topic", name} }
+func DescribeTopic(name string) Right   { return Right{"Describe", "topic", name} }
+func CreateTopic(name string) Right     { return Right{"Create", "topic", name} }
+func ReadGroup(name string) Right       { return Right{"Read", "group", name} }
+func WriteTransactions(id string) Right { return Right{"Write", "transactional id", id} }
+
+// Denied names what is missing when err is a broker's refusal of a right: of those given, that of the resource which the broker refused.
+// Any other error is returned as it is.
+func Denied(err error, asked ...Right) error {
+	resource := ""
+	switch {
+	case err == nil || errors.Is(err, ErrDenied):
+		return err
+	case errors.Is(err, kerr.TopicAuthorizationFailed):
+		resource = "topic"
+	case errors.Is(err, kerr.GroupAuthorizationFailed):
+		resource = "group"
+	case errors.Is(err, kerr.TransactionalIDAuthorizationFailed):
+		resource = "transactional id"
+	case errors.Is(err, kerr.ClusterAuthorizationFailed):
+		resource = "cluster"
+	default:
+		return err
+	}
+	var names []string
+	for _, r := range asked {
+		if r.Resource == resource {
+			names = append(names, r.String())
+		}
+	}
+	if len(names) == 0 {
+		names = []string{"a right on the " + resource}
+	}
+	return fmt.Errorf("%w: this client's user lacks %s: grant it (docs/security.md lists what each command needs): %w", ErrDenied, strings.Join(names, " or "), err)
+}
+
+// Role is a command and the rights that it needs on topics that exist.
+type Role struct {
+	Command string
+	Rights  []Right
+}
+
+// Roles lists what each command needs, for a flow with this encoder. Creating topics needs Create on each (or on the cluster) besides.
+func Roles(encoder string) []Role {
+	stage := func(name, from, to string, more ...Right) Role {
+		return Role{"run " + name, append([]Right{
+			ReadTopic(from), WriteTopic(to), WriteTopic(DeadLetter), ReadGroup("jobstrom." + name), WriteTransactions("jobstrom." + name + ".*"),
+		}, more...)}
+	}
+	embedded := Embedded(encoder)
+	return []Role{
+		stage("extract", Raw, Extracted, WriteTopic(Labels)),
+		stage("embed", Extracted, embedded),
+		stage("classify", embedded, Classified, ReadTopic(Models)),
+		{"run sink", []Right{ReadTopic(embedded), ReadTopic(Classified), ReadTopic(Labels), ReadTopic(DeadLetter), WriteTopic(DeadLetter), ReadGroup("jobstrom.sink")}},
+		{"serve", []Right{ReadTopic(Models)}},
+		{"produce", []Right{WriteTopic(Raw), WriteTopic(Labels)}},
+		{"follow", []Right{ReadTopic(Classified)}},
+		{"train", []Right{WriteTopic(Models), WriteTransactions("jobstrom.registry")}},
+	}
+}
+
+// Missing returns those of the rights that the client's user lacks, as far as brokers tell: all on topics that exist, and on groups and
+// transactional ids whether they may be seen at all.
+func Missing(ctx context.Context, client *kgo.Client, rights []Right) ([]Right, error) {
+	var names []string
+	for _, r := range rights {
+		if r.Resource == "topic" && !slices.Contains(names, r.Name) {
+			names = append(names, r.Name)
+		}
+	}
+	topics, err := describe(ctx, client, names...)
+	if err != nil {
+		return nil, err
+	}
+	operations := map[string]kmsg.ACLOperation{
+		"Read": kmsg.ACLOperationRead, "Write": kmsg.ACLOperationWrite, "Describe": kmsg.ACLOperationDescribe, "Create": kmsg.ACLOperationCreate,
+	}
+	admin := kadm.NewClient(client)
+	var missing []Right
+	for _, r := range rights {
+		lacks := false
+		switch r.Resource {
+		case "topic":
+			t := topics[r.Name]
+			// An empty list comes from brokers that keep no ACLs.
+			lacks = errors.Is(t.Err, kerr.TopicAuthorizationFailed) || t.Err == nil && len(t.AuthorizedOperations) > 0 && !slices.Contains(t.AuthorizedOperations, operations[r.Operation])
+		case "group":
+			described, err := admin.DescribeGroups(ctx, r.Name)
+			lacks = errors.Is(err, kerr.GroupAuthorizationFailed) || errors.Is(described.Error(), kerr.GroupAuthorizationFailed)
+		case "transactional id":
+			id := strings.Replace(r.Name, "*", "0", 1)
+			described, err := admin.DescribeTransactions(ctx, id)
+			lacks = errors.Is(err, kerr.TransactionalIDAuthorizationFailed) || errors.Is(described[id].Err, kerr.TransactionalIDAuthorizationFailed)
+		}
+		if lacks {
+			missing = append(missing, r)
+		}
+	}
+	return missing, nil
+}
