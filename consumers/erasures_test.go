@@ -134,8 +134,9 @@ func sendVacancy(t *testing.T, client *kgo.Client, v *schemas.Vacancy) {
 
 // An erased vacancy leaves every table and view. Reading everything again from the beginning brings nothing of it back, while what is published
 // after its erasure counts.
-func TestErase(t *testing.T) {
-	o, client := broker(t)
+func TestErase(t *testing.T) { eachBroker(t, eraseForGood) }
+
+func eraseForGood(t *testing.T, o kafka.Options, client *kgo.Client) {
 	w := store(t)
 	flowOf(t, o, client)
 	cook := &schemas.Vacancy{Id: "cook", Title: "Kok", Text: "Vi søger en kok til vores restaurant. Du skal lave mad.", Category: "Hotel, restauration, køkken, kantine"}
@@ -201,8 +202,9 @@ func TestErase(t *testing.T) {
 }
 
 // The sink reads its topics at their own speeds: a row that comes after another topic's tombstone was carried out is seen by nobody.
-func TestTombstoneOvertakesRows(t *testing.T) {
-	o, client := broker(t)
+func TestTombstoneOvertakesRows(t *testing.T) { eachBroker(t, tombstoneOvertakesRows) }
+
+func tombstoneOvertakesRows(t *testing.T, o kafka.Options, client *kgo.Client) {
 	w := store(t)
 	at := time.Now().UTC().Truncate(time.Millisecond)
 	place := func(offset int64) kafka.Coordinates {
@@ -232,8 +234,9 @@ func TestTombstoneOvertakesRows(t *testing.T) {
 }
 
 // A null value without a key names nobody; a tombstone that lacks coordinates on an inner topic was not written by jobstrom erase.
-func TestNullValuesThatEraseNothing(t *testing.T) {
-	o, client := broker(t)
+func TestNullValuesThatEraseNothing(t *testing.T) { eachBroker(t, nullValuesThatEraseNothing) }
+
+func nullValuesThatEraseNothing(t *testing.T, o kafka.Options, client *kgo.Client) {
 	flowOf(t, o, client)
 	err := client.ProduceSync(t.Context(), &kgo.Record{Topic: kafka.Raw}, &kgo.Record{Topic: kafka.Raw, Key: []byte("empty"), Value: []byte{}}, &kgo.Record{Topic: kafka.Extracted, Key: []byte("v")}).FirstErr()
 	if err != nil {

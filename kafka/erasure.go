@@ -73,6 +73,16 @@ func (e Erasures) Has(id string, c Coordinates) bool {
 	return false
 }
 
+// At returns the time of a vacancy's newest tombstone; zero when it has none.
+func (e Erasures) At(id string) (newest time.Time) {
+	for _, tombstone := range e[id] {
+		if tombstone.Time.After(newest) {
+			newest = tombstone.Time
+		}
+	}
+	return newest
+}
+
 // ReadErasures returns the tombstones that vacancies.deadletter holds: those of the last days, as long as a dead letter itself is kept. Whoever
 // writes old records again asks it first.
 func ReadErasures(ctx context.Context, o Options) (Erasures, error) {

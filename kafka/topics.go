@@ -81,10 +81,13 @@ func EnsureTopics(ctx context.Context, client *kgo.Client, encoder string, layou
 			partitions = t.Partitions
 		}
 		policy, retention := "delete", strconv.FormatInt(t.Retention.Milliseconds(), 10)
-		configs := map[string]*string{"cleanup.policy": &policy, "retention.ms": &retention}
+		// A broker deletes whole segments: a record stays until the youngest of its segment is old enough, at most a segment's time more.
+		segment := strconv.FormatInt(day.Milliseconds(), 10)
+		configs := map[string]*string{"cleanup.policy": &policy, "retention.ms": &retention, "segment.ms": &segment}
 		if t.Compacted {
 			policy = "compact"
 			delete(configs, "retention.ms")
+			delete(configs, "segment.ms")
 		}
 		limit := strconv.Itoa(MaxRecordBytes)
 		configs["max.message.bytes"] = &limit

@@ -163,30 +163,29 @@ func external(ctx context.Context, ids []string) (context.Context, error) {
 	return clickhouse.Context(ctx, clickhouse.WithExternalTable(table)), nil
 }
 
-// Remaining is what a table still holds of a vacancy.
-type Remaining struct {
+// Trace is a row of a vacancy.
+type Trace struct {
 	VacancyID string `ch:"vacancy_id"`
 	// Table is the table's name.
-	Table string
-	// Erased rows lie before a tombstone and wait for their deletion; Kept ones do not.
-	Erased uint64 `ch:"erased"`
-	Kept   uint64 `ch:"kept"`
+	Table      string
+	TopicID    uuid.UUID `ch:"topic_id"`
+	Partition  int32     `ch:"topic_partition"`
+	Offset     int64     `ch:"topic_offset"`
+	ReceivedAt time.Time `ch:"received_at"`
 }
 
-// Remaining counts rows of these vacancies in every table, duplicates included; what is not named has none.
-func (w *Warehouse) Remaining(ctx context.Context, ids []string) ([]Remaining, error) {
-	var all []Remaining
+// ReadTraces returns the rows that tables hold of these vacancies, duplicates and what views leave out included.
+func (w *Warehouse) ReadTraces(ctx context.Context, ids []string) ([]Trace, error) {
+	var all []Trace
 	for _, p := range erasable {
 		withIDs, err := external(ctx, ids)
-		var some []Remaining
+		var some []Trace
 		if err == nil {
-			err = w.conn.Select(withIDs, &some, fmt.Sprintf(`SELECT r.vacancy_id AS vacancy_id, countIf(r.%[4]s < ifNull(e.before, 0)) AS erased, countIf(r.%[4]s >= ifNull(e.before, 0)) AS kept FROM %[1]s AS r
-				LEFT ANY JOIN (SELECT vacancy_id, topic_id, topic_partition, max(topic_offset) AS before FROM erasure_rows WHERE vacancy_id IN (SELECT id FROM ids) GROUP BY ALL) AS e
-				ON e.vacancy_id = r.vacancy_id AND e.topic_id = r.%[2]s AND e.topic_partition = r.%[3]s
-				WHERE r.vacancy_id IN (SELECT id FROM ids) GROUP BY r.vacancy_id ORDER BY r.vacancy_id`, p.table, p.topic, p.partition, p.offset))
+			err = w.conn.Select(withIDs, &some, fmt.Sprintf(`SELECT vacancy_id, %s AS topic_id, %s AS topic_partition, %s AS topic_offset, received_at
+				FROM %s WHERE vacancy_id IN (SELECT id FROM ids) ORDER BY ALL`, p.topic, p.partition, p.offset, p.table))
 		}
 		if err != nil {
-			return nil, fmt.Errorf("counting rows of %s: %w", p.table, err)
+			return nil, fmt.Errorf("reading rows of %s: %w", p.table, err)
 		}
 		for i := range some {
 			some[i].Table = p.table
