@@ -1,7 +1,6 @@
 package consumers
 
 import (
-	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -10,31 +9,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"jobstrom/kafka"
-	"jobstrom/pipeline/classify"
-	"jobstrom/pipeline/extract"
 	"jobstrom/schemas"
 )
-
-// Classes is the catalogue of error classes: for dead letters, metrics and people. docs/architecture.md says what each means.
-var Classes = []string{"malformed", "nothing_extracted", "other_encoder", "internal"}
-
-// Class names the kind of an error:
-//
-//	malformed          the bytes are no message of ours, or a field breaks a rule: the publisher must mend it
-//	nothing_extracted  no occupation, task or skill was found in the text
-//	other_encoder      a vector of another encoder than the classifier takes
-//	internal           anything else: a defect of ours
-func Class(err error) string {
-	switch {
-	case errors.Is(err, schemas.ErrMalformed):
-		return "malformed"
-	case errors.Is(err, extract.ErrNothingExtracted):
-		return "nothing_extracted"
-	case errors.Is(err, classify.ErrOtherEncoder):
-		return "other_encoder"
-	}
-	return "internal"
-}
 
 // refusal is what is said of a record that a stage could not process.
 type refusal struct {
@@ -48,7 +24,7 @@ type refusal struct {
 
 // refusal fills in what the stage knows.
 func (s Stage) refusal(version string, attempts int, reason error) refusal {
-	r := refusal{Stage: s.Name, Version: version, Topic: s.Topic, Attempts: attempts, Reason: reason}
+	r := refusal{Stage: s.Name, Version: version, Topic: s.Topic, Attempts: max(attempts, 1), Reason: reason}
 	if s.Model != nil {
 		r.Model = s.Model()
 	}

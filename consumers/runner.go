@@ -5,10 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strconv"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"golang.org/x/sync/errgroup"
 
 	"jobstrom/kafka"
 )
@@ -24,6 +27,9 @@ type Answer struct {
 	Also []*kgo.Record
 	// Err sends the record to the dead letters.
 	Err error
+
+	// attempts counts the tries after which the runner itself refused the record.
+	attempts int
 }
 
 // Stage turns a batch of records into as many answers, in order. It gets no more than Batch records at a time.
@@ -36,21 +42,46 @@ type Stage struct {
 	Topic kafka.TopicID
 	// Model names the model at work, for dead letters. Nil where a stage has none.
 	Model func() string
-	// Batch bounds the records of one transaction.
+	// Batch bounds the records of one call to Answer.
 	Batch int
-	// Answer returns an error only for what hit the whole batch and may pass: it is tried again.
+	// Answer is called by several workers at once. It returns an error only for what is no single record's fault: see Judge for what then happens.
 	Answer func(ctx context.Context, in []*kgo.Record) ([]Answer, error)
 }
+
+// Group protocols. The classic one is spoken by every broker; a killed worker's partitions move after the session timeout of 6 s. With the
+// consumer protocol (KIP-848) the broker assigns partitions one by one without stopping the group, and sets the session timeout
+// (group.consumer.session.timeout.ms, 45 s unless changed).
+const (
+	ProtocolAuto     = "auto"
+	ProtocolClassic  = "classic"
+	ProtocolConsumer = "consumer"
+)
 
 // RunnerOptions configure how stages run.
 type RunnerOptions struct {
 	Kafka kafka.Options
-	// Slot tells the workers of one stage apart. It is part of the transactional id, which must be the same after
+	// Slot tells the processes that work one stage apart. It is part of the transactional ids, which must be the same after
 	// a restart, or the transaction of a killed worker stalls its readers until it times out. Default "0".
 	Slot string
-	// TransactionTimeout after which the broker aborts the transaction of a silent worker, default 30 s.
+	// Workers of the stage in this process, so that one computes while another commits. More than there are partitions are idle. Default 2.
+	Workers int
+	// Protocol of the consumer group: auto (consumer where the broker has it), classic or consumer. Default auto.
+	Protocol string
+	// Static gives each worker a fixed membership (KIP-345) under its slot: a restart within the session timeout moves no partition, but the
+	// partitions of a worker that is stopped for good rest that long.
+	Static bool
+	// CommitInterval bounds how long a worker gathers records before it commits them. It gathers only what is there already, so an idle
+	// stream is not delayed. Longer means fewer transactions, and so more throughput, larger batches to repeat after a crash,
+	// and a later answer under load. Default 100 ms.
+	CommitInterval time.Duration
+	// MaxBytes bounds the records that a worker holds, fetched ahead or being worked on, 1 MiB at least; one record may exceed it alone. What a
+	// stage makes of them comes on top. Default 32 MiB.
+	MaxBytes int
+	// TransactionTimeout after which the broker aborts the transaction of a silent worker. A worker gives itself a third. Default 30 s.
 	TransactionTimeout time.Duration
-	// Retries of a batch that failed as a whole, each after a longer pause, before the worker gives up. Default 8.
+	// Attempts at a batch that fails for no known reason, before it is bisected. Default 3.
+	Attempts int
+	// Retries of a batch no record of which can be answered, each after a longer pause, before the worker gives up. Default 8.
 	Retries int
 	// Version of this jobstrom, for dead letters.
 	Version    string
@@ -63,8 +94,23 @@ func (o *RunnerOptions) EnsureDefaults() {
 	if o.Slot == "" {
 		o.Slot = "0"
 	}
+	if o.Workers == 0 {
+		o.Workers = 2
+	}
+	if o.Protocol == "" {
+		o.Protocol = ProtocolAuto
+	}
+	if o.CommitInterval == 0 {
+		o.CommitInterval = 100 * time.Millisecond
+	}
+	if o.MaxBytes == 0 {
+		o.MaxBytes = 32 << 20
+	}
 	if o.TransactionTimeout == 0 {
 		o.TransactionTimeout = 30 * time.Second
+	}
+	if o.Attempts == 0 {
+		o.Attempts = 3
 	}
 	if o.Retries == 0 {
 		o.Retries = 8
@@ -74,151 +120,95 @@ func (o *RunnerOptions) EnsureDefaults() {
 	}
 }
 
-// runner is one worker of one stage.
-type runner struct {
-	stage   Stage
-	options RunnerOptions
-	session *kgo.GroupTransactSession
-	metrics *stageMetrics
+// Validate reports every violation.
+func (o RunnerOptions) Validate() error {
+	var wrong []error
+	if o.Workers < 1 || o.Workers > 256 {
+		wrong = append(wrong, fmt.Errorf("workers is %d, must be 1 to 256", o.Workers))
+	}
+	if o.Protocol != ProtocolAuto && o.Protocol != ProtocolClassic && o.Protocol != ProtocolConsumer {
+		wrong = append(wrong, fmt.Errorf("group protocol is %q, must be auto, classic or consumer", o.Protocol))
+	}
+	if o.TransactionTimeout < time.Second || o.TransactionTimeout > 15*time.Minute {
+		wrong = append(wrong, fmt.Errorf("transaction timeout is %s, must be 1s to 15m, the most that brokers allow by default", o.TransactionTimeout))
+	}
+	if limit := o.TransactionTimeout / 3; o.CommitInterval < 0 || o.CommitInterval > limit {
+		wrong = append(wrong, fmt.Errorf("commit interval is %s, must be at most %s, a third of the transaction timeout", o.CommitInterval, limit))
+	}
+	if o.MaxBytes < 1<<20 || o.MaxBytes > 1<<30 {
+		wrong = append(wrong, fmt.Errorf("bytes held by a worker are %d, must be 1 MiB to 1 GiB", o.MaxBytes))
+	}
+	return errors.Join(wrong...)
 }
 
-// Run works a stage until ctx ends, then finishes the batch in hand and returns nil.
-// Any other return is an error that trying again did not cure.
+// Run works a stage until ctx ends, then finishes the batches in hand and returns nil. It returns an error when nobody can
+// retry: a right is missing, a setting is refused, or no record could be answered Retries times in a row.
 func Run(ctx context.Context, stage Stage, o RunnerOptions) error {
 	o.EnsureDefaults()
-	o.Kafka.ClientID, o.Kafka.Registerer = "jobstrom."+stage.Name+"."+o.Slot, o.Registerer
-	opts, err := kafka.ClientOptions(o.Kafka,
-		kgo.ConsumerGroup("jobstrom."+stage.Name),
-		kgo.ConsumeTopics(stage.From),
-		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
-		kgo.TransactionalID("jobstrom."+stage.Name+"."+o.Slot),
-		kgo.TransactionTimeout(o.TransactionTimeout),
-		kgo.RecordPartitioner(kgo.ManualPartitioner()),
-		kgo.ProducerLinger(0),
-		kgo.FetchMaxWait(kafkaWait),
-		kgo.SessionTimeout(6*time.Second),
-		kgo.RebalanceTimeout(o.TransactionTimeout),
-	)
-	if err != nil {
+	if err := o.Validate(); err != nil {
 		return fmt.Errorf("running stage %s: %w", stage.Name, err)
 	}
-	session, err := kgo.NewGroupTransactSession(opts...)
-	if err != nil {
-		return fmt.Errorf("running stage %s: %w", stage.Name, err)
-	}
-	defer session.Close()
-	r := &runner{stage: stage, options: o, session: session, metrics: newStageMetrics(o.Registerer)}
-	failures := 0
-	for {
-		fetches := session.PollRecords(ctx, stage.Batch)
-		if ctx.Err() != nil || fetches.IsClientClosed() {
+	o.Kafka.Registerer = o.Registerer
+	metrics := newStageMetrics(o.Registerer)
+	workers, ctx := errgroup.WithContext(ctx)
+	for i := range o.Workers {
+		w := &worker{stage: stage, options: o, name: o.Slot + "." + strconv.Itoa(i), metrics: metrics, limit: stage.Batch}
+		w.log = o.Logger.With("stage", stage.Name, "worker", w.name)
+		workers.Go(func() error {
+			if err := w.run(ctx); err != nil {
+				return fmt.Errorf("running stage %s: %w", stage.Name, err)
+			}
 			return nil
-		}
-		fetches.EachError(func(topic string, partition int32, err error) {
-			o.Logger.Warn("fetching", "stage", stage.Name, "topic", topic, "partition", partition, "error", err)
 		})
-		in := fetches.Records()
-		if len(in) == 0 {
-			continue
-		}
-		// The batch in hand is finished even when ctx ends: a drain loses no work and no time.
-		err := r.transact(context.WithoutCancel(ctx), in)
-		if err == nil {
-			failures = 0
-			continue
-		}
-		if failures++; failures > o.Retries {
-			return fmt.Errorf("running stage %s: giving up after %d tries: %w", stage.Name, failures, err)
-		}
-		pause := min(100*time.Millisecond<<failures, 10*time.Second)
-		o.Logger.Warn("batch aborted, trying again", "stage", stage.Name, "records", len(in), "pause", pause, "error", err)
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-time.After(pause):
-		}
 	}
+	return workers.Wait()
 }
 
-// transact answers one batch in one transaction. After an error the session stands at the offsets before the batch.
-func (r *runner) transact(ctx context.Context, in []*kgo.Record) error {
-	start := time.Now()
-	if err := r.session.Begin(); err != nil {
-		return fmt.Errorf("beginning a transaction: %w", err)
+// groupOptions returns the options of the group protocol.
+func (w *worker) groupOptions(ctx context.Context) ([]kgo.Opt, error) {
+	o := w.options
+	opts := []kgo.Opt{kgo.ConsumerGroup("jobstrom." + w.stage.Name), kgo.SessionTimeout(6 * time.Second), kgo.RebalanceTimeout(o.TransactionTimeout)}
+	if o.Static {
+		opts = append(opts, kgo.InstanceID(w.id()))
 	}
-	// A transaction is bounded in time: past it the broker would abort what we take for done.
-	work, cancel := context.WithTimeout(ctx, r.options.TransactionTimeout/3)
-	defer cancel()
-	answers, failed := r.stage.Answer(work, in)
-	if failed == nil && len(answers) != len(in) {
-		failed = fmt.Errorf("BUG: %d answers for %d records", len(answers), len(in))
-	}
-	dead := 0
-	// Only this promise may say that all was delivered: TryCommit after a failed record would lose it.
-	delivered := kgo.AbortingFirstErrPromise(r.session.Client())
-	if failed == nil {
-		for i, a := range answers {
-			out := a.Record
-			if a.Err != nil {
-				dead++
-				out = deadLetter(in[i], r.stage.refusal(r.options.Version, 1, a.Err))
-				r.options.Logger.Info("dead letter", "stage", r.stage.Name, "class", Class(a.Err), "partition", in[i].Partition, "offset", in[i].Offset)
-			} else {
-				out.Topic = r.stage.To
-			}
-			for _, record := range append(a.Also, out) {
-				record.Partition = in[i].Partition
-				r.session.Produce(ctx, record, delivered.Promise())
-			}
+	protocol := o.Protocol
+	if protocol == ProtocolAuto {
+		has, err := w.hasConsumerProtocol(ctx)
+		if err != nil {
+			return nil, err
 		}
-		failed = delivered.Err()
+		if protocol = ProtocolClassic; has {
+			protocol = ProtocolConsumer
+		}
 	}
-	committed, err := r.session.End(ctx, failed == nil)
-	switch {
-	case failed != nil:
-		return errors.Join(failed, err)
-	case err != nil:
-		return fmt.Errorf("ending a transaction: %w", err)
-	case !committed:
-		// A rebalance took the partitions away meanwhile; their new owner reads the batch again.
-		r.options.Logger.Info("batch left to another worker", "stage", r.stage.Name, "records", len(in))
-		return nil
+	if protocol == ProtocolConsumer {
+		// The balancer's name tells the broker's assignor.
+		return append(opts, kgo.ServerSideBalancer(), kgo.Balancers(kgo.StickyBalancer())), nil
 	}
-	r.metrics.batch(r.stage.Name, len(in), dead, time.Since(start))
-	return nil
+	return append(opts, kgo.Balancers(kgo.CooperativeStickyBalancer())), nil
 }
 
-// stageMetrics counts what stages do.
-type stageMetrics struct {
-	records, dead *prometheus.CounterVec
-	seconds       *prometheus.HistogramVec
-}
-
-func newStageMetrics(registerer prometheus.Registerer) *stageMetrics {
-	m := &stageMetrics{
-		records: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "jobstrom_stage_records_total", Help: "Records answered, by stage."}, []string{"stage"}),
-		dead:    prometheus.NewCounterVec(prometheus.CounterOpts{Name: "jobstrom_stage_dead_letters_total", Help: "Records sent to the dead letters, by stage."}, []string{"stage"}),
-		seconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "jobstrom_stage_transaction_seconds", Help: "Time of a stage's transactions.", Buckets: prometheus.ExponentialBuckets(0.001, 2, 15)}, []string{"stage"}),
+// hasConsumerProtocol asks whether every broker speaks the KIP-848 protocol: version 1 of its heartbeat came with Kafka 4.0.
+func (w *worker) hasConsumerProtocol(ctx context.Context) (bool, error) {
+	const heartbeat, since = 68, 1
+	o := w.options.Kafka
+	o.Registerer = nil
+	client, err := kafka.NewClient(o)
+	if err != nil {
+		return false, err
 	}
-	if registerer != nil {
-		m.records = register(registerer, m.records)
-		m.dead = register(registerer, m.dead)
-		m.seconds = register(registerer, m.seconds)
+	defer client.Close()
+	brokers, err := kadm.NewClient(client).ApiVersions(ctx)
+	if err != nil {
+		return false, fmt.Errorf("asking brokers for their versions: %w", err)
 	}
-	return m
-}
-
-func (m *stageMetrics) batch(stage string, records, dead int, took time.Duration) {
-	m.records.WithLabelValues(stage).Add(float64(records))
-	m.dead.WithLabelValues(stage).Add(float64(dead))
-	m.seconds.WithLabelValues(stage).Observe(took.Seconds())
-}
-
-// register lets the stages of one process share their collectors.
-func register[C prometheus.Collector](registerer prometheus.Registerer, c C) C {
-	var already prometheus.AlreadyRegisteredError
-	if errors.As(registerer.Register(c), &already) {
-		return already.ExistingCollector.(C)
+	for _, b := range brokers {
+		if b.Err != nil {
+			continue // a broker that is away does not decide
+		}
+		if version, has := b.KeyMaxVersion(heartbeat); !has || version < since {
+			return false, nil
+		}
 	}
-	return c
+	return true, nil
 }

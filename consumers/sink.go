@@ -72,10 +72,7 @@ func Sink(ctx context.Context, o SinkOptions) error {
 	o.EnsureDefaults()
 	o.Kafka.ClientID, o.Kafka.Registerer = "jobstrom.sink", o.Registerer
 	s := &sink{SinkOptions: o, embedded: kafka.Embedded(o.Encoder)}
-	s.rows = prometheus.NewCounterVec(prometheus.CounterOpts{Name: "jobstrom_sink_rows_total", Help: "Rows inserted into ClickHouse, by table."}, []string{"table"})
-	if o.Registerer != nil {
-		s.rows = register(o.Registerer, s.rows)
-	}
+	s.rows = register(o.Registerer, prometheus.NewCounterVec(prometheus.CounterOpts{Name: "jobstrom_sink_rows_total", Help: "Rows inserted into ClickHouse, by table."}, []string{"table"}))
 	client, err := kafka.NewClient(o.Kafka,
 		kgo.ConsumerGroup("jobstrom.sink"),
 		kgo.ConsumeTopics(s.embedded, kafka.Classified, kafka.Labels, kafka.DeadLetter),

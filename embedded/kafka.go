@@ -30,8 +30,13 @@ func StartKafka(o KafkaOptions) (*Kafka, error) {
 	opts := []kfake.Opt{
 		kfake.NumBrokers(1),
 		kfake.ClusterID("jobstrom"),
-		// A small group or transaction topic starts faster, and nobody waits for members who may still come.
-		kfake.BrokerConfigs(map[string]string{"group.initial.rebalance.delay.ms": "0", "message.max.bytes": "16777216"}),
+		kfake.BrokerConfigs(map[string]string{
+			// Nobody waits for members who may still come, or long for those who have gone.
+			"group.initial.rebalance.delay.ms":     "0",
+			"group.consumer.heartbeat.interval.ms": "200",
+			"group.consumer.session.timeout.ms":    "6000",
+			"message.max.bytes":                    "16777216",
+		}),
 	}
 	if o.Port != 0 {
 		if err := portIsFree(o.Port); err != nil {

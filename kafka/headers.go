@@ -68,6 +68,15 @@ func CoordinatesOf(r *kgo.Record) (Coordinates, error) {
 	return c, nil
 }
 
+// RawTime returns the time of the vacancy's raw record; r may be that record.
+func RawTime(r *kgo.Record) time.Time {
+	milliseconds, err := strconv.ParseInt(Header(r, rawTime), 10, 64)
+	if err != nil {
+		return r.Timestamp
+	}
+	return time.UnixMilli(milliseconds)
+}
+
 // Header returns the value of a record's last header of this name, or "".
 func Header(r *kgo.Record, name string) string {
 	for i := len(r.Headers) - 1; i >= 0; i-- {

@@ -1,0 +1,258 @@
+package consumers
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"jobstrom/kafka"
+)
+
+// worker is one member of a stage's group, with a transactional id of its own.
+type worker struct {
+	stage   Stage
+	options RunnerOptions
+	name    string // slot and number
+	session *kgo.GroupTransactSession
+	metrics *stageMetrics
+	log     *slog.Logger
+	// limit bounds the records of a transaction. It is halved when the broker finds one too large, so that the one at fault ends up alone.
+	limit int
+	// oversized counts how often the broker refused a record's answer, and then its dead letter, as too large.
+	oversized map[place]int
+}
+
+// batch is what one transaction holds.
+type batch struct {
+	in      []*kgo.Record
+	answers []Answer
+	bytes   int
+}
+
+// errMoved means that the partitions went to another worker, which reads the batch again.
+var errMoved = errors.New("the batch's partitions moved to another worker")
+
+// id is the worker's transactional id: the same after a restart.
+func (w *worker) id() string { return "jobstrom." + w.stage.Name + "." + w.name }
+
+// run opens one session after the other: Kafka gives no way to go on with a transactional client that failed.
+func (w *worker) run(ctx context.Context) error {
+	for failures := 0; ; {
+		worked, err := w.work(ctx)
+		if ctx.Err() != nil {
+			return nil
+		}
+		if worked {
+			failures = 0
+		}
+		failures++
+		switch verdict := Judge(err); {
+		case verdict == Fatal:
+			return err
+		case verdict == Suspect && failures > w.options.Retries:
+			return fmt.Errorf("giving up after %d tries: %w", failures, err)
+		case fenced(err) && failures > w.options.Retries:
+			return fmt.Errorf("giving up: another process works in slot %s, give each a --slot of its own: %w", w.options.Slot, err)
+		}
+		w.metrics.retries.WithLabelValues(w.stage.Name).Inc()
+		w.log.Warn("session ended, opening another", "failures", failures, "error", err)
+		if !pause(ctx, failures) {
+			return nil
+		}
+	}
+}
+
+// fenced says that a younger worker of the same id took over. A pause longer than the transaction timeout looks the same.
+func fenced(err error) bool {
+	return errors.Is(err, kerr.ProducerFenced) || errors.Is(err, kerr.InvalidProducerEpoch) || errors.Is(err, kerr.FencedInstanceID)
+}
+
+// work runs batch after batch in one session, until ctx ends or the session fails. It says whether it committed any.
+func (w *worker) work(ctx context.Context) (worked bool, err error) {
+	if err := w.open(ctx); err != nil {
+		return false, err
+	}
+	defer w.session.CloseAllowingRebalance()
+	for {
+		b, err := w.gather(ctx)
+		if err != nil || len(b.in) == 0 {
+			return worked, err
+		}
+		// The answers are there: the transaction ends even when ctx did.
+		switch err := w.transact(context.WithoutCancel(ctx), b); {
+		case err == nil:
+			worked = true
+		case errors.Is(err, errMoved):
+			w.log.Info("batch left to another worker", "records", len(b.in))
+		case errors.Is(err, kerr.MessageTooLarge):
+			w.log.Warn("an answer is too large, going on in smaller batches", "records", len(b.in))
+		default:
+			return worked, err
+		}
+	}
+}
+
+func (w *worker) open(ctx context.Context) error {
+	group, err := w.groupOptions(ctx)
+	if err != nil {
+		return err
+	}
+	o := w.options.Kafka
+	o.ClientID = w.id()
+	fetch := int32(w.options.MaxBytes / 4) // two fetches ahead, and the batch in hand
+	opts, err := kafka.ClientOptions(o, append(group,
+		kgo.ConsumeTopics(w.stage.From),
+		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
+		kgo.TransactionalID(w.id()),
+		kgo.TransactionTimeout(w.options.TransactionTimeout),
+		kgo.RecordPartitioner(kgo.ManualPartitioner()),
+		kgo.ProducerLinger(0),
+		kgo.FetchMaxWait(kafkaWait),
+		kgo.FetchMaxBytes(fetch),
+		kgo.FetchMaxPartitionBytes(min(fetch, 1<<20)),
+		kgo.MaxConcurrentFetches(2),
+	)...)
+	if err != nil {
+		return err
+	}
+	w.session, err = kgo.NewGroupTransactSession(opts...)
+	return err
+}
+
+// gather polls and answers until CommitInterval or MaxBytes is reached or nothing more is there. An empty batch means that ctx ended.
+func (w *worker) gather(ctx context.Context) (*batch, error) {
+	b := &batch{}
+	var start time.Time
+	for {
+		wait := ctx
+		if len(b.in) > 0 {
+			wait = nil // takes what is buffered
+		}
+		in, err := w.poll(wait)
+		switch {
+		case err != nil:
+			return nil, err
+		case len(in) == 0 && (ctx.Err() != nil || len(b.in) > 0):
+			return b, nil
+		case len(in) == 0:
+			continue
+		case len(b.in) == 0:
+			start = time.Now()
+		}
+		answers, err := w.answer(ctx, in)
+		if err != nil {
+			return nil, err
+		}
+		b.in, b.answers = append(b.in, in...), append(b.answers, answers...)
+		for _, r := range in {
+			b.bytes += len(r.Key) + len(r.Value)
+		}
+		if time.Since(start) >= w.options.CommitInterval || b.bytes >= w.options.MaxBytes/2 || w.limit < w.stage.Batch || ctx.Err() != nil {
+			return b, nil
+		}
+	}
+}
+
+// poll returns the next records, none when ctx ends or, with a nil ctx, when none is there.
+func (w *worker) poll(ctx context.Context) ([]*kgo.Record, error) {
+	fetches := w.session.PollRecords(ctx, w.limit)
+	var failed error
+	fetches.EachError(func(topic string, partition int32, err error) {
+		if errors.Is(err, context.Canceled) {
+			return
+		}
+		w.log.Warn("fetching", "topic", topic, "partition", partition, "error", err)
+		if Judge(err) == Fatal || errors.Is(err, kgo.ErrClientClosed) {
+			failed = fmt.Errorf("reading %s: %w", topic, err)
+		}
+	})
+	return fetches.Records(), failed
+}
+
+// transact writes a batch's answers and commits its offsets in one transaction, in at most a third of its timeout: past that the broker would
+// abort what we take for done. After errMoved and MessageTooLarge the session stands at the offsets before the batch; after any other it is of no more use.
+func (w *worker) transact(ctx context.Context, b *batch) error {
+	start := time.Now()
+	ctx, cancel := context.WithTimeout(ctx, w.options.TransactionTimeout/3)
+	defer cancel()
+	if err := w.session.Begin(); err != nil {
+		return fmt.Errorf("beginning a transaction: %w", err)
+	}
+	// Only this promise may say that all was delivered: TryCommit after a failed record would lose it.
+	delivered := kgo.AbortingFirstErrPromise(w.session.Client())
+	for i, a := range b.answers {
+		for _, out := range w.records(b.in[i], a) {
+			out.Partition = b.in[i].Partition
+			w.session.Produce(ctx, out, delivered.Promise())
+		}
+	}
+	failed := delivered.Err()
+	committed, err := w.session.End(ctx, failed == nil)
+	end := "committed"
+	switch {
+	case err != nil:
+		end, err = "failed", errors.Join(failed, fmt.Errorf("ending a transaction: %w", err))
+	case errors.Is(failed, kerr.MessageTooLarge):
+		end, err = "failed", w.tooLarge(b, failed)
+	case failed != nil:
+		end, err = "failed", fmt.Errorf("writing answers: %w", failed)
+	case !committed:
+		end, err = "moved", errMoved
+	}
+	if err != nil {
+		w.metrics.transactions.WithLabelValues(w.stage.Name, end).Inc()
+		return err
+	}
+	w.limit = min(2*w.limit, w.stage.Batch)
+	w.oversized = nil
+	w.metrics.committed(w.stage.Name, b, time.Since(start))
+	return nil
+}
+
+// records returns what a record's answer writes.
+func (w *worker) records(in *kgo.Record, a Answer) []*kgo.Record {
+	tooLarge := w.oversized[placeOf(in)]
+	if a.Err == nil && tooLarge > 0 {
+		a = Answer{Err: ErrTooLarge}
+	}
+	if a.Err == nil {
+		a.Record.Topic = w.stage.To
+		return append(a.Also, a.Record)
+	}
+	w.log.Info("dead letter", "class", Class(a.Err), "topic", in.Topic, "partition", in.Partition, "offset", in.Offset)
+	if tooLarge > 1 { // so is the letter, on a topic with a limit lower than ours: it goes without the value, which is still where it was read
+		short := *in
+		short.Value = nil
+		in, a.Err = &short, fmt.Errorf("%w; so is its dead letter, which has no value", a.Err)
+	}
+	return append(a.Also, deadLetter(in, w.stage.refusal(w.options.Version, a.attempts, a.Err)))
+}
+
+// place is where a record was read.
+type place struct {
+	partition int32
+	offset    int64
+}
+
+func placeOf(r *kgo.Record) place { return place{r.Partition, r.Offset} }
+
+// tooLarge makes the next transactions smaller, until the record at fault is alone, and remembers it.
+func (w *worker) tooLarge(b *batch, failed error) error {
+	w.limit = max(1, min(w.limit, len(b.in))/2)
+	if len(b.in) > 1 {
+		return failed
+	}
+	if w.oversized == nil {
+		w.oversized = map[place]int{}
+	}
+	at := placeOf(b.in[0])
+	if w.oversized[at]++; w.oversized[at] > 2 {
+		return fmt.Errorf("%s takes not even a dead letter without value: raise its max.message.bytes", kafka.DeadLetter)
+	}
+	return failed
+}
