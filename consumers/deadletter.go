@@ -20,6 +20,8 @@ type refusal struct {
 	// Attempts counts the tries, from 1.
 	Attempts int
 	Reason   error
+	// Short leaves the record's bytes out: the broker found the whole letter too large.
+	Short bool
 }
 
 // refusal fills in what the stage knows.
@@ -55,7 +57,7 @@ func deadLetter(in *kgo.Record, why refusal) *kgo.Record {
 	// a record that no letter can hold must not stop its partition.
 	for _, contentType := range []string{schemas.JSON, schemas.Protobuf} {
 		value, err := schemas.Encode(contentType, letter)
-		if err == nil && len(value)+len(in.Key) <= letterRoom {
+		if err == nil && !why.Short && len(value)+len(in.Key) <= letterRoom {
 			return &kgo.Record{Topic: kafka.DeadLetter, Key: in.Key, Value: value, Headers: coordinates.Headers(contentType)}
 		}
 	}

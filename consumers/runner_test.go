@@ -192,8 +192,8 @@ func TestFailedBatchIsTriedAgain(t *testing.T) {
 
 func TestRunGivesUpOnWhatDoesNotPass(t *testing.T) {
 	eachBroker(t, func(t *testing.T, o kafka.Options, client *kgo.Client) {
-		publish(t, client, 0, 1)
-		err := Run(t.Context(), echo(func([]*kgo.Record) error { return errors.New("the model is gone") }), RunnerOptions{Kafka: o, Retries: 1})
+		publish(t, client, 0, 9)
+		err := Run(t.Context(), echo(func([]*kgo.Record) error { return errors.New("the model is gone") }), RunnerOptions{Kafka: o, Workers: 1, Attempts: 1, Retries: 1})
 		if err == nil || !strings.Contains(err.Error(), "giving up after 2 tries") || !strings.Contains(err.Error(), "the model is gone") {
 			t.Fatalf("got %v", err)
 		}
@@ -202,10 +202,16 @@ func TestRunGivesUpOnWhatDoesNotPass(t *testing.T) {
 
 // Workers come and go while records flow: the partitions move, nothing is lost or answered twice.
 func TestWorkersComeAndGo(t *testing.T) {
+	for _, protocol := range []string{ProtocolClassic, ProtocolConsumer} {
+		t.Run(protocol, func(t *testing.T) { workersComeAndGo(t, protocol) })
+	}
+}
+
+func workersComeAndGo(t *testing.T, protocol string) {
 	eachBroker(t, func(t *testing.T, o kafka.Options, client *kgo.Client) {
 		publish(t, client, 0, 100)
-		first := start(t, echo(func([]*kgo.Record) error { return nil }), RunnerOptions{Kafka: o, Slot: "a"})
-		second := start(t, echo(func([]*kgo.Record) error { return nil }), RunnerOptions{Kafka: o, Slot: "b"})
+		first := start(t, echo(func([]*kgo.Record) error { return nil }), RunnerOptions{Kafka: o, Protocol: protocol, Slot: "a"})
+		second := start(t, echo(func([]*kgo.Record) error { return nil }), RunnerOptions{Kafka: o, Protocol: protocol, Slot: "b"})
 		publish(t, client, 100, 300)
 		if err := first(); err != nil {
 			t.Fatal(err)
@@ -216,7 +222,7 @@ func TestWorkersComeAndGo(t *testing.T) {
 			t.Fatal(err)
 		}
 		// What is read again after a restart would show up here.
-		third := start(t, echo(func([]*kgo.Record) error { return nil }), RunnerOptions{Kafka: o, Slot: "a"})
+		third := start(t, echo(func([]*kgo.Record) error { return nil }), RunnerOptions{Kafka: o, Protocol: protocol, Slot: "a"})
 		publish(t, client, 400, 410)
 		once(t, o, 410)
 		if err := third(); err != nil {

@@ -43,11 +43,13 @@ func (w *worker) id() string { return "jobstrom." + w.stage.Name + "." + w.name 
 // run opens one session after the other: Kafka gives no way to go on with a transactional client that failed.
 func (w *worker) run(ctx context.Context) error {
 	for failures := 0; ; {
+		start := time.Now()
 		worked, err := w.work(ctx)
 		if ctx.Err() != nil {
 			return nil
 		}
-		if worked {
+		// Two workers of one slot fence each other in turn, and each gets some work done in between.
+		if worked && !(fenced(err) && time.Since(start) < w.options.TransactionTimeout) {
 			failures = 0
 		}
 		failures++
@@ -225,12 +227,9 @@ func (w *worker) records(in *kgo.Record, a Answer) []*kgo.Record {
 		return append(a.Also, a.Record)
 	}
 	w.log.Info("dead letter", "class", Class(a.Err), "topic", in.Topic, "partition", in.Partition, "offset", in.Offset)
-	if tooLarge > 1 { // so is the letter, on a topic with a limit lower than ours: it goes without the value, which is still where it was read
-		short := *in
-		short.Value = nil
-		in, a.Err = &short, fmt.Errorf("%w; so is its dead letter, which has no value", a.Err)
-	}
-	return append(a.Also, deadLetter(in, w.stage.refusal(w.options.Version, a.attempts, a.Err)))
+	why := w.stage.refusal(w.options.Version, a.attempts, a.Err)
+	why.Short = tooLarge > 1
+	return append(a.Also, deadLetter(in, why))
 }
 
 // place is where a record was read.
@@ -252,7 +251,7 @@ func (w *worker) tooLarge(b *batch, failed error) error {
 	}
 	at := placeOf(b.in[0])
 	if w.oversized[at]++; w.oversized[at] > 2 {
-		return fmt.Errorf("%s takes not even a dead letter without value: raise its max.message.bytes", kafka.DeadLetter)
+		return fmt.Errorf("%s takes not even a dead letter without content: raise its max.message.bytes", kafka.DeadLetter)
 	}
 	return failed
 }
