@@ -19,6 +19,7 @@ import (
 	"github.com/knadh/koanf/v2"
 	"github.com/spf13/pflag"
 
+	"jobstrom/consumers"
 	"jobstrom/kafka"
 	"jobstrom/pipeline/classify"
 	"jobstrom/pipeline/embed"
@@ -32,6 +33,12 @@ type Config struct {
 	KafkaPort      int           `koanf:"kafka-port"`
 	Partitions     int           `koanf:"partitions"`
 	Replication    int           `koanf:"replication"`
+	Workers        int           `koanf:"workers"`
+	GroupProtocol  string        `koanf:"group-protocol"`
+	Static         bool          `koanf:"static-membership"`
+	CommitInterval time.Duration `koanf:"commit-interval"`
+	WorkerBytes    int           `koanf:"worker-bytes"`
+	Transaction    time.Duration `koanf:"transaction-timeout"`
 	ClickHouse     []string      `koanf:"clickhouse"`
 	Database       string        `koanf:"clickhouse-database"`
 	User           string        `koanf:"clickhouse-user"`
@@ -61,6 +68,12 @@ func addFlags(f *pflag.FlagSet) {
 	f.Int("kafka-port", 9092, "`port` of the embedded Kafka")
 	f.Int("partitions", 4, "partitions of topics that are created; fixed for the life of a flow")
 	f.Int("replication", -1, "replication factor of topics that are created; -1 takes the broker's default")
+	f.Int("workers", 2, "workers of each stage in this process: one computes while another commits")
+	f.String("group-protocol", "auto", "consumer group `protocol`: auto, classic (a killed worker's partitions move after 6 s) or consumer (KIP-848: the broker sets that time)")
+	f.Bool("static-membership", false, "keep a worker's partitions over a restart; those of one that is gone for good rest for the session timeout")
+	f.Duration("commit-interval", 100*time.Millisecond, "longest `time` a busy worker gathers for one transaction: longer is more throughput, later answers and more to repeat after a crash")
+	f.Int("worker-bytes", 32<<20, "`bytes` of records a worker holds at most, 1 MiB to 1 GiB")
+	f.Duration("transaction-timeout", 30*time.Second, "`time` after which Kafka aborts a silent worker's transaction; the worker gives itself a third")
 	f.StringSlice("clickhouse", nil, "native `addresses` of ClickHouse; none starts the embedded one")
 	f.String("clickhouse-database", "jobstrom", "`database` in ClickHouse")
 	f.String("clickhouse-user", "default", "ClickHouse `user`")
@@ -77,6 +90,14 @@ func addFlags(f *pflag.FlagSet) {
 	f.String("log-level", "warn", "debug, info, warn or error")
 	f.String("log-format", "text", "text or json")
 	addSecurityFlags(f)
+}
+
+// runnerOptions returns what the settings say of the stages' workers.
+func (c Config) runnerOptions() consumers.RunnerOptions {
+	return consumers.RunnerOptions{
+		Workers: c.Workers, Protocol: c.GroupProtocol, Static: c.Static,
+		CommitInterval: c.CommitInterval, MaxBytes: c.WorkerBytes, TransactionTimeout: c.Transaction,
+	}
 }
 
 // loadConfig joins defaults, file, environment and flags, and validates the whole.
@@ -163,6 +184,9 @@ func (c Config) Validate() error {
 	check(c.Retention == 0 || c.Retention >= time.Hour, "retention (%s) must be 0 or at least 1h0m0s", c.Retention)
 	check(c.Partitions >= 1 && c.Partitions <= 10000, "partitions (%d) must be 1 to 10000", c.Partitions)
 	check(c.Replication == -1 || c.Replication >= 1 && c.Replication <= 32, "replication (%d) must be -1 or 1 to 32", c.Replication)
+	if err := c.runnerOptions().Validate(); err != nil {
+		wrong = append(wrong, err)
+	}
 	check(c.Threads >= 1 && c.Threads <= 1024, "threads (%d) must be 1 to 1024", c.Threads)
 	check(c.Prior == "" || c.Prior == "trained" || c.Prior == "uniform", "prior (%s) must be trained or uniform", c.Prior)
 	check(new(slog.Level).UnmarshalText([]byte(c.LogLevel)) == nil, "log-level (%s) must be debug, info, warn or error", c.LogLevel)

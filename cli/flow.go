@@ -234,7 +234,8 @@ func (f *flow) runStages(ctx context.Context, names []string, slot string) error
 	if err != nil {
 		return err
 	}
-	options := consumers.RunnerOptions{Kafka: f.kafka, Slot: slot, Version: version, Logger: f.log, Registerer: f.metrics}
+	options := f.config.runnerOptions()
+	options.Kafka, options.Slot, options.Version, options.Logger, options.Registerer = f.kafka, slot, version, f.log, f.metrics
 	for _, name := range names {
 		var stage consumers.Stage
 		switch name {

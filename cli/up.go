@@ -61,7 +61,7 @@ func (a *app) runCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:       "run STAGE",
 		Short:     "Run one stage against a Kafka cluster: extract, embed, classify or sink",
-		Long:      "Run one worker of one stage until SIGTERM, then finish the batch in hand. Scaling is more workers: partitions are shared among them.",
+		Long:      "Run the workers of one stage until SIGTERM, then finish the batches in hand. Scaling is more processes, each with a --slot of its own, and more --workers in each: partitions are shared among them all.",
 		Example:   "  jobstrom run embed --brokers kafka-1:9092 --slot $HOSTNAME",
 		ValidArgs: stages,
 		Args:      args(cobra.MatchAll(cobra.ExactArgs(1), cobra.OnlyValidArgs)),
@@ -84,7 +84,7 @@ func (a *app) runCommand() *cobra.Command {
 			return f.wait()
 		},
 	}
-	cmd.Flags().StringVar(&slot, "slot", "0", "`name` of this worker among the stage's; the same after a restart")
+	cmd.Flags().StringVar(&slot, "slot", "0", "`name` of this process among the stage's; the same after a restart")
 	return cmd
 }
 

@@ -197,7 +197,7 @@ func TestJudge(t *testing.T) {
 
 func TestRunnerOptionsSayAllThatIsWrong(t *testing.T) {
 	err := Run(t.Context(), Stage{Name: "embed"}, RunnerOptions{Workers: -1, Protocol: "new", TransactionTimeout: time.Hour, CommitInterval: time.Hour, MaxBytes: 1})
-	for _, part := range []string{"workers is -1", `protocol is "new"`, "transaction timeout is 1h", "commit interval is 1h", "worker are 1"} {
+	for _, part := range []string{"workers (-1)", "group-protocol (new)", "transaction-timeout (1h", "commit-interval (1h", "worker-bytes (1)"} {
 		said(t, err, part)
 	}
 }

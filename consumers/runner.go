@@ -124,19 +124,19 @@ func (o *RunnerOptions) EnsureDefaults() {
 func (o RunnerOptions) Validate() error {
 	var wrong []error
 	if o.Workers < 1 || o.Workers > 256 {
-		wrong = append(wrong, fmt.Errorf("workers is %d, must be 1 to 256", o.Workers))
+		wrong = append(wrong, fmt.Errorf("workers (%d) must be 1 to 256", o.Workers))
 	}
 	if o.Protocol != ProtocolAuto && o.Protocol != ProtocolClassic && o.Protocol != ProtocolConsumer {
-		wrong = append(wrong, fmt.Errorf("group protocol is %q, must be auto, classic or consumer", o.Protocol))
+		wrong = append(wrong, fmt.Errorf("group-protocol (%s) must be auto, classic or consumer", o.Protocol))
 	}
 	if o.TransactionTimeout < time.Second || o.TransactionTimeout > 15*time.Minute {
-		wrong = append(wrong, fmt.Errorf("transaction timeout is %s, must be 1s to 15m, the most that brokers allow by default", o.TransactionTimeout))
+		wrong = append(wrong, fmt.Errorf("transaction-timeout (%s) must be 1s to 15m0s, the most that brokers allow by default", o.TransactionTimeout))
 	}
 	if limit := o.TransactionTimeout / 3; o.CommitInterval < 0 || o.CommitInterval > limit {
-		wrong = append(wrong, fmt.Errorf("commit interval is %s, must be at most %s, a third of the transaction timeout", o.CommitInterval, limit))
+		wrong = append(wrong, fmt.Errorf("commit-interval (%s) must be at most %s, a third of transaction-timeout", o.CommitInterval, limit))
 	}
 	if o.MaxBytes < 1<<20 || o.MaxBytes > 1<<30 {
-		wrong = append(wrong, fmt.Errorf("bytes held by a worker are %d, must be 1 MiB to 1 GiB", o.MaxBytes))
+		wrong = append(wrong, fmt.Errorf("worker-bytes (%d) must be %d to %d", o.MaxBytes, 1<<20, 1<<30))
 	}
 	return errors.Join(wrong...)
 }
