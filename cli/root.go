@@ -86,6 +86,7 @@ publishes the answer on Kafka and keeps it in ClickHouse.
   jobstrom up                        everything on this machine, waiting for yours
   jobstrom produce vacancies.jsonl   publish vacancies
   jobstrom follow                    watch what arrives on the classified topic
+  jobstrom deadletter list           see what could not be processed, and send it again
   jobstrom classify vacancies.jsonl  classify a file without Kafka
 
 Settings come from defaults < jobstrom.yaml < JOBSTROM_* in the environment < flags; every flag has its name in all three
@@ -106,7 +107,7 @@ Settings come from defaults < jobstrom.yaml < JOBSTROM_* in the environment < fl
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return fmt.Errorf("%w (%w)", err, errUsage)
 	})
-	root.AddCommand(a.demoCommand(), a.upCommand(), a.produceCommand(), a.followCommand(), a.runCommand(), a.serveCommand(), a.trainCommand(),
+	root.AddCommand(a.demoCommand(), a.upCommand(), a.produceCommand(), a.followCommand(), a.deadletterCommand(), a.runCommand(), a.serveCommand(), a.trainCommand(),
 		a.classifyCommand(), a.evaluateCommand(), a.checkCommand(), a.topicsCommand(), a.convertCommand(), a.versionCommand())
 	return root
 }

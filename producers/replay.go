@@ -80,9 +80,9 @@ type RefusedLetter struct {
 // Why a letter is refused.
 const (
 	LoopGuard = "loop guard"
-	erased    = "erased"
-	leftOut   = "content left out"
-	noPlace   = "no such topic or partition"
+	Erased    = "erased"
+	LeftOut   = "too large to keep"
+	NoPlace   = "no such topic or partition"
 )
 
 // Replay sends the chosen dead letters again, each to the topic and partition it was refused in, with its key, value and headers, behind which the
@@ -179,13 +179,13 @@ func (o ReplayOptions) choose(ctx context.Context, client *kgo.Client, letters *
 		case l.State == kafka.Copy:
 			// Its newer copy stands for it.
 		case l.State == kafka.Erased:
-			refuse(erased)
+			refuse(Erased)
 		case int(m.Replays) >= o.MaxReplays:
 			refuse(LoopGuard)
 		case m.LeftOut > 0:
-			refuse(leftOut)
+			refuse(LeftOut)
 		case m.Partition >= partitions[m.Topic] || m.Partition < 0:
-			refuse(noPlace)
+			refuse(NoPlace)
 		default:
 			waiting = append(waiting, l)
 		}

@@ -20,8 +20,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 	"pgregory.net/rapid"
 
+	"jobstrom/cluster/clustertest"
 	"jobstrom/consumers"
-	"jobstrom/embedded"
 	"jobstrom/kafka"
 	"jobstrom/producers"
 	"jobstrom/schemas"
@@ -39,19 +39,25 @@ func TestMain(m *testing.M) {
 		}
 		os.Exit(0)
 	}
-	os.Exit(m.Run())
+	os.Exit(clustertest.Main(m))
 }
 
 const testEncoder = "0123456789abcdef"
 
-func broker(t *testing.T) (kafka.Options, *kgo.Client) {
+// onEach runs a test on every kind of broker, with the flow's topics.
+func onEach(t *testing.T, test func(t *testing.T, o kafka.Options, client *kgo.Client)) {
 	t.Helper()
-	k, err := embedded.StartKafka(embedded.KafkaOptions{})
-	if err != nil {
-		t.Fatal(err)
+	for _, b := range clustertest.Brokers(t) {
+		t.Run(b.Name, func(t *testing.T) {
+			o := kafka.Options{Brokers: b.Start(t)}
+			test(t, o, topics(t, o))
+		})
 	}
-	t.Cleanup(k.Stop)
-	o := kafka.Options{Brokers: k.Addrs()}
+}
+
+// topics makes the topics and returns a client.
+func topics(t *testing.T, o kafka.Options) *kgo.Client {
+	t.Helper()
 	client, err := kafka.NewClient(o, kgo.RecordPartitioner(kgo.ManualPartitioner()))
 	if err != nil {
 		t.Fatal(err)
@@ -60,7 +66,7 @@ func broker(t *testing.T) (kafka.Options, *kgo.Client) {
 	if err := kafka.EnsureTopics(t.Context(), client, testEncoder, kafka.Layout{Partitions: 3, Replication: 1}); err != nil {
 		t.Fatal(err)
 	}
-	return o, client
+	return client
 }
 
 func produce(t *testing.T, client *kgo.Client, records ...*kgo.Record) {
@@ -173,59 +179,60 @@ func anyRecord(i int) *kgo.Record {
 
 // Three times a record is refused and sent again; each time it is what its publisher wrote, with the same identity, and then the loop ends.
 func TestReplayKeepsEveryByteUntilTheLoopGuard(t *testing.T) {
-	o, client := broker(t)
-	const n = 300
-	var records []*kgo.Record
-	for i := range n {
-		records = append(records, anyRecord(i))
-	}
-	produce(t, client, records...)
-	id, err := kafka.IDOf(t.Context(), client, kafka.Raw)
-	if err != nil {
-		t.Fatal(err)
-	}
-	type original struct {
-		content string
-		headers int
-	}
-	want := map[kafka.Place]original{}
-	for _, r := range records {
-		want[kafka.Place{Partition: r.Partition, Offset: r.Offset}] = original{content(r, len(r.Headers)), len(r.Headers)}
-	}
-	if len(want) != n {
-		t.Fatalf("%d places of %d records", len(want), n)
-	}
-	for round := 1; round <= 3; round++ {
-		refuse(t, o, client, round*n)
-		result, err := producers.Replay(t.Context(), producers.ReplayOptions{Kafka: o, Batch: 37})
-		if err != nil || result.Replayed != n || result.Skipped != (round-1)*n || len(result.Refused) != 0 || result.Topics[kafka.Raw] != n {
-			t.Fatalf("round %d: %+v, %v", round, result, err)
+	onEach(t, func(t *testing.T, o kafka.Options, client *kgo.Client) {
+		const n = 300
+		var records []*kgo.Record
+		for i := range n {
+			records = append(records, anyRecord(i))
 		}
-		seen := map[kafka.Place]bool{}
-		for _, r := range read(t, o, kafka.Raw, func(r *kgo.Record) bool { return kafka.Replays(r) == round }) {
-			c := kafka.Identity(r, id)
-			place := kafka.Place{Partition: c.Partition, Offset: c.Offset}
-			first, known := want[place]
-			if !known || seen[place] {
-				t.Fatalf("round %d: %v is not a record that was published, or was sent twice", round, place)
+		produce(t, client, records...)
+		id, err := kafka.IDOf(t.Context(), client, kafka.Raw)
+		if err != nil {
+			t.Fatal(err)
+		}
+		type original struct {
+			content string
+			headers int
+		}
+		want := map[kafka.Place]original{}
+		for _, r := range records {
+			want[kafka.Place{Partition: r.Partition, Offset: r.Offset}] = original{content(r, len(r.Headers)), len(r.Headers)}
+		}
+		if len(want) != n {
+			t.Fatalf("%d places of %d records", len(want), n)
+		}
+		for round := 1; round <= 3; round++ {
+			refuse(t, o, client, round*n)
+			result, err := producers.Replay(t.Context(), producers.ReplayOptions{Kafka: o, Batch: 37})
+			if err != nil || result.Replayed != n || result.Skipped != (round-1)*n || len(result.Refused) != 0 || result.Topics[kafka.Raw] != n {
+				t.Fatalf("round %d: %+v, %v", round, result, err)
 			}
-			seen[place] = true
-			if got := content(r, min(first.headers, len(r.Headers))); got != first.content {
-				t.Fatalf("round %d: %v was\n%s\nand is\n%s", round, place, first.content, got)
+			seen := map[kafka.Place]bool{}
+			for _, r := range read(t, o, kafka.Raw, func(r *kgo.Record) bool { return kafka.Replays(r) == round }) {
+				c := kafka.Identity(r, id)
+				place := kafka.Place{Partition: c.Partition, Offset: c.Offset}
+				first, known := want[place]
+				if !known || seen[place] {
+					t.Fatalf("round %d: %v is not a record that was published, or was sent twice", round, place)
+				}
+				seen[place] = true
+				if got := content(r, min(first.headers, len(r.Headers))); got != first.content {
+					t.Fatalf("round %d: %v was\n%s\nand is\n%s", round, place, first.content, got)
+				}
+				if added := len(r.Headers) - first.headers; added != 6 {
+					t.Fatalf("round %d: %v got %d headers more, want 6", round, place, added)
+				}
 			}
-			if added := len(r.Headers) - first.headers; added != 6 {
-				t.Fatalf("round %d: %v got %d headers more, want 6", round, place, added)
+			if len(seen) != n {
+				t.Fatalf("round %d: %d records were sent, want %d", round, len(seen), n)
 			}
 		}
-		if len(seen) != n {
-			t.Fatalf("round %d: %d records were sent, want %d", round, len(seen), n)
+		refuse(t, o, client, 4*n)
+		result, err := producers.Replay(t.Context(), producers.ReplayOptions{Kafka: o})
+		if err != nil || result.Replayed != 0 || len(result.Refused) != n || result.Refused[0].Why != producers.LoopGuard {
+			t.Fatalf("the loop goes on: %d sent, %d refused, %v", result.Replayed, len(result.Refused), err)
 		}
-	}
-	refuse(t, o, client, 4*n)
-	result, err := producers.Replay(t.Context(), producers.ReplayOptions{Kafka: o})
-	if err != nil || result.Replayed != 0 || len(result.Refused) != n || result.Refused[0].Why != producers.LoopGuard {
-		t.Fatalf("the loop goes on: %d sent, %d refused, %v", result.Replayed, len(result.Refused), err)
-	}
+	})
 }
 
 // letters writes n letters of raw records "0", "1" and so on, and returns the places of the letters.
@@ -265,176 +272,180 @@ func values(t *testing.T, o kafka.Options) (all []string) {
 }
 
 func TestReplayFilters(t *testing.T) {
-	o, client := broker(t)
-	places := letters(t, client, 4, func(i int, m *schemas.DeadLetter, _ *kafka.Coordinates) {
-		m.Stage = []string{"extract", "embed", "classify", "classify"}[i]
-		m.Class = []string{"malformed", "internal", "other_encoder", "internal"}[i]
-		m.Model = []string{"", "e5", "abc1", "abd2"}[i]
-		m.FailedAt = schemas.Time(noon.Add(time.Duration(i) * time.Minute))
-	})
-	f := func(name string, filter kafka.LetterFilter, want ...string) {
-		t.Helper()
-		all, err := kafka.ReadLetters(t.Context(), o, false)
-		if err != nil {
-			t.Fatal(err)
-		}
-		var got []string
-		for _, l := range all.All {
-			if filter.Match(l) {
-				got = append(got, fmt.Sprint(l.Message.Offset))
+	onEach(t, func(t *testing.T, o kafka.Options, client *kgo.Client) {
+		places := letters(t, client, 4, func(i int, m *schemas.DeadLetter, _ *kafka.Coordinates) {
+			m.Stage = []string{"extract", "embed", "classify", "classify"}[i]
+			m.Class = []string{"malformed", "internal", "other_encoder", "internal"}[i]
+			m.Model = []string{"", "e5", "abc1", "abd2"}[i]
+			m.FailedAt = schemas.Time(noon.Add(time.Duration(i) * time.Minute))
+		})
+		f := func(name string, filter kafka.LetterFilter, want ...string) {
+			t.Helper()
+			all, err := kafka.ReadLetters(t.Context(), o, false)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var got []string
+			for _, l := range all.All {
+				if filter.Match(l) {
+					got = append(got, fmt.Sprint(l.Message.Offset))
+				}
+			}
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Errorf("%s: %s", name, diff)
+			}
+			result, err := producers.Replay(t.Context(), producers.ReplayOptions{Kafka: o, Filter: filter, DryRun: true})
+			if err != nil || result.Replayed != len(want) {
+				t.Errorf("%s: a dry run says %+v, %v", name, result, err)
 			}
 		}
-		if diff := cmp.Diff(want, got); diff != "" {
-			t.Errorf("%s: %s", name, diff)
+		f("all", kafka.LetterFilter{}, "0", "1", "2", "3")
+		f("stage", kafka.LetterFilter{Stages: []string{"embed", "extract"}}, "0", "1")
+		f("class", kafka.LetterFilter{Classes: []string{"internal"}}, "1", "3")
+		f("since", kafka.LetterFilter{Since: noon.Add(2 * time.Minute)}, "2", "3")
+		f("until", kafka.LetterFilter{Until: noon.Add(2 * time.Minute)}, "0", "1")
+		f("window", kafka.LetterFilter{Since: noon.Add(time.Minute), Until: noon.Add(2 * time.Minute)}, "1")
+		f("model", kafka.LetterFilter{Model: "ab"}, "2", "3")
+		f("whole model", kafka.LetterFilter{Model: "abd2"}, "3")
+		f("place", kafka.LetterFilter{Places: places[2:3]}, "2")
+		f("together", kafka.LetterFilter{Stages: []string{"classify"}, Classes: []string{"internal"}, Model: "abd"}, "3")
+		if got := values(t, o); len(got) != 0 {
+			t.Fatalf("dry runs sent %v", got)
 		}
-		result, err := producers.Replay(t.Context(), producers.ReplayOptions{Kafka: o, Filter: filter, DryRun: true})
-		if err != nil || result.Replayed != len(want) {
-			t.Errorf("%s: a dry run says %+v, %v", name, result, err)
+		// And for good.
+		filter := kafka.LetterFilter{Classes: []string{"internal"}}
+		for _, want := range []producers.ReplayResult{{Replayed: 2, Topics: map[string]int{kafka.Raw: 2}}, {Skipped: 2, Topics: map[string]int{}}} {
+			result, err := producers.Replay(t.Context(), producers.ReplayOptions{Kafka: o, Filter: filter})
+			if diff := cmp.Diff(want, result); err != nil || diff != "" {
+				t.Fatalf("%v: %s", err, diff)
+			}
 		}
-	}
-	f("all", kafka.LetterFilter{}, "0", "1", "2", "3")
-	f("stage", kafka.LetterFilter{Stages: []string{"embed", "extract"}}, "0", "1")
-	f("class", kafka.LetterFilter{Classes: []string{"internal"}}, "1", "3")
-	f("since", kafka.LetterFilter{Since: noon.Add(2 * time.Minute)}, "2", "3")
-	f("until", kafka.LetterFilter{Until: noon.Add(2 * time.Minute)}, "0", "1")
-	f("window", kafka.LetterFilter{Since: noon.Add(time.Minute), Until: noon.Add(2 * time.Minute)}, "1")
-	f("model", kafka.LetterFilter{Model: "ab"}, "2", "3")
-	f("whole model", kafka.LetterFilter{Model: "abd2"}, "3")
-	f("place", kafka.LetterFilter{Places: places[2:3]}, "2")
-	f("together", kafka.LetterFilter{Stages: []string{"classify"}, Classes: []string{"internal"}, Model: "abd"}, "3")
-	if got := values(t, o); len(got) != 0 {
-		t.Fatalf("dry runs sent %v", got)
-	}
-	// And for good.
-	filter := kafka.LetterFilter{Classes: []string{"internal"}}
-	for _, want := range []producers.ReplayResult{{Replayed: 2, Topics: map[string]int{kafka.Raw: 2}}, {Skipped: 2, Topics: map[string]int{}}} {
-		result, err := producers.Replay(t.Context(), producers.ReplayOptions{Kafka: o, Filter: filter})
-		if diff := cmp.Diff(want, result); err != nil || diff != "" {
-			t.Fatalf("%v: %s", err, diff)
+		if diff := cmp.Diff([]string{"1", "3"}, values(t, o)); diff != "" {
+			t.Fatal(diff)
 		}
-	}
-	if diff := cmp.Diff([]string{"1", "3"}, values(t, o)); diff != "" {
-		t.Fatal(diff)
-	}
-	_, err := producers.Replay(t.Context(), producers.ReplayOptions{Kafka: o, Filter: kafka.LetterFilter{Places: []kafka.Place{{Partition: 0, Offset: 99}}}})
-	if err == nil || !strings.Contains(err.Error(), "there is none at 0/99") {
-		t.Fatalf("got %v", err)
-	}
+		_, err := producers.Replay(t.Context(), producers.ReplayOptions{Kafka: o, Filter: kafka.LetterFilter{Places: []kafka.Place{{Partition: 0, Offset: 99}}}})
+		if err == nil || !strings.Contains(err.Error(), "there is none at 0/99") {
+			t.Fatalf("got %v", err)
+		}
+	})
 }
 
 // What must not be sent is refused, with the reason; the rest goes.
 func TestReplayRefuses(t *testing.T) {
-	o, client := broker(t)
-	letters(t, client, 9, func(i int, m *schemas.DeadLetter, _ *kafka.Coordinates) {
-		switch i {
-		case 0:
-			m.Replays = 3
-		case 1:
-			m.Topic = "vacancies.nowhere"
-		case 2:
-			m.Partition = 3
-		case 3:
-			m.Topic, m.Partition = kafka.Models, 0
-		case 4:
-			m.LeftOut = 20 << 20
-		case 5, 6: // both of the vacancy that is erased; only the first was published before
-			m.Key = []byte("erased")
-		case 7:
-			m.Value, m.Key = []byte(`{"id":"erased","text":"x"}`), []byte("another key")
+	onEach(t, func(t *testing.T, o kafka.Options, client *kgo.Client) {
+		letters(t, client, 9, func(i int, m *schemas.DeadLetter, _ *kafka.Coordinates) {
+			switch i {
+			case 0:
+				m.Replays = 3
+			case 1:
+				m.Topic = "vacancies.nowhere"
+			case 2:
+				m.Partition = 3
+			case 3:
+				m.Topic, m.Partition = kafka.Models, 0
+			case 4:
+				m.LeftOut = 20 << 20
+			case 5, 6: // both of the vacancy that is erased; only the first was published before
+				m.Key = []byte("erased")
+			case 7:
+				m.Value, m.Key = []byte(`{"id":"erased","text":"x"}`), []byte("another key")
+			}
+		})
+		at := func(partition int32, offset int64, at time.Time) *kgo.Record {
+			c := kafka.Coordinates{Topic: kafka.TopicID{7}, Partition: partition, Offset: offset, Time: at}
+			return &kgo.Record{Topic: kafka.DeadLetter, Partition: partition, Key: []byte("erased"), Headers: c.Headers(schemas.JSON)}
+		}
+		early := noon.Add(-time.Hour)
+		produce(t, client, at(2, 6, early), at(0, 5, early), at(1, 8, early))
+		result, err := producers.Replay(t.Context(), producers.ReplayOptions{Kafka: o})
+		if err != nil {
+			t.Fatal(err)
+		}
+		why := map[string]string{}
+		for _, r := range result.Refused {
+			why[fmt.Sprint(r.Message.Offset)] = r.Why
+		}
+		want := map[string]string{"0": "loop guard", "1": "no such topic or partition", "2": "no such topic or partition", "3": "no such topic or partition", "4": "too large to keep", "5": "erased", "7": "erased"}
+		if diff := cmp.Diff(want, why); diff != "" {
+			t.Error(diff)
+		}
+		if diff := cmp.Diff([]string{"6", "8"}, values(t, o)); diff != "" {
+			t.Error(diff)
 		}
 	})
-	at := func(partition int32, offset int64, at time.Time) *kgo.Record {
-		c := kafka.Coordinates{Topic: kafka.TopicID{7}, Partition: partition, Offset: offset, Time: at}
-		return &kgo.Record{Topic: kafka.DeadLetter, Partition: partition, Key: []byte("erased"), Headers: c.Headers(schemas.JSON)}
-	}
-	early := noon.Add(-time.Hour)
-	produce(t, client, at(2, 6, early), at(0, 5, early), at(1, 8, early))
-	result, err := producers.Replay(t.Context(), producers.ReplayOptions{Kafka: o})
-	if err != nil {
-		t.Fatal(err)
-	}
-	why := map[string]string{}
-	for _, r := range result.Refused {
-		why[fmt.Sprint(r.Message.Offset)] = r.Why
-	}
-	want := map[string]string{"0": "loop guard", "1": "no such topic or partition", "2": "no such topic or partition", "3": "no such topic or partition", "4": "content left out", "5": "erased", "7": "erased"}
-	if diff := cmp.Diff(want, why); diff != "" {
-		t.Error(diff)
-	}
-	if diff := cmp.Diff([]string{"6", "8"}, values(t, o)); diff != "" {
-		t.Error(diff)
-	}
 }
 
 // The sink may tell twice of one refusal; it is replayed once.
 func TestReplaySendsCopiesOnce(t *testing.T) {
-	o, client := broker(t)
-	same := func(_ int, m *schemas.DeadLetter, c *kafka.Coordinates) {
-		m.Partition, m.Offset, c.Partition, c.Offset = 1, 5, 1, 5
-	}
-	letters(t, client, 3, same)
-	for i := range 2 {
-		result, err := producers.Replay(t.Context(), producers.ReplayOptions{Kafka: o})
-		if err != nil || result.Replayed != 1-i {
-			t.Fatalf("%+v, %v", result, err)
+	onEach(t, func(t *testing.T, o kafka.Options, client *kgo.Client) {
+		same := func(_ int, m *schemas.DeadLetter, c *kafka.Coordinates) {
+			m.Partition, m.Offset, c.Partition, c.Offset = 1, 5, 1, 5
 		}
-		letters(t, client, 1, same) // and once more, late
-	}
-	if got := values(t, o); len(got) != 1 {
-		t.Fatalf("sent %v", got)
-	}
+		letters(t, client, 3, same)
+		for i := range 2 {
+			result, err := producers.Replay(t.Context(), producers.ReplayOptions{Kafka: o})
+			if err != nil || result.Replayed != 1-i {
+				t.Fatalf("%+v, %v", result, err)
+			}
+			letters(t, client, 1, same) // and once more, late
+		}
+		if got := values(t, o); len(got) != 1 {
+			t.Fatalf("sent %v", got)
+		}
+	})
 }
 
 // A transaction of another worker that is open on the topic hides what a replay committed behind it. A second replay must wait, not send it again.
 func TestReplayWaitsForOpenTransactions(t *testing.T) {
-	o, client := broker(t)
-	letters(t, client, 3, asTheyAre)
-	worker, err := kafka.NewClient(o, kgo.TransactionalID("jobstrom.worker"), kgo.RecordPartitioner(kgo.ManualPartitioner()))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer worker.Close()
-	if err := worker.BeginTransaction(); err != nil {
-		t.Fatal(err)
-	}
-	// The first replay reads before this one is written, and commits after: its marker lies behind an open record.
-	blocked := false
-	_, err = producers.Replay(t.Context(), producers.ReplayOptions{Kafka: o, Batch: 1, Progress: func(done, total int) {
-		if !blocked {
-			blocked = true
-			for p := range int32(3) {
-				if err := worker.ProduceSync(t.Context(), &kgo.Record{Topic: kafka.DeadLetter, Partition: p, Value: []byte("open")}).FirstErr(); err != nil {
-					t.Error(err)
+	onEach(t, func(t *testing.T, o kafka.Options, client *kgo.Client) {
+		letters(t, client, 3, asTheyAre)
+		worker, err := kafka.NewClient(o, kgo.TransactionalID("jobstrom.worker"), kgo.RecordPartitioner(kgo.ManualPartitioner()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer worker.Close()
+		if err := worker.BeginTransaction(); err != nil {
+			t.Fatal(err)
+		}
+		// The first replay reads before this one is written, and commits after: its marker lies behind an open record.
+		blocked := false
+		_, err = producers.Replay(t.Context(), producers.ReplayOptions{Kafka: o, Batch: 1, Progress: func(done, total int) {
+			if !blocked {
+				blocked = true
+				for p := range int32(3) {
+					if err := worker.ProduceSync(t.Context(), &kgo.Record{Topic: kafka.DeadLetter, Partition: p, Value: []byte("open")}).FirstErr(); err != nil {
+						t.Error(err)
+					}
 				}
 			}
+		}})
+		if err != nil {
+			t.Fatal(err)
 		}
-	}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	type outcome struct {
-		producers.ReplayResult
-		error
-	}
-	second := make(chan outcome, 1)
-	go func() {
-		result, err := producers.Replay(context.Background(), producers.ReplayOptions{Kafka: o})
-		second <- outcome{result, err}
-	}()
-	select {
-	case got := <-second:
-		t.Fatalf("the second replay did not wait: %+v", got)
-	case <-time.After(700 * time.Millisecond):
-	}
-	if err := worker.EndTransaction(t.Context(), kgo.TryAbort); err != nil {
-		t.Fatal(err)
-	}
-	if got := <-second; got.error != nil || got.Replayed != 0 || got.Skipped != 3 {
-		t.Fatalf("the second replay: %+v", got)
-	}
-	if diff := cmp.Diff([]string{"0", "1", "2"}, values(t, o)); diff != "" {
-		t.Fatal(diff)
-	}
+		type outcome struct {
+			producers.ReplayResult
+			error
+		}
+		second := make(chan outcome, 1)
+		go func() {
+			result, err := producers.Replay(context.Background(), producers.ReplayOptions{Kafka: o})
+			second <- outcome{result, err}
+		}()
+		select {
+		case got := <-second:
+			t.Fatalf("the second replay did not wait: %+v", got)
+		case <-time.After(700 * time.Millisecond):
+		}
+		if err := worker.EndTransaction(t.Context(), kgo.TryAbort); err != nil {
+			t.Fatal(err)
+		}
+		if got := <-second; got.error != nil || got.Replayed != 0 || got.Skipped != 3 {
+			t.Fatalf("the second replay: %+v", got)
+		}
+		if diff := cmp.Diff([]string{"0", "1", "2"}, values(t, o)); diff != "" {
+			t.Fatal(diff)
+		}
+	})
 }
 
 // onceEach checks that n letters were sent once each, with a marker each.
@@ -454,84 +465,86 @@ func onceEach(t *testing.T, o kafka.Options, n int) {
 }
 
 func TestConcurrentReplaysSendOnce(t *testing.T) {
-	o, client := broker(t)
-	const n = 200
-	letters(t, client, n, asTheyAre)
-	var replays sync.WaitGroup
-	takenOver := make(chan error, 1000)
-	for range 3 {
-		replays.Go(func() {
-			for t.Context().Err() == nil {
-				_, err := producers.Replay(t.Context(), producers.ReplayOptions{Kafka: o, Batch: 5})
-				if err == nil {
-					return
+	onEach(t, func(t *testing.T, o kafka.Options, client *kgo.Client) {
+		const n = 200
+		letters(t, client, n, asTheyAre)
+		var replays sync.WaitGroup
+		takenOver := make(chan error, 1000)
+		for range 3 {
+			replays.Go(func() {
+				for t.Context().Err() == nil {
+					_, err := producers.Replay(t.Context(), producers.ReplayOptions{Kafka: o, Batch: 5})
+					if err == nil {
+						return
+					}
+					if !errors.Is(err, producers.ErrReplayTakenOver) {
+						t.Error(err)
+						return
+					}
+					takenOver <- err
+					<-time.After(time.Duration(rand.IntN(50)) * time.Millisecond) // or they fence each other for ever
 				}
-				if !errors.Is(err, producers.ErrReplayTakenOver) {
-					t.Error(err)
-					return
-				}
-				takenOver <- err
-				<-time.After(time.Duration(rand.IntN(50)) * time.Millisecond) // or they fence each other for ever
-			}
-		})
-	}
-	replays.Wait()
-	if len(takenOver) == 0 {
-		t.Error("no replay was taken over: they did not meet")
-	}
-	onceEach(t, o, n)
+			})
+		}
+		replays.Wait()
+		if len(takenOver) == 0 {
+			t.Error("no replay was taken over: they did not meet")
+		}
+		onceEach(t, o, n)
+	})
 }
 
 // Processes are killed between transactions and in the midst of one; in the end each letter was sent once.
 func TestKilledReplaysSendOnce(t *testing.T) {
-	o, client := broker(t)
-	const n = 350
-	letters(t, client, n, asTheyAre)
-	self, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
-	seed := rand.Uint64()
-	t.Logf("seed %d", seed)
-	random := rand.New(rand.NewPCG(seed, 0))
-	kills := 0
-	for run := 0; ; run++ {
-		if run > 200 {
-			t.Fatal("200 replays did not come to an end")
-		}
-		cmd := exec.Command(self)
-		cmd.Env = append(os.Environ(), "REPLAY_TEST_BROKERS="+strings.Join(o.Brokers, ","))
-		var stderr bytes.Buffer
-		cmd.Stderr = &stderr
-		out, err := cmd.StdoutPipe()
+	onEach(t, func(t *testing.T, o kafka.Options, client *kgo.Client) {
+		const n = 350
+		letters(t, client, n, asTheyAre)
+		self, err := os.Executable()
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := cmd.Start(); err != nil {
-			t.Fatal(err)
-		}
-		// It dies some transactions from now and a moment later: before, in or after the next.
-		lines, killed := bufio.NewScanner(out), false
-		for after := random.IntN(8); lines.Scan(); after-- {
-			if after == 0 {
-				<-time.After(time.Duration(random.IntN(4000)) * time.Microsecond)
-				killed = cmd.Process.Kill() == nil
+		seed := rand.Uint64()
+		t.Logf("seed %d", seed)
+		random := rand.New(rand.NewPCG(seed, 0))
+		kills := 0
+		for run := 0; ; run++ {
+			if run > 200 {
+				t.Fatal("200 replays did not come to an end")
+			}
+			cmd := exec.Command(self)
+			cmd.Env = append(os.Environ(), "REPLAY_TEST_BROKERS="+strings.Join(o.Brokers, ","))
+			var stderr bytes.Buffer
+			cmd.Stderr = &stderr
+			out, err := cmd.StdoutPipe()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := cmd.Start(); err != nil {
+				t.Fatal(err)
+			}
+			// It dies some transactions from now and a moment later: before, in or after the next.
+			lines, killed := bufio.NewScanner(out), false
+			for after := random.IntN(8); lines.Scan(); after-- {
+				if after == 0 {
+					<-time.After(time.Duration(random.IntN(4000)) * time.Microsecond)
+					killed = cmd.Process.Kill() == nil
+					break
+				}
+			}
+			_, _ = bufio.NewReader(out).WriteTo(&stderr)
+			err = cmd.Wait()
+			if err == nil {
 				break
 			}
+			if !killed {
+				t.Fatalf("a replay ended with %v: %s", err, &stderr)
+			}
+			kills++
 		}
-		_, _ = bufio.NewReader(out).WriteTo(&stderr)
-		err = cmd.Wait()
-		if err == nil {
-			break
+		t.Logf("%d kills", kills)
+		if kills < 3 {
+			t.Errorf("only %d replays were killed", kills)
 		}
-		if !killed {
-			t.Fatalf("a replay ended with %v: %s", err, &stderr)
-		}
-		kills++
-	}
-	t.Logf("%d kills", kills)
-	if kills < 3 {
-		t.Errorf("only %d replays were killed", kills)
-	}
-	onceEach(t, o, n)
+		onceEach(t, o, n)
+	})
 }
