@@ -423,8 +423,8 @@ func TestReplayWaitsForOpenTransactions(t *testing.T) {
 			t.Fatal(err)
 		}
 		type outcome struct {
-			producers.ReplayResult
-			error
+			result producers.ReplayResult
+			err    error
 		}
 		second := make(chan outcome, 1)
 		go func() {
@@ -439,7 +439,7 @@ func TestReplayWaitsForOpenTransactions(t *testing.T) {
 		if err := worker.EndTransaction(t.Context(), kgo.TryAbort); err != nil {
 			t.Fatal(err)
 		}
-		if got := <-second; got.error != nil || got.Replayed != 0 || got.Skipped != 3 {
+		if got := <-second; got.err != nil || got.result.Replayed != 0 || got.result.Skipped != 3 {
 			t.Fatalf("the second replay: %+v", got)
 		}
 		if diff := cmp.Diff([]string{"0", "1", "2"}, values(t, o)); diff != "" {
