@@ -65,7 +65,7 @@ var layer = map[string][]string{
 	"embedded":          {},
 	"cluster":           {},
 	"producers":         {"kafka", "schemas"},
-	"consumers":         {"kafka", "warehouse", "pipeline", "pipeline/extract", "pipeline/embed", "pipeline/classify", "schemas"},
+	"consumers":         {"kafka", "warehouse", "models", "pipeline", "pipeline/extract", "pipeline/embed", "pipeline/classify", "schemas"},
 	"registry":          {"kafka", "models", "schemas"},
 	"trainer":           {"models", "schemas"},
 	"server":            {"pipeline", "pipeline/extract", "schemas"},

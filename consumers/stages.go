@@ -9,6 +9,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"jobstrom/kafka"
+	"jobstrom/models"
 	"jobstrom/pipeline"
 	"jobstrom/pipeline/classify"
 	"jobstrom/pipeline/embed"
@@ -58,8 +59,14 @@ func Extract(x *extract.Extractor, raw kafka.TopicID) Stage {
 	}}
 }
 
+// Encoder turns texts into vectors, one each, in order. *embed.Encoder is the one; chaos and benchmarks put a faster one in its place.
+type Encoder interface {
+	Card() models.EncoderCard
+	Embed(ctx context.Context, texts []string) ([]embed.Vector, error)
+}
+
 // Embed is the second stage: from extractions to vectors.
-func Embed(e *embed.Encoder) Stage {
+func Embed(e Encoder) Stage {
 	id := e.Card().ID
 	return Stage{Name: "embed", From: kafka.Extracted, To: kafka.Embedded(id), Batch: EmbedBatch, Model: func() string { return id }, Answer: func(ctx context.Context, in []*kgo.Record) ([]Answer, error) {
 		answers, extractions, place := decodeAll(in, func() *schemas.Extraction { return &schemas.Extraction{} })
