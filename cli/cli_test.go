@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"jobstrom/cluster/clustertest"
 	"jobstrom/embedded"
 	"jobstrom/models"
 )
@@ -22,11 +23,11 @@ func TestMain(m *testing.M) {
 	}
 	// Tests see the settings they set and no others.
 	for _, e := range os.Environ() {
-		if name, _, _ := strings.Cut(e, "="); strings.HasPrefix(name, "JOBSTROM_") && name != "JOBSTROM_NATIVE" {
+		if name, _, _ := strings.Cut(e, "="); strings.HasPrefix(name, "JOBSTROM_") && name != "JOBSTROM_NATIVE" && name != clustertest.Env {
 			os.Unsetenv(name)
 		}
 	}
-	os.Exit(m.Run())
+	os.Exit(clustertest.Main(m))
 }
 
 // jobstrom runs a command line in this process.

@@ -191,6 +191,27 @@ get_kafka() {
 	printf '%s jars' "$(wc -l <"$list")"
 }
 
+# The Python client of the tests is kept unpacked, because its wheel depends on the Python that runs here.
+get_python_client() {
+	local list=$here/python.txt target=$out/python key kept
+	key=$({ cat "$list"; python3 -c 'import sysconfig; print(sysconfig.get_platform(), sysconfig.get_config_var("SOABI"))'; } | sha256sum | cut -c1-64)
+	current "$target" "$key" && { printf 'in place'; return; }
+	kept=$cache/python-$key
+	if [ ! -d "$kept" ]; then
+		if ! PIP_ROOT_USER_ACTION=ignore python3 -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes \
+			--only-binary :all: --no-compile --target "$work/python" -r "$list" >&2; then
+			printf '\n  no confluent-kafka for this Python or machine: its interoperability test is skipped\n' >&2
+			printf 'left out'
+			return
+		fi
+		mv "$work/python" "$kept"
+	fi
+	rm -rf "$target"
+	cp -r "$kept" "$target"
+	printf '%s' "$key" >"$target.from"
+	printf 'confluent-kafka'
+}
+
 say "native parts → .native (fetched files are kept in $cache)"
 step 'ONNX Runtime' get_onnxruntime
 step 'ClickHouse engine' get_clickhouse
@@ -199,4 +220,5 @@ step 'tokenizer (compiled)' get_tokenizers
 if [ "${1:-}" = test ]; then
 	step 'kcat (tests)' get_kcat
 	step 'Apache Kafka (tests)' get_kafka
+	step 'Python client (tests)' get_python_client
 fi
