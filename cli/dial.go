@@ -8,6 +8,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"jobstrom/kafka"
+	"jobstrom/warehouse"
 )
 
 // kafkaOptions are those of commands that talk to a flow that runs already.
@@ -33,4 +34,17 @@ func (a *app) dial(ctx context.Context) (*kgo.Client, error) {
 		return nil, err
 	}
 	return client, nil
+}
+
+// dialWarehouse reaches ClickHouse for such a command.
+func (a *app) dialWarehouse(ctx context.Context) (*warehouse.Warehouse, error) {
+	options := a.config.warehouseOptions()
+	if len(options.Addr) == 0 {
+		options.Addr = []string{fmt.Sprintf("127.0.0.1:%d", a.config.ClickHousePort)}
+	}
+	w, err := warehouse.Open(ctx, options)
+	if err != nil {
+		return nil, fmt.Errorf("%w (start jobstrom up first, or name --clickhouse)", err)
+	}
+	return w, nil
 }

@@ -213,6 +213,11 @@ func TestFlow(t *testing.T) {
 			if strings.Contains(command, "train") {
 				f.until("labelled history is in ClickHouse", func() bool { return f.ask("SELECT count() FROM jobstrom.history") == "440" })
 			}
+			if strings.Contains(command, "--verify") {
+				f.until("the tombstones of all raw and label partitions are carried out", func() bool {
+					return f.ask("SELECT (SELECT count() FROM jobstrom.erasures WHERE vacancy_id = 'tavle-1'), (SELECT count() FROM jobstrom.prediction_rows WHERE vacancy_id = 'tavle-1')") == "8\t0"
+				})
+			}
 			if out := f.shell(command); strings.TrimSpace(out) == "" && !strings.Contains(command, "-P") {
 				t.Errorf("%s\nprinted nothing", command)
 			}

@@ -50,13 +50,9 @@ write it to a file, and promote it on ` + "models.classifier" + `: running worke
 			return err
 		}
 		filter.Encoder = card.ID
-		options := a.config.warehouseOptions()
-		if len(options.Addr) == 0 {
-			options.Addr = []string{fmt.Sprintf("127.0.0.1:%d", a.config.ClickHousePort)}
-		}
-		w, err := warehouse.Open(ctx, options)
+		w, err := a.dialWarehouse(ctx)
 		if err != nil {
-			return fmt.Errorf("%w (start jobstrom up first, or name --clickhouse)", err)
+			return err
 		}
 		defer w.Close()
 		progress := a.progress("training", 0, a.err)
