@@ -35,7 +35,7 @@ func CreateTopic(name string) Right     { return Right{"Create", "topic", name} 
 func ReadGroup(name string) Right       { return Right{"Read", "group", name} }
 func WriteTransactions(id string) Right { return Right{"Write", "transactional id", id} }
 
-// Denied names what is missing when err is a broker's refusal of a right: of those given, that of the resource which the broker refused.
+// Denied names what is missing when err is a broker's refusal of a right: of those given, those of the kind of resource that the broker refused.
 // Any other error is returned as it is.
 func Denied(err error, asked ...Right) error {
 	resource := ""
@@ -49,7 +49,7 @@ func Denied(err error, asked ...Right) error {
 	case errors.Is(err, kerr.TransactionalIDAuthorizationFailed):
 		resource = "transactional id"
 	case errors.Is(err, kerr.ClusterAuthorizationFailed):
-		resource = "cluster"
+		resource = "topic" // who may write to no topic at all may not begin to
 	default:
 		return err
 	}

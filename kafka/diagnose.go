@@ -69,6 +69,8 @@ func diagnose(err error, encrypted bool, mechanism string) string {
 		return "the broker hangs up: it asks for a user there (--kafka-sasl), or it is no broker"
 	case errors.As(err, &first) && strings.Contains(text, "requires TLS") && !encrypted:
 		return "what listens there hangs up: it asks for TLS (--kafka-tls), or is no broker"
+	case errors.As(err, &first) && strings.Contains(text, "immediately after a dial") && encrypted:
+		return "what listens there hangs up: it does not speak TLS (leave --kafka-tls out), or is no broker"
 	case errors.Is(err, io.EOF) && mechanism != "":
 		return fmt.Sprintf("the broker hangs up on %s: correct --kafka-user or the password, or leave --kafka-sasl out where no user is asked for", mechanism)
 	case errors.Is(err, io.EOF) && encrypted:

@@ -228,58 +228,6 @@ func TestSecurityValidate(t *testing.T) {
 	f(kafka.Options{SASL: kafka.SASL{Mechanism: kafka.OAuthBearer, TokenURL: "https://x/", User: "u", Password: given("p")}})
 }
 
-// Every right that is missing is named, before anything runs into it.
-func TestMissingRights(t *testing.T) {
-	const encoder = "abc"
-	grant := func(r kafka.Right) kfake.ACL {
-		a := kfake.ACL{Name: r.Name, Pattern: kmsg.ACLResourcePatternTypeLiteral, Allow: true}
-		if name, prefixed := strings.CutSuffix(r.Name, "*"); prefixed {
-			a.Name, a.Pattern = name, kmsg.ACLResourcePatternTypePrefixed
-		}
-		a.Resource = map[string]kmsg.ACLResourceType{"topic": kmsg.ACLResourceTypeTopic, "group": kmsg.ACLResourceTypeGroup, "transactional id": kmsg.ACLResourceTypeTransactionalId}[r.Resource]
-		a.Operation = map[string]kmsg.ACLOperation{"Read": kmsg.ACLOperationRead, "Write": kmsg.ACLOperationWrite}[r.Operation]
-		return a
-	}
-	for _, role := range kafka.Roles(encoder) {
-		for without := -1; without < len(role.Rights); without++ {
-			var acls []kfake.ACL
-			for i, r := range role.Rights {
-				if i != without {
-					acls = append(acls, grant(r))
-				}
-			}
-			b := fake(t, kfake.EnableSASL(), kfake.EnableACLs(), kfake.Superuser(kafka.Plain, "admin", password), kfake.User(kafka.Plain, "worker", password, acls...))
-			as := func(user string) kafka.Options {
-				return kafka.Options{Brokers: b.ListenAddrs(), SASL: kafka.SASL{Mechanism: kafka.Plain, User: user, Password: given(password)}}
-			}
-			admin, err := kafka.NewClient(as("admin"))
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer admin.Close()
-			if err := kafka.EnsureTopics(t.Context(), admin, encoder, kafka.Layout{Partitions: 2, Replication: 1}); err != nil {
-				t.Fatal(err)
-			}
-			worker, err := kafka.NewClient(as("worker"))
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer worker.Close()
-			missing, err := kafka.Missing(t.Context(), worker, role.Rights)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if without < 0 && len(missing) != 0 || without >= 0 && (len(missing) != 1 || missing[0] != role.Rights[without]) {
-				t.Errorf("%s without right %d of %v: got %v", role.Command, without, role.Rights, missing)
-			}
-			// A worker needs no right to create what is there.
-			if err := kafka.EnsureTopics(t.Context(), worker, encoder, kafka.Layout{Partitions: 2, Replication: 1}); err != nil {
-				t.Errorf("%s: %v", role.Command, err)
-			}
-		}
-	}
-}
-
 func TestCreatingTopicsIsDenied(t *testing.T) {
 	b := fake(t, kfake.EnableSASL(), kfake.EnableACLs(), kfake.User(kafka.Plain, "worker", password, kfake.ACL{
 		Resource: kmsg.ACLResourceTypeTopic, Name: kafka.Raw, Pattern: kmsg.ACLResourcePatternTypeLiteral, Operation: kmsg.ACLOperationDescribe, Allow: true,
