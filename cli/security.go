@@ -1,14 +1,18 @@
 package cli
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"reflect"
 	"strings"
+	"time"
 
+	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
 	"jobstrom/kafka"
+	"jobstrom/models"
 	"jobstrom/security"
 )
 
@@ -110,4 +114,19 @@ func secretsAreText(from, to reflect.Type, value any) (any, error) {
 		return nil, fmt.Errorf("a secret must be text: put it into quotes")
 	}
 	return value, nil
+}
+
+// nameDenied says which rights a command lacks on Kafka, when that is what ended it.
+func (a *app) nameDenied(cmd *cobra.Command, err error) error {
+	if err == nil || a.log == nil { // it ended before there were settings
+		return err
+	}
+	encoder := ""
+	if card, err := models.ReadEncoderCard(a.encoderDir()); err == nil {
+		encoder = card.ID
+	}
+	command := strings.TrimPrefix(cmd.CommandPath(), "jobstrom ") + " " + cmd.Flags().Arg(0)
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	return kafka.NameDenied(ctx, a.kafkaOptions(), err, kafka.RightsOf(strings.TrimSpace(command), encoder))
 }

@@ -64,10 +64,12 @@ type block struct {
 	erasures    []warehouse.Erasure
 	refused     []*kgo.Record // dead letters of the sink's own
 	records     int
+	failed      error // nobody can retry it
 }
 
 // Sink inserts what the flow made, until ctx ends (nil). Offsets are committed after ClickHouse has the rows; what is read again after a crash
-// has the same coordinates and changes no view. While ClickHouse is away the sink waits and the stages go on.
+// has the same coordinates and changes no view. While ClickHouse is away the sink waits and the stages go on. It returns an error when nobody can retry:
+// a right is missing, say.
 func Sink(ctx context.Context, o SinkOptions) error {
 	o.EnsureDefaults()
 	o.Kafka.ClientID, o.Kafka.Registerer = "jobstrom.sink", o.Registerer
@@ -90,17 +92,22 @@ func Sink(ctx context.Context, o SinkOptions) error {
 		return fmt.Errorf("running the sink: %w", err)
 	}
 	var purging sync.WaitGroup
-	purging.Go(func() { s.purge(ctx) })
+	purged, stop := context.WithCancel(ctx)
+	purging.Go(func() { s.purge(purged) })
 	defer purging.Wait()
+	defer stop()
 	for {
 		b := s.collect(ctx)
 		if b.records > 0 {
-			if err := s.store(ctx, b); err != nil {
-				return nil // ctx ended while ClickHouse was away; the offsets say where to go on
+			if err := s.store(ctx, b); err != nil && b.failed == nil {
+				b.failed = err
 			}
 		}
 		if ctx.Err() != nil {
-			return nil
+			return nil // the offsets say where to go on
+		}
+		if b.failed != nil {
+			return fmt.Errorf("running the sink: %w", b.failed)
 		}
 		client.AllowRebalance()
 	}
@@ -121,6 +128,9 @@ func (s *sink) collect(ctx context.Context) *block {
 		fetches.EachError(func(topic string, partition int32, err error) {
 			if !over {
 				s.Logger.Warn("fetching", "stage", "sink", "topic", topic, "partition", partition, "error", err)
+				if Judge(err) == Fatal {
+					b.failed = fmt.Errorf("reading %s: %w", topic, err)
+				}
 			}
 		})
 		fetches.EachRecord(func(r *kgo.Record) {
@@ -130,7 +140,7 @@ func (s *sink) collect(ctx context.Context) *block {
 				b.refused = append(b.refused, deadLetter(r, refusal{Stage: "sink", Version: s.Version, Topic: s.labels, Attempts: 1, Reason: err}))
 			}
 		})
-		if over {
+		if over || b.failed != nil {
 			return b
 		}
 		if deadline.IsZero() && b.records > 0 {
@@ -140,12 +150,15 @@ func (s *sink) collect(ctx context.Context) *block {
 	return b
 }
 
-// store inserts a block and commits its offsets. It tries until ClickHouse takes it; its only error is that ctx ended first.
+// store inserts a block and commits its offsets. It tries until ClickHouse takes it, ctx ends, or what Kafka says is for nobody to retry.
 func (s *sink) store(ctx context.Context, b *block) error {
 	for try := 0; ; try++ {
 		err := s.insert(ctx, b)
 		if err == nil {
 			break
+		}
+		if Judge(err) == Fatal {
+			return err
 		}
 		pause := min(200*time.Millisecond<<min(try, 6), 10*time.Second)
 		s.Logger.Warn("ClickHouse does not take the rows, trying again", "records", b.records, "pause", pause, "error", err)

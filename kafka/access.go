@@ -53,16 +53,36 @@ func Denied(err error, asked ...Right) error {
 	default:
 		return err
 	}
+	asked = slices.DeleteFunc(slices.Clone(asked), func(r Right) bool { return r.Resource != resource })
+	if len(asked) == 0 {
+		asked = []Right{{"a right", resource, ""}}
+	}
+	return denied(err, asked, " or ")
+}
+
+// NameDenied asks the brokers which of the rights are missing when err is their refusal of one, and names them all. Any other error is returned as it is.
+func NameDenied(ctx context.Context, o Options, err error, rights []Right) error {
+	if errors.Is(err, ErrDenied) || !errors.Is(Denied(err), ErrDenied) {
+		return err
+	}
+	client, failed := NewClient(o)
+	if failed != nil {
+		return Denied(err, rights...)
+	}
+	defer client.Close()
+	missing, failed := Missing(ctx, client, rights)
+	if failed != nil || len(missing) == 0 {
+		return Denied(err, rights...)
+	}
+	return denied(err, missing, " and ")
+}
+
+func denied(err error, lacks []Right, join string) error {
 	var names []string
-	for _, r := range asked {
-		if r.Resource == resource {
-			names = append(names, r.String())
-		}
+	for _, r := range lacks {
+		names = append(names, r.String())
 	}
-	if len(names) == 0 {
-		names = []string{"a right on the " + resource}
-	}
-	return fmt.Errorf("%w: this client's user lacks %s: grant it (docs/security.md lists what each command needs): %w", ErrDenied, strings.Join(names, " or "), err)
+	return fmt.Errorf("%w: this client's user lacks %s: grant it (docs/security.md lists what each command needs): %w", ErrDenied, strings.Join(names, join), err)
 }
 
 // Role is a command and the rights that it needs on topics that exist.
@@ -89,6 +109,22 @@ func Roles(encoder string) []Role {
 		{"follow", []Right{ReadTopic(Classified)}},
 		{"train", []Right{WriteTopic(Models), WriteTransactions("jobstrom.registry")}},
 	}
+}
+
+// RightsOf returns what a command needs, which begins with the name of a role; that of any other is all there is.
+func RightsOf(command, encoder string) []Right {
+	var all []Right
+	for _, role := range Roles(encoder) {
+		if role.Command == command || strings.HasPrefix(command, role.Command+" ") {
+			return role.Rights
+		}
+		for _, r := range role.Rights {
+			if !slices.Contains(all, r) {
+				all = append(all, r)
+			}
+		}
+	}
+	return all
 }
 
 // Missing returns those of the rights that the client's user lacks, as far as brokers tell: all on topics that exist, and on groups and

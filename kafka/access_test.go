@@ -10,7 +10,6 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
-	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"jobstrom/cluster"
 	"jobstrom/cluster/clustertest"
@@ -36,47 +35,14 @@ func grantedByFake(t *testing.T) granted {
 		t.Fatal(err)
 	}
 	t.Cleanup(admin.Close)
-	return granted{as("worker"), admin, granter(admin)}
+	return granted{as("worker"), admin, clustertest.Granter(admin, "worker")}
 }
 
 func grantedByApache(t *testing.T, c *cluster.Cluster, authority *certs.Authority) granted {
 	return granted{kafka.Options{
 		Brokers: c.SecureAddrs(), TLS: security.TLS{Enabled: true, CA: authority.CA},
 		SASL: kafka.SASL{Mechanism: kafka.Scram512, User: "worker", Password: given(password)},
-	}, client(t, c.Addrs()...), granter(client(t, c.Addrs()...))}
-}
-
-func granter(admin *kgo.Client) func(t *testing.T, rights []kafka.Right) {
-	return func(t *testing.T, rights []kafka.Right) {
-		t.Helper()
-		all := kmsg.NewDeleteACLsRequestFilter()
-		all.ResourceType, all.ResourcePatternType, all.Operation, all.PermissionType = kmsg.ACLResourceTypeAny, kmsg.ACLResourcePatternTypeAny, kmsg.ACLOperationAny, kmsg.ACLPermissionTypeAny
-		remove, create := kmsg.NewPtrDeleteACLsRequest(), kmsg.NewPtrCreateACLsRequest()
-		remove.Filters = append(remove.Filters, all)
-		if _, err := remove.RequestWith(t.Context(), admin); err != nil {
-			t.Fatal(err)
-		}
-		for _, r := range rights {
-			a := kmsg.NewCreateACLsRequestCreation()
-			a.Principal, a.Host, a.PermissionType = "User:worker", "*", kmsg.ACLPermissionTypeAllow
-			a.ResourceName, a.ResourcePatternType = r.Name, kmsg.ACLResourcePatternTypeLiteral
-			if name, prefixed := strings.CutSuffix(r.Name, "*"); prefixed {
-				a.ResourceName, a.ResourcePatternType = name, kmsg.ACLResourcePatternTypePrefixed
-			}
-			a.ResourceType = map[string]kmsg.ACLResourceType{"topic": kmsg.ACLResourceTypeTopic, "group": kmsg.ACLResourceTypeGroup, "transactional id": kmsg.ACLResourceTypeTransactionalId}[r.Resource]
-			a.Operation = map[string]kmsg.ACLOperation{"Read": kmsg.ACLOperationRead, "Write": kmsg.ACLOperationWrite, "Describe": kmsg.ACLOperationDescribe, "Create": kmsg.ACLOperationCreate}[r.Operation]
-			create.Creations = append(create.Creations, a)
-		}
-		created, err := create.RequestWith(t.Context(), admin)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, r := range created.Results {
-			if r.ErrorCode != 0 {
-				t.Fatalf("creating an ACL: code %d", r.ErrorCode)
-			}
-		}
-	}
+	}, client(t, c.Addrs()...), clustertest.Granter(client(t, c.Addrs()...), "worker")}
 }
 
 // Every right that a command lacks is named, before anything runs into it; and with all of them EnsureTopics asks for no more.
@@ -140,7 +106,7 @@ func deniedIsNamed(t *testing.T, g granted) {
 	})
 	f("lacks Describe on topic vacancies.raw", nil, func() error {
 		_, err := kafka.IDOf(t.Context(), worker, kafka.Raw)
-		return err
+		return kafka.Denied(err, kafka.DescribeTopic(kafka.Raw))
 	})
 	f("lacks Write on topic vacancies.raw", []kafka.Right{kafka.DescribeTopic(kafka.Raw)}, func() error {
 		return kafka.Denied(worker.ProduceSync(t.Context(), &kgo.Record{Topic: kafka.Raw, Value: []byte("x")}).FirstErr(), kafka.WriteTopic(kafka.Raw))

@@ -212,7 +212,7 @@ func IDOf(ctx context.Context, client *kgo.Client, topic string) (TopicID, error
 		err = details[topic].Err
 	}
 	if err != nil {
-		return TopicID{}, fmt.Errorf("reading the id of topic %s: %w", topic, Denied(err, DescribeTopic(topic)))
+		return TopicID{}, fmt.Errorf("reading the id of topic %s: %w", topic, err)
 	}
 	return TopicID(details[topic].ID), nil
 }
