@@ -146,7 +146,10 @@ func TestNoCommandShowsASecret(t *testing.T) {
 			{"", "jobstrom.extract", []string{"extract"}}, {"", "jobstrom.embed", []string{"embed"}},
 			{"", "jobstrom.classify", []string{"classify"}}, {"", "jobstrom.sink", []string{"sink"}},
 		},
-		"version": {{"", "jobstrom", nil}},
+		"version":           {{"", "jobstrom", nil}},
+		"deadletter list":   {{"", "dead letters", nil}},
+		"deadletter replay": {{"", "", []string{"--dry-run"}}},
+		"erase":             {{"", "", []string{"nobody"}}, {"", "", []string{"--verify", "nobody"}}},
 	}
 	var leaves func(c *cobra.Command, path []string)
 	ran := 0

@@ -108,6 +108,16 @@ func Roles(encoder string) []Role {
 		{"produce", []Right{WriteTopic(Raw), WriteTopic(Labels)}},
 		{"follow", []Right{ReadTopic(Classified)}},
 		{"train", []Right{WriteTopic(Models), WriteTransactions("jobstrom.registry")}},
+		// A letter goes back to where it was refused.
+		{"deadletter replay", []Right{
+			ReadTopic(DeadLetter), WriteTopic(DeadLetter), WriteTopic(Raw), WriteTopic(Extracted), WriteTopic(embedded), WriteTopic(Classified), WriteTopic(Labels),
+			WriteTransactions("jobstrom.replay"),
+		}},
+		{"deadletter", []Right{ReadTopic(DeadLetter)}},
+		{"erase", []Right{
+			WriteTopic(Raw), WriteTransactions("jobstrom.erase.*"),
+			ReadTopic(Raw), ReadTopic(Extracted), ReadTopic(embedded), ReadTopic(Classified), ReadTopic(Labels), ReadTopic(DeadLetter), // --verify
+		}},
 	}
 }
 
