@@ -188,16 +188,23 @@ func randomBytes(n int) []byte {
 	return b
 }
 
-// ensureTopics creates what is missing and returns the raw topic's id.
-func (f *flow) ensureTopics(ctx context.Context, encoder string) (kafka.TopicID, error) {
+// ensureTopics creates what is missing.
+func (f *flow) ensureTopics(ctx context.Context, encoder string) error {
+	client, err := kafka.NewClient(f.kafka)
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	return kafka.EnsureTopics(ctx, client, encoder, f.config.layout())
+}
+
+// rawTopic returns the raw topic's id, which only the stage that reads it needs, and may see.
+func (f *flow) rawTopic(ctx context.Context) (kafka.TopicID, error) {
 	client, err := kafka.NewClient(f.kafka)
 	if err != nil {
 		return kafka.TopicID{}, err
 	}
 	defer client.Close()
-	if err := kafka.EnsureTopics(ctx, client, encoder, f.config.layout()); err != nil {
-		return kafka.TopicID{}, err
-	}
 	return kafka.IDOf(ctx, client, kafka.Raw)
 }
 
@@ -230,8 +237,7 @@ var stages = []string{"extract", "embed", "classify", "sink"}
 // runStages adds workers for the named stages.
 func (f *flow) runStages(ctx context.Context, names []string, slot string) error {
 	encoder := f.pipeline.Encoder.Card().ID
-	raw, err := f.ensureTopics(ctx, encoder)
-	if err != nil {
+	if err := f.ensureTopics(ctx, encoder); err != nil {
 		return err
 	}
 	options := f.config.runnerOptions()
@@ -240,6 +246,10 @@ func (f *flow) runStages(ctx context.Context, names []string, slot string) error
 		var stage consumers.Stage
 		switch name {
 		case "extract":
+			raw, err := f.rawTopic(ctx)
+			if err != nil {
+				return err
+			}
 			stage = consumers.Extract(f.pipeline.Extractor, raw)
 		case "embed":
 			stage = consumers.Embed(f.pipeline.Encoder)

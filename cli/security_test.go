@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -16,6 +17,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"jobstrom/cluster/clustertest"
 	"jobstrom/embedded"
 	"jobstrom/kafka"
 	"jobstrom/models"
@@ -209,6 +211,54 @@ func TestWrongSecurity(t *testing.T) {
 	f(map[string]string{"BROKERS": "worker:" + knownSecret + "@kafka:9092"}, 2, check, "brokers must be host:port, without a user")
 	config := write(t, "jobstrom.yaml", "kafka-password: ["+knownSecret+"]\n")
 	f(map[string]string{"KAFKA_PASSWORD": ""}, 2, []string{"check", "--config", config}, "a secret must be text")
+}
+
+// Each command works with the rights that docs/security.md lists, and without one of them ends and names it.
+func TestCommandsAndRights(t *testing.T) {
+	o := startOthers(t)
+	b, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.EnableSASL(), kfake.EnableACLs(), kfake.Superuser(kafka.Plain, "admin", knownSecret), kfake.User(kafka.Plain, "worker", knownSecret))
+	must(t, err)
+	t.Cleanup(b.Close)
+	admin, err := kafka.NewClient(kafka.Options{Brokers: b.ListenAddrs(), SASL: kafka.SASL{Mechanism: kafka.Plain, User: "admin", Password: security.Credential{Value: knownSecret}}})
+	must(t, err)
+	t.Cleanup(admin.Close)
+	card, err := models.ReadEncoderCard((&app{}).encoderDir())
+	must(t, err)
+	must(t, kafka.EnsureTopics(t.Context(), admin, card.ID, kafka.Layout{Partitions: 2, Replication: 1}))
+	must(t, admin.ProduceSync(t.Context(), &kgo.Record{Topic: kafka.Classified, Value: []byte(`{"id":"followed","category":"Ledelse"}`)}).FirstErr())
+	grant := clustertest.Granter(admin, "worker")
+	o.settings["BROKERS"], o.settings["KAFKA_TLS"], o.settings["KAFKA_CA"], o.settings["KAFKA_SASL"] = strings.Join(b.ListenAddrs(), ","), "", "", kafka.Plain
+	works := func(command, until, in string, args ...string) {
+		t.Helper()
+		grant(t, kafka.RightsOf(command, card.ID))
+		if _, said := o.run(t, nil, until, in, append(strings.Fields(command), args...)...); strings.Contains(said, kafka.ErrDenied.Error()) {
+			t.Errorf("%s with all its rights: %s", command, said)
+		}
+	}
+	ends := func(command string, lacking kafka.Right, in string, args ...string) {
+		t.Helper()
+		grant(t, slices.DeleteFunc(slices.Clone(kafka.RightsOf(command, card.ID)), func(r kafka.Right) bool { return r == lacking }))
+		if status, said := o.run(t, nil, "", in, append(strings.Fields(command), args...)...); status != 1 || !strings.Contains(said, "lacks "+lacking.String()+":") {
+			t.Errorf("%s without %s: status %d, %s", command, lacking, status, said)
+		}
+	}
+	// Loading the encoder takes seconds: the stages' other rights are the consumers' tests.
+	ends("run extract", kafka.ReadTopic(kafka.Raw), "")
+	works("run embed", "group session", "")
+	ends("run classify", kafka.ReadTopic(kafka.Models), "")
+	works("run sink", "group session", "")
+	works("serve", "http://127.0.0.1:", "")
+	works("follow", "followed", "", "--from-start", "-n", "1")
+	ends("follow", kafka.ReadTopic(kafka.Classified), "", "--from-start", "-n", "1")
+	vacancy := `{"text":"Vi søger en murer til facaderenovering i Vejle."}`
+	works("produce", "1 published", vacancy, "-")
+	ends("produce", kafka.WriteTopic(kafka.Raw), vacancy, "-")
+	works("deadletter list", "", "")
+	ends("deadletter list", kafka.ReadTopic(kafka.DeadLetter), "")
+	works("deadletter replay", "", "", "0/0", "--yes")
+	ends("deadletter replay", kafka.WriteTransactions("jobstrom.replay"), "", "0/0", "--yes")
+	works("erase", "", "", "nobody")
+	ends("erase", kafka.WriteTransactions("jobstrom.erase.*"), "", "nobody")
 }
 
 // A secret's settings can come from a file of settings, too.

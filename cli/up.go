@@ -102,7 +102,7 @@ func (a *app) serveCommand() *cobra.Command {
 			}
 			defer f.stop()
 			if follow {
-				if _, err := f.ensureTopics(cmd.Context(), f.pipeline.Encoder.Card().ID); err != nil {
+				if err := f.ensureTopics(cmd.Context(), f.pipeline.Encoder.Card().ID); err != nil {
 					return err
 				}
 				if err := f.watchRegistry(cmd.Context()); err != nil {
