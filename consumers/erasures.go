@@ -49,6 +49,7 @@ func (s *sink) erase(ctx context.Context, b *block) error {
 	b.embeddings = slices.DeleteFunc(b.embeddings, func(r warehouse.EmbeddingRow) bool { return gone(r.VacancyID, r.Coordinates) })
 	b.predictions = slices.DeleteFunc(b.predictions, func(r warehouse.PredictionRow) bool { return gone(r.VacancyID, r.Coordinates) })
 	b.dead = slices.DeleteFunc(b.dead, func(r warehouse.DeadLetterRow) bool { return gone(r.VacancyID, r.Coordinates) })
+	b.shadows = slices.DeleteFunc(b.shadows, func(r warehouse.ShadowRow) bool { return gone(r.VacancyID, r.Coordinates) })
 	b.labels = slices.DeleteFunc(b.labels, func(r warehouse.LabelRow) bool { return erased.Has(r.VacancyID, r.TopicID, r.Partition, r.Offset) })
 	return nil
 }
@@ -66,6 +67,9 @@ func (b *block) vacancies() []string {
 		ids = append(ids, r.VacancyID)
 	}
 	for _, r := range b.dead {
+		ids = append(ids, r.VacancyID)
+	}
+	for _, r := range b.shadows {
 		ids = append(ids, r.VacancyID)
 	}
 	slices.Sort(ids)

@@ -85,7 +85,7 @@ func hasReadAll(t *testing.T, o kafka.Options, admin *kadm.Client) bool {
 		return false
 	}
 	all := true
-	topics := []string{kafka.Embedded(testEncoder), kafka.Classified, kafka.Labels, kafka.DeadLetter}
+	topics := []string{kafka.Embedded(testEncoder), kafka.Classified, kafka.Labels, kafka.DeadLetter, kafka.Shadow}
 	err = kafka.Scan(t.Context(), o, kafka.ScanOptions{Topics: topics}, func(r *kgo.Record) error {
 		at, _ := committed.Lookup(r.Topic, r.Partition)
 		all = all && at.At > r.Offset
@@ -253,4 +253,42 @@ func nullValuesThatEraseNothing(t *testing.T, o kafka.Options, client *kgo.Clien
 	if diff := cmp.Diff(map[string]int{"extract malformed": 2, "embed malformed": 1}, stages); diff != "" {
 		t.Error(diff)
 	}
+}
+
+// What a reprocessing says is kept apart from what consumers were told, under its name, and is erased with its vacancy.
+func TestSinkKeepsShadowsApart(t *testing.T) { eachBroker(t, sinkKeepsShadowsApart) }
+
+func sinkKeepsShadowsApart(t *testing.T, o kafka.Options, client *kgo.Client) {
+	w := store(t)
+	at := time.Now().UTC().Truncate(time.Millisecond)
+	for i, id := range []string{"a", "b"} {
+		c := kafka.Coordinates{Topic: kafka.TopicID{9}, Partition: 1, Offset: int64(i), Time: at}
+		value, err := schemas.Encode(schemas.JSON, &schemas.Classification{Id: id, Model: "m", Category: "Ledelse", CategoryIndex: 10, ClassifiedAt: schemas.Time(at)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		r := &kgo.Record{Topic: kafka.Shadow, Value: value, Headers: append(c.Headers(schemas.JSON), kgo.RecordHeader{Key: kafka.Version, Value: []byte("trial")})}
+		if err := client.ProduceSync(t.Context(), r).FirstErr(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	sees := func(want ...string) func() bool {
+		return func() bool {
+			var got []string
+			if err := w.Conn().QueryRow(t.Context(), "SELECT arraySort(groupArray(concat(name, ' ', vacancy_id))) FROM shadow_predictions").Scan(&got); err != nil {
+				t.Fatal(err)
+			}
+			return cmp.Equal(want, got)
+		}
+	}
+	runSink(t, o, client, w, false, sees("trial a", "trial b"))
+	if counts, err := w.Counts(t.Context()); err != nil || counts["predictions"] != 0 {
+		t.Errorf("%d live predictions, %v", counts["predictions"], err)
+	}
+	tombstone := kafka.ForwardErasure(kafka.Classified, &kgo.Record{Key: []byte("a")}, kafka.Coordinates{Topic: kafka.TopicID{9}, Partition: 1, Offset: 10, Time: at})
+	if err := client.ProduceSync(t.Context(), tombstone).FirstErr(); err != nil {
+		t.Fatal(err)
+	}
+	runSink(t, o, client, w, false, sees("trial b"))
+	runSink(t, o, client, w, true, sees("trial b"))
 }

@@ -21,7 +21,7 @@ const kafkaWait = 250 * time.Millisecond
 
 // Answer is what a stage makes of one record: a record for the next topic, or the reason why there is none.
 type Answer struct {
-	// Record needs key, value and headers; the runner sets topic and partition.
+	// Record needs key, value and headers; the runner sets topic and partition. Nil writes nothing.
 	Record *kgo.Record
 	// Also are records for other topics, which they name; they share the transaction and the partition.
 	Also []*kgo.Record
@@ -46,6 +46,8 @@ type Stage struct {
 	Batch int
 	// Answer is called by several workers at once. It returns an error only for what is no single record's fault: see Judge for what then happens.
 	Answer func(ctx context.Context, in []*kgo.Record) ([]Answer, error)
+	// Refused is told of a record that cannot be answered, in place of a dead letter. Nil writes dead letters.
+	Refused func(in *kgo.Record, reason error)
 }
 
 // Group protocols. The classic one is spoken by every broker; a killed worker's partitions move after the session timeout of 6 s. With the

@@ -18,10 +18,14 @@ import (
 	"jobstrom/schemas"
 )
 
-// TestMain lets this test binary be the ClickHouse engine's process.
+// TestMain lets this test binary be the ClickHouse engine's process, or one that is killed.
 func TestMain(m *testing.M) {
 	if len(os.Args) > 1 && os.Args[1] == embedded.EngineCommand {
 		os.Exit(embedded.RunClickHouseEngine(os.Args[2:]))
+	}
+	if brokers := os.Getenv(reprocessEnv); brokers != "" {
+		fmt.Fprintln(os.Stderr, reprocessSlowly(brokers))
+		os.Exit(1)
 	}
 	os.Exit(clustertest.Main(m))
 }

@@ -62,6 +62,7 @@ type block struct {
 	dead        []warehouse.DeadLetterRow
 	replays     []warehouse.DeadLetterReplayRow
 	erasures    []warehouse.Erasure
+	shadows     []warehouse.ShadowRow
 	refused     []*kgo.Record // dead letters of the sink's own
 	records     int
 	failed      error // nobody can retry it
@@ -77,7 +78,7 @@ func Sink(ctx context.Context, o SinkOptions) error {
 	s.rows = register(o.Registerer, prometheus.NewCounterVec(prometheus.CounterOpts{Name: "jobstrom_sink_rows_total", Help: "Rows inserted into ClickHouse, by table."}, []string{"table"}))
 	client, err := kafka.NewClient(o.Kafka,
 		kgo.ConsumerGroup("jobstrom.sink"),
-		kgo.ConsumeTopics(s.embedded, kafka.Classified, kafka.Labels, kafka.DeadLetter),
+		kgo.ConsumeTopics(s.embedded, kafka.Classified, kafka.Labels, kafka.DeadLetter, kafka.Shadow),
 		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
 		kgo.DisableAutoCommit(),
 		kgo.BlockRebalanceOnPoll(),
@@ -190,6 +191,7 @@ func (s *sink) insert(ctx context.Context, b *block) error {
 		s.Warehouse.InsertLabels(ctx, b.labels),
 		s.Warehouse.InsertDeadLetters(ctx, b.dead),
 		s.Warehouse.InsertDeadLetterReplays(ctx, b.replays),
+		s.Warehouse.InsertShadows(ctx, b.shadows),
 	)
 	if err != nil {
 		return err
@@ -199,7 +201,7 @@ func (s *sink) insert(ctx context.Context, b *block) error {
 			return fmt.Errorf("writing dead letters: %w", err)
 		}
 	}
-	for table, n := range map[string]int{"embeddings": len(b.embeddings), "predictions": len(b.predictions), "labels": len(b.labels), "dead_letters": len(b.dead), "erasures": len(b.erasures)} {
+	for table, n := range map[string]int{"embeddings": len(b.embeddings), "predictions": len(b.predictions), "labels": len(b.labels), "dead_letters": len(b.dead), "erasures": len(b.erasures), "shadows": len(b.shadows)} {
 		s.rows.WithLabelValues(table).Add(float64(n))
 	}
 	return nil
@@ -221,6 +223,12 @@ func (s *sink) add(b *block, r *kgo.Record) error {
 		it, err := decode(r, &schemas.Classification{})
 		if err == nil {
 			b.predictions = append(b.predictions, predictionRow(it))
+		}
+		return err
+	case kafka.Shadow:
+		it, err := decode(r, &schemas.Classification{})
+		if err == nil {
+			b.shadows = append(b.shadows, warehouse.ShadowRow{Name: kafka.Header(r, kafka.Version), PredictionRow: predictionRow(it)})
 		}
 		return err
 	case kafka.Labels:

@@ -222,9 +222,15 @@ func (w *worker) records(in *kgo.Record, a Answer) []*kgo.Record {
 	if a.Err == nil && tooLarge > 0 {
 		a = Answer{Err: ErrTooLarge}
 	}
-	if a.Err == nil {
+	switch {
+	case a.Err == nil && a.Record == nil:
+		return a.Also
+	case a.Err == nil:
 		a.Record.Topic = w.stage.To
 		return append(a.Also, a.Record)
+	case w.stage.Refused != nil:
+		w.stage.Refused(in, a.Err)
+		return a.Also
 	}
 	w.log.Info("dead letter", "class", Class(a.Err), "topic", in.Topic, "partition", in.Partition, "offset", in.Offset)
 	why := w.stage.refusal(w.options.Version, a.attempts, a.Err)

@@ -12,6 +12,7 @@ import (
 // Names of the headers a record of ours carries.
 const (
 	ContentType  = "content-type"
+	Version      = "version" // name of the reprocessing that a record of vacancies.shadow belongs to
 	rawTopicID   = "raw-topic-id"
 	rawPartition = "raw-partition"
 	rawOffset    = "raw-offset"

@@ -11,6 +11,8 @@ import (
 // ScanOptions say what Scan reads.
 type ScanOptions struct {
 	Topics []string
+	// From and To bound each partition, for one topic: [From, To). Nil is the whole.
+	From, To map[int32]int64
 	// Start is called once with the number of offsets that will be passed. Nil is allowed.
 	Start func(offsets int64)
 	// Passed is called with the number of offsets passed since the last call. Nil is allowed.
@@ -31,6 +33,7 @@ func Scan(ctx context.Context, o Options, s ScanOptions, f func(*kgo.Record) err
 		if spans[i], err = spanOf(ctx, kadm.NewClient(client), topic, true); err != nil {
 			return fmt.Errorf("reading %s: %w", topic, err)
 		}
+		spans[i].bound(s.From, s.To)
 		total += spans[i].offsets()
 	}
 	if s.Start != nil {
@@ -59,6 +62,21 @@ func Scan(ctx context.Context, o Options, s ScanOptions, f func(*kgo.Record) err
 		pass(left) // what held no record
 	}
 	return nil
+}
+
+// bound narrows a span.
+func (s span) bound(from, to map[int32]int64) {
+	for partition, part := range s {
+		if first, ok := from[partition]; ok {
+			part.from = max(part.from, first)
+		}
+		if end, ok := to[partition]; ok {
+			part.to = min(part.to, end)
+		}
+		if s[partition] = part; part.from >= part.to {
+			delete(s, partition)
+		}
+	}
 }
 
 // offsets counts what a span spans.

@@ -20,6 +20,7 @@ const (
 	Classified = "vacancies.classified"
 	Labels     = "vacancies.labels"
 	DeadLetter = "vacancies.deadletter"
+	Shadow     = "vacancies.shadow"
 	Models     = "models.classifier"
 )
 
@@ -51,6 +52,7 @@ func Topics(encoder string) []Topic {
 		{Name: Classified, Key: "vacancy id", Retention: 30 * day},
 		{Name: Labels, Key: "vacancy id", Retention: 30 * day},
 		{Name: DeadLetter, Key: "the record's", Retention: 7 * day},
+		{Name: Shadow, Key: "vacancy id", Retention: 7 * day},
 		{Name: Models, Key: "model id, alias", Compacted: true, Partitions: 1},
 	}
 }

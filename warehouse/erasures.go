@@ -31,6 +31,7 @@ var erasable = []place{
 	{"prediction_rows", "raw_topic_id", "raw_partition", "raw_offset"},
 	{"label_rows", "label_topic_id", "label_partition", "label_offset"},
 	{"deadletter_rows", "raw_topic_id", "raw_partition", "raw_offset"},
+	{"shadow_rows", "raw_topic_id", "raw_partition", "raw_offset"},
 }
 
 // deleteChunk bounds the coordinates one DELETE names: a query's text is limited.

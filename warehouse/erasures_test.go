@@ -28,6 +28,7 @@ func insertVacancy(t *testing.T, w *Warehouse, vacancy string, offset int64) {
 		w.InsertPredictions(t.Context(), []PredictionRow{prediction(offset, vacancy, "m1"), prediction(offset, vacancy, "m2")}),
 		w.InsertLabels(t.Context(), []LabelRow{label(offset, vacancy, 3, noon)}),
 		w.InsertDeadLetters(t.Context(), []DeadLetterRow{letter}),
+		w.InsertShadows(t.Context(), []ShadowRow{{"trial", prediction(offset, vacancy, "m3")}}),
 	)
 	if err != nil {
 		t.Fatal(err)
@@ -53,8 +54,8 @@ func offsets(t *testing.T, w *Warehouse, from, vacancy string) (offsets []int64)
 }
 
 var (
-	viewsOfVacancies  = []string{"embeddings", "predictions", "dead_letters", "labels", "history"}
-	tablesOfVacancies = []string{"embedding_rows", "prediction_rows", "deadletter_rows", "label_rows"}
+	viewsOfVacancies  = []string{"embeddings", "predictions", "dead_letters", "labels", "history", "shadow_predictions"}
+	tablesOfVacancies = []string{"embedding_rows", "prediction_rows", "deadletter_rows", "label_rows", "shadow_rows"}
 )
 
 // A row is erased if it lies before the tombstone of its own partition; all its duplicates are, in tables and views, and other vacancies' are not.
@@ -107,6 +108,7 @@ func TestErase(t *testing.T) {
 	want := map[string]int{
 		"embedding_rows at 1/7": 2, "embedding_rows at 0/12": 2, "prediction_rows at 1/7": 2, "prediction_rows at 0/12": 2,
 		"label_rows at 1/7": 1, "label_rows at 0/12": 1, "deadletter_rows at 1/7": 1, "deadletter_rows at 0/12": 1,
+		"shadow_rows at 1/7": 1, "shadow_rows at 0/12": 1,
 	}
 	if diff := cmp.Diff(want, rows); diff != "" {
 		t.Errorf("traces:\n%s", diff)

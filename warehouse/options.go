@@ -41,6 +41,7 @@ func (r Retention) tables() []tableRetention {
 	return []tableRetention{
 		{"embedding_rows", r.Embeddings},
 		{"prediction_rows", r.Predictions},
+		{"shadow_rows", r.Predictions},
 		{"label_rows", r.Labels},
 		{"deadletter_rows", r.DeadLetters},
 		{"deadletter_replay_rows", r.DeadLetters},
