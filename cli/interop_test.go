@@ -5,12 +5,15 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"fmt"
 	"io"
+	"net"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -19,35 +22,11 @@ import (
 	"jobstrom/cluster"
 	"jobstrom/cluster/clustertest"
 	"jobstrom/consumers"
+	"jobstrom/embedded"
 	"jobstrom/kafka"
 	"jobstrom/models"
 	"jobstrom/schemas"
 )
-
-// runFlow runs one worker of each stage against a broker, as `jobstrom run` does, until the test ends.
-func runFlow(t *testing.T, addrs []string) {
-	t.Helper()
-	ctx, cancel := context.WithCancel(context.Background())
-	ended := make(chan error, 3)
-	for _, stage := range []string{"extract", "embed", "classify"} {
-		go func() {
-			var stderr bytes.Buffer
-			if status := run(ctx, []string{"run", stage, "--brokers", strings.Join(addrs, ",")}, nil, io.Discard, &stderr); status != 0 {
-				ended <- fmt.Errorf("jobstrom run %s: status %d: %s", stage, status, &stderr)
-				return
-			}
-			ended <- nil
-		}()
-	}
-	t.Cleanup(func() {
-		cancel()
-		for range 3 {
-			if err := <-ended; err != nil {
-				t.Error(err)
-			}
-		}
-	})
-}
 
 // outsider is a Kafka client that knows nothing of us.
 type outsider struct {
@@ -123,7 +102,7 @@ func outsiders(t *testing.T, addrs []string) []outsider {
 	})
 }
 
-// Clients of other makes publish in each compression and read the answers.
+// Clients of other makes publish in each compression and read the answers. The flow is that of docker-compose.yaml, one process a stage.
 func TestInteroperability(t *testing.T) {
 	for _, b := range clustertest.Brokers(t) {
 		t.Run(b.Name, func(t *testing.T) { interoperate(t, b) })
@@ -133,7 +112,8 @@ func TestInteroperability(t *testing.T) {
 func interoperate(t *testing.T, b clustertest.Broker) {
 	addrs := b.Start(t)
 	clients := outsiders(t, addrs) // before the flow, so that a missing one fails at once
-	runFlow(t, addrs)
+	engine, web := startEngine(t), "127.0.0.1:"+freePorts(t, 1)[0]
+	startServices(t, addrs[0], engine.Addr(), web)
 	awaitTopics(t, addrs)
 	compressions := []string{"gzip", "snappy", "lz4", "zstd"}
 	for _, client := range clients {
@@ -160,6 +140,33 @@ func interoperate(t *testing.T, b clustertest.Broker) {
 			}
 		})
 	}
+	_, port, err := net.SplitHostPort(engine.HTTPAddr())
+	must(t, err)
+	f := &flowUnderTest{t: t, clickhouse: port, log: &lockedBuffer{}}
+	f.until("ClickHouse holds every vacancy once", func() bool {
+		return f.ask("SELECT count() FROM system.tables WHERE database = 'jobstrom' AND name = 'predictions'") == "1" &&
+			f.ask("SELECT count() FROM jobstrom.predictions") == strconv.Itoa(len(clients)*len(compressions))
+	})
+	f.until("the API answers", func() bool {
+		response, err := http.Post("http://"+web+"/classify", "application/json", strings.NewReader(`{"text":"Vi søger en sygeplejerske til nattevagter."}`))
+		if err != nil {
+			return false
+		}
+		defer response.Body.Close()
+		body, err := io.ReadAll(response.Body)
+		return err == nil && response.StatusCode == http.StatusOK && strings.Contains(string(body), "Sundhed, omsorg og personlig pleje")
+	})
+}
+
+// startEngine starts a ClickHouse of its own for a test.
+func startEngine(t *testing.T) *embedded.ClickHouse {
+	t.Helper()
+	native, err := models.NativeDir()
+	must(t, err)
+	engine, err := embedded.StartClickHouse(t.Context(), embedded.ClickHouseOptions{DataDir: t.TempDir(), Library: filepath.Join(native, models.LibraryClickHouse)})
+	must(t, err)
+	t.Cleanup(func() { _ = engine.Stop(context.Background()) })
+	return engine
 }
 
 // awaitTopics returns when the flow has made its topics: these clients do not wait for them.
@@ -187,7 +194,7 @@ func readAnswers(t *testing.T, consume *exec.Cmd, want map[string]string) {
 	must(t, err)
 	must(t, consume.Start())
 	defer func() {
-		_ = consume.Process.Kill()
+		_ = consume.Process.Signal(syscall.SIGTERM) // it leaves its group, or the next test waits for it
 		_ = consume.Wait()
 	}()
 	seen := map[string]bool{}

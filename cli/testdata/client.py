@@ -13,7 +13,15 @@ if verb == "produce":
     if producer.flush(60) or undelivered:
         sys.exit(f"not delivered: {undelivered}")
 else:
-    consumer = Consumer({"bootstrap.servers": broker, "group.id": "outsider", "auto.offset.reset": "earliest", "isolation.level": "read_committed"})
+    consumer = Consumer(
+        {
+            "bootstrap.servers": broker,
+            "group.id": "outsider",
+            "auto.offset.reset": "earliest",
+            "isolation.level": "read_committed",
+            "session.timeout.ms": 6000,
+        }
+    )
     consumer.subscribe([topic])
     while True:
         message = consumer.poll(1)
