@@ -202,7 +202,7 @@ func vacancyTopics(ctx context.Context, client *kgo.Client) ([]topicKeep, error)
 			err = config.Err
 		}
 		if err != nil {
-			return nil, fmt.Errorf("reading how long topic %s keeps records: %w", name, err)
+			return nil, fmt.Errorf("reading how long topic %s keeps records: %w", name, kafka.Denied(err, kafka.ReadConfigs(name)))
 		}
 		settings := map[string]string{}
 		for _, c := range config.Configs {

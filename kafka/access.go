@@ -18,7 +18,7 @@ var ErrDenied = errors.New("no access")
 
 // Right is what an ACL grants: an operation on a topic, a consumer group, a transactional id or the cluster.
 type Right struct {
-	Operation string // Read, Write, Describe, Create
+	Operation string // Read, Write, Describe, Create, DescribeConfigs
 	Resource  string // topic, group, transactional id, cluster
 	Name      string
 }
@@ -31,6 +31,7 @@ func (r Right) String() string {
 func ReadTopic(name string) Right       { return Right{"Read", "topic", name} }
 func WriteTopic(name string) Right      { return Right{"Write", "topic", name} }
 func DescribeTopic(name string) Right   { return Right{"Describe", "topic", name} }
+func ReadConfigs(topic string) Right    { return Right{"DescribeConfigs", "topic", topic} }
 func CreateTopic(name string) Right     { return Right{"Create", "topic", name} }
 func ReadGroup(name string) Right       { return Right{"Read", "group", name} }
 func WriteTransactions(id string) Right { return Right{"Write", "transactional id", id} }
@@ -103,7 +104,7 @@ func Roles(encoder string) []Role {
 		stage("extract", Raw, Extracted, WriteTopic(Labels)),
 		stage("embed", Extracted, embedded),
 		stage("classify", embedded, Classified, ReadTopic(Models)),
-		{"run sink", []Right{ReadTopic(embedded), ReadTopic(Classified), ReadTopic(Labels), ReadTopic(DeadLetter), WriteTopic(DeadLetter), ReadGroup("jobstrom.sink")}},
+		{"run sink", []Right{ReadTopic(embedded), ReadTopic(Classified), ReadTopic(Labels), ReadTopic(DeadLetter), ReadTopic(Shadow), WriteTopic(DeadLetter), ReadGroup("jobstrom.sink")}},
 		{"serve", []Right{ReadTopic(Models)}},
 		{"produce", []Right{WriteTopic(Raw), WriteTopic(Labels)}},
 		{"follow", []Right{ReadTopic(Classified)}},
@@ -116,7 +117,11 @@ func Roles(encoder string) []Role {
 		{"deadletter", []Right{ReadTopic(DeadLetter)}},
 		{"erase", []Right{
 			WriteTopic(Raw), WriteTransactions("jobstrom.erase.*"),
-			ReadTopic(Raw), ReadTopic(Extracted), ReadTopic(embedded), ReadTopic(Classified), ReadTopic(Labels), ReadTopic(DeadLetter), // --verify
+			ReadTopic(Raw), ReadTopic(Extracted), ReadTopic(embedded), ReadTopic(Classified), ReadTopic(Labels), ReadTopic(DeadLetter), ReadTopic(Shadow), // --verify
+		}},
+		{"reprocess", []Right{
+			ReadTopic(Raw), ReadTopic(Extracted), ReadTopic(embedded), ReadTopic(DeadLetter), ReadTopic(Models), WriteTopic(Shadow),
+			ReadGroup("jobstrom.reprocess.*"), WriteTransactions("jobstrom.reprocess.*"),
 		}},
 	}
 }

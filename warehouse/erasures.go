@@ -97,8 +97,7 @@ func (w *Warehouse) erase(ctx context.Context, p place, ids []string) error {
 func (w *Warehouse) Purge(ctx context.Context) error {
 	for _, p := range erasable {
 		var masked uint64
-		err := w.conn.QueryRow(ctx, `SELECT countIf(has_lightweight_delete) FROM system.parts
-			WHERE active AND database = currentDatabase() AND table = ?`, p.table).Scan(&masked)
+		err := w.conn.QueryRow(ctx, "SELECT count() FROM "+p.table+" WHERE NOT _row_exists SETTINGS apply_deleted_mask = 0").Scan(&masked)
 		if err == nil && masked > 0 {
 			err = w.conn.Exec(ctx, "ALTER TABLE "+p.table+" APPLY DELETED MASK SETTINGS mutations_sync = 0")
 		}

@@ -2,6 +2,7 @@ package warehouse
 
 import (
 	"crypto/tls"
+	"errors"
 	"io"
 	"net"
 	"os"
@@ -130,6 +131,13 @@ func TestUserWithPassword(t *testing.T) {
 	}
 	if counts, err := w.Counts(t.Context()); err != nil || counts["labels"] != 1 {
 		t.Fatalf("got %v, %v", counts, err)
+	}
+	erased := []Erasure{{VacancyID: "a", Offset: 1, ErasedAt: now}}
+	if err := errors.Join(w.Erase(t.Context(), erased), w.Purge(t.Context())); err != nil {
+		t.Fatal(err)
+	}
+	if counts, err := w.Counts(t.Context()); err != nil || counts["labels"] != 0 {
+		t.Fatalf("got %v, %v after the erasure", counts, err)
 	}
 	o.Username = "poor"
 	o.CreateDatabase = false
