@@ -275,9 +275,9 @@ func mark(l *kafka.Letter) (*kgo.Record, error) {
 }
 
 // taken names the error of a producer that was fenced. A commit is told so by INVALID_TXN_STATE where the broker has aborted the
-// transaction for the producer that came after.
+// transaction for the producer that came after, and by UNKNOWN_SERVER_ERROR where Apache Kafka is about to.
 func taken(err error) error {
-	for _, fenced := range []error{kerr.ProducerFenced, kerr.InvalidProducerEpoch, kerr.InvalidProducerIDMapping, kerr.InvalidTxnState} {
+	for _, fenced := range []error{kerr.ProducerFenced, kerr.InvalidProducerEpoch, kerr.InvalidProducerIDMapping, kerr.InvalidTxnState, kerr.UnknownServerError} {
 		if errors.Is(err, fenced) {
 			return fmt.Errorf("%w (%w)", ErrReplayTakenOver, err)
 		}
