@@ -3,12 +3,16 @@ package cli
 import (
 	"encoding/json"
 	"fmt"
+	"os"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"jobstrom/consumers"
 	"jobstrom/embedded"
 	"jobstrom/kafka"
 	"jobstrom/schemas"
@@ -163,5 +167,20 @@ func TestDeadletterFlags(t *testing.T) {
 	has(t, 1, nil, []string{"nothing listens there", "jobstrom up"}, "deadletter", "list", "--kafka-port", "1")
 	for flag, want := range map[string]string{"--stage": "classify\n", "--class": "nothing_extracted\n", "--state": "waiting\n"} {
 		has(t, 0, []string{want}, nil, "__complete", "deadletter", "list", flag, "")
+	}
+}
+
+// The catalogue of classes stands in docs/architecture.md, for people who read a letter.
+func TestErrorClassesAreDocumented(t *testing.T) {
+	text, err := os.ReadFile("../docs/architecture.md")
+	must(t, err)
+	_, catalogue, _ := strings.Cut(string(text), "The catalogue of classes:")
+	catalogue, _, _ = strings.Cut(catalogue, "\n## ")
+	var documented []string
+	for _, row := range regexp.MustCompile("(?m)^\\| `(\\w+)` \\|").FindAllStringSubmatch(catalogue, -1) {
+		documented = append(documented, row[1])
+	}
+	if !slices.Equal(documented, consumers.Classes) {
+		t.Errorf("docs/architecture.md lists %v, the code has %v", documented, consumers.Classes)
 	}
 }
