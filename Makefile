@@ -3,7 +3,7 @@ SHELL := bash
 export CGO_LDFLAGS := -L$(CURDIR)/.native/lib
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 
-.PHONY: help demo up kafka test lint bench build setup setup-test doctor generate classifier clean
+.PHONY: help demo up kafka test lint bench bench-stream build setup setup-test doctor generate classifier clean
 
 help: ## Say what the targets do
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
@@ -40,6 +40,9 @@ lint: setup ## gofmt, staticcheck, generated code
 
 bench: build ## Compare with the physical limit: name, ratio, target, ok or short
 	go run ./bench
+
+bench-stream: setup-test ## Measure the stream without the models on Apache Kafka: throughput, latency, scaling, memory
+	go run ./bench/stream
 
 doctor: build ## Check libraries, model, broker, ClickHouse and settings
 	bin/jobstrom check

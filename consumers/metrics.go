@@ -24,7 +24,7 @@ func newStageMetrics(registerer prometheus.Registerer) *stageMetrics {
 	}
 	return &stageMetrics{
 		records:      counter("jobstrom_stage_records_total", "Records answered and committed.", "stage"),
-		bytes:        counter("jobstrom_stage_bytes_total", "Bytes of keys and values of the records answered and committed.", "stage"),
+		bytes:        counter("jobstrom_stage_bytes_total", "Bytes of keys, values and headers of the records answered and committed.", "stage"),
 		dead:         counter("jobstrom_stage_dead_letters_total", "Records sent to the dead letters, by class of error.", "stage", "class"),
 		retries:      counter("jobstrom_stage_retries_total", "Batches that failed and were tried again.", "stage"),
 		transactions: counter("jobstrom_stage_transactions_total", "Transactions, by how they ended: committed, moved (a rebalance gave the records to another worker) or failed.", "stage", "end"),

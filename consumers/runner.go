@@ -76,8 +76,9 @@ type RunnerOptions struct {
 	// stream is not delayed. Longer means fewer transactions, and so more throughput, larger batches to repeat after a crash,
 	// and a later answer under load. Default 100 ms.
 	CommitInterval time.Duration
-	// MaxBytes bounds the records that a worker holds, fetched ahead or being worked on, 1 MiB at least; one record may exceed it alone. What a
-	// stage makes of them comes on top. Default 32 MiB.
+	// MaxBytes bounds the records that a worker holds, fetched ahead or being worked on, 1 MiB at least. What is fetched is bounded as it
+	// travels, so publishers who compress to less than a quarter, or write batches of more than a sixteenth of it, exceed it. What a stage
+	// makes of the records comes on top. Default 32 MiB.
 	MaxBytes int
 	// TransactionTimeout after which the broker aborts the transaction of a silent worker. A worker gives itself a third. Default 30 s.
 	TransactionTimeout time.Duration

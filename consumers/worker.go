@@ -106,7 +106,7 @@ func (w *worker) open(ctx context.Context) error {
 	}
 	o := w.options.Kafka
 	o.ClientID = w.id()
-	fetch := int32(w.options.MaxBytes / 4) // two fetches ahead, and the batch in hand
+	fetch := int32(w.options.MaxBytes / 16) // two fetches ahead that compression may have made four times smaller, and the batch in hand
 	opts, err := kafka.ClientOptions(o, append(group,
 		kgo.ConsumeTopics(w.stage.From),
 		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
@@ -152,7 +152,7 @@ func (w *worker) gather(ctx context.Context) (*batch, error) {
 		}
 		b.in, b.answers = append(b.in, in...), append(b.answers, answers...)
 		for _, r := range in {
-			b.bytes += len(r.Key) + len(r.Value)
+			b.bytes += kafka.RecordBytes(r)
 		}
 		if time.Since(start) >= w.options.CommitInterval || b.bytes >= w.options.MaxBytes/2 || w.limit < w.stage.Batch || ctx.Err() != nil {
 			return b, nil

@@ -78,6 +78,15 @@ func RawTime(r *kgo.Record) time.Time {
 	return time.UnixMilli(milliseconds)
 }
 
+// RecordBytes returns the bytes of a record's key, value and headers.
+func RecordBytes(r *kgo.Record) int {
+	n := len(r.Key) + len(r.Value)
+	for _, h := range r.Headers {
+		n += len(h.Key) + len(h.Value)
+	}
+	return n
+}
+
 // Header returns the value of a record's last header of this name, or "".
 func Header(r *kgo.Record, name string) string {
 	for i := len(r.Headers) - 1; i >= 0; i-- {

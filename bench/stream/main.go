@@ -1,0 +1,133 @@
+// Command stream measures the stream without the models' cost: throughput against a bare loop, latency, scaling and memory, on Apache Kafka.
+//
+// It prints one tab-separated line a figure: name, figure, target, ok or short. Lines that begin with # say what was measured. Sides that are
+// compared are measured in turns in one run, because machines are shared and noisy.
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"time"
+
+	"jobstrom/cluster"
+	"jobstrom/consumers"
+	"jobstrom/models"
+)
+
+func main() {
+	var o options
+	profile := flag.String("cpuprofile", "", "write a CPU profile of the throughput rounds' stages to this `file`")
+	flag.IntVar(&o.records, "records", 200_000, "records of a throughput round")
+	flag.IntVar(&o.rounds, "rounds", 3, "how often each side is measured")
+	flag.DurationVar(&o.latency, "latency", 30*time.Second, "how long latency is measured")
+	flag.DurationVar(&o.answer, "answer", 20*time.Millisecond, "time the scaling stub takes for a record")
+	flag.IntVar(&o.backlog, "backlog", 600, "seconds of backlog, at 100 vacancies of 10 KiB a second, that memory is measured with")
+	flag.DurationVar(&o.runner.CommitInterval, "commit-interval", 0, "the runner's setting, 0 for its default")
+	flag.IntVar(&o.runner.MaxBytes, "worker-bytes", 0, "the runner's setting, 0 for its default")
+	flag.IntVar(&o.runner.Workers, "workers", 2, "workers of a stage, and sessions of the bare loop")
+	only := flag.String("only", "", "measure only throughput, latency, scaling or memory")
+	flag.Parse()
+	o.only = *only
+	if *profile != "" {
+		f, err := os.Create(*profile)
+		if err != nil {
+			fmt.Fprintln(os.Stderr, "bench-stream:", err)
+			os.Exit(1)
+		}
+		o.profile = f
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	if err := run(ctx, os.Stdout, o); err != nil {
+		fmt.Fprintln(os.Stderr, "bench-stream:", err)
+		os.Exit(1)
+	}
+}
+
+type options struct {
+	records, rounds, backlog int
+	latency, answer          time.Duration
+	profile                  *os.File
+	runner                   consumers.RunnerOptions
+	only                     string
+}
+
+// bench measures on one cluster.
+type bench struct {
+	options
+	brokers []string
+	out     io.Writer
+}
+
+func run(ctx context.Context, out io.Writer, o options) error {
+	native, err := models.NativeDir()
+	if err != nil {
+		return err
+	}
+	libs, err := cluster.FindLibs(native)
+	if err != nil {
+		return err
+	}
+	dir, err := os.MkdirTemp("", "jobstrom-bench-")
+	if err != nil {
+		return err
+	}
+	defer func() { _ = os.RemoveAll(dir) }()
+	c, err := cluster.Start(ctx, cluster.Options{Dir: dir, Libs: libs, Logger: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))})
+	if err != nil {
+		return err
+	}
+	defer c.Stop()
+	b := &bench{options: o, brokers: c.Addrs(), out: out}
+	b.note("%s %s/%s, %d CPUs, Apache Kafka %s, one broker on the same machine", runtime.Version(), runtime.GOOS, runtime.GOARCH, runtime.NumCPU(), version(libs))
+	b.runner.Kafka.Brokers = b.brokers
+	b.runner.EnsureDefaults()
+	for _, m := range []struct {
+		name    string
+		measure func(context.Context) error
+	}{{"throughput", b.throughput}, {"latency", b.latencyAtHalfLoad}, {"scaling", b.scaling}, {"memory", b.memory}} {
+		if b.only != "" && b.only != m.name {
+			continue
+		}
+		if err := m.measure(ctx); err != nil {
+			return fmt.Errorf("measuring %s: %w", m.name, err)
+		}
+	}
+	return nil
+}
+
+// version reads Kafka's from the name of its jar.
+func version(libs string) string {
+	jars, _ := filepath.Glob(filepath.Join(libs, "kafka-clients-*.jar"))
+	if len(jars) != 1 {
+		return "of unknown version"
+	}
+	return strings.TrimSuffix(strings.TrimPrefix(filepath.Base(jars[0]), "kafka-clients-"), ".jar")
+}
+
+func (b *bench) note(format string, values ...any) {
+	fmt.Fprintf(b.out, "# "+format+"\n", values...)
+}
+
+// figure prints a line. Where less is better the figure must be at most the target.
+func (b *bench) figure(name string, figure, target float64, less bool) {
+	verdict := "ok"
+	if less == (figure > target) && figure != target {
+		verdict = "short"
+	}
+	fmt.Fprintf(b.out, "%s\t%.3f\t%.2f\t%s\n", name, figure, target, verdict)
+}
+
+func median(v []float64) float64 {
+	v = slices.Sorted(slices.Values(v))
+	return v[len(v)/2]
+}
