@@ -27,19 +27,20 @@ func terminal(t *testing.T) (keys, tty *os.File) {
 
 // On a terminal a replay asks first, and only yes is yes.
 func TestDeadletterReplayAsks(t *testing.T) {
-	broker := letterBroker(t)
-	f := func(answer string, status int, out, said string) {
-		t.Helper()
-		keys, tty := terminal(t)
-		_, err := keys.WriteString(answer + "\n")
-		must(t, err)
-		var o, e bytes.Buffer
-		got := run(context.Background(), append([]string{"deadletter", "replay", "--class", "malformed"}, broker...), tty, &o, &e)
-		if got != status || o.String() != out || !bytes.Contains(e.Bytes(), []byte("Send 1 dead letters again (vacancies.raw 1)? [y/N] "+said)) {
-			t.Errorf("%q: status %d, stdout %q, stderr %q", answer, got, &o, &e)
+	eachLetterBroker(t, func(t *testing.T, broker []string) {
+		f := func(answer string, status int, out, said string) {
+			t.Helper()
+			keys, tty := terminal(t)
+			_, err := keys.WriteString(answer + "\n")
+			must(t, err)
+			var o, e bytes.Buffer
+			got := run(context.Background(), append([]string{"deadletter", "replay", "--class", "malformed"}, broker...), tty, &o, &e)
+			if got != status || o.String() != out || !bytes.Contains(e.Bytes(), []byte("Send 1 dead letters again (vacancies.raw 1)? [y/N] "+said)) {
+				t.Errorf("%q: status %d, stdout %q, stderr %q", answer, got, &o, &e)
+			}
 		}
-	}
-	f("", 1, "", "jobstrom: replaying dead letters: nothing was sent")
-	f("nej", 1, "", "jobstrom: replaying dead letters: nothing was sent")
-	f("Yes", 0, "replayed=1 skipped=0 (already replayed) refused=0\n", "")
+		f("", 1, "", "jobstrom: replaying dead letters: nothing was sent")
+		f("nej", 1, "", "jobstrom: replaying dead letters: nothing was sent")
+		f("Yes", 0, "replayed=1 skipped=0 (already replayed) refused=0\n", "")
+	})
 }

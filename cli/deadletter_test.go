@@ -12,21 +12,26 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"jobstrom/cluster/clustertest"
 	"jobstrom/consumers"
-	"jobstrom/embedded"
 	"jobstrom/kafka"
 	"jobstrom/schemas"
 )
 
 var noon = time.Date(2026, 3, 14, 12, 0, 0, 0, time.UTC)
 
-// letterBroker starts a broker with four letters, of which the last has been replayed too often, and returns the flags that name it.
-func letterBroker(t *testing.T) []string {
+// eachLetterBroker runs a test on each kind of broker, with the flags that name it and four letters, of which the last has been replayed too often.
+func eachLetterBroker(t *testing.T, test func(t *testing.T, broker []string)) {
 	t.Helper()
-	k, err := embedded.StartKafka(embedded.KafkaOptions{})
-	must(t, err)
-	t.Cleanup(k.Stop)
-	client, err := kafka.NewClient(kafka.Options{Brokers: k.Addrs()}, kgo.RecordPartitioner(kgo.ManualPartitioner()))
+	clustertest.Each(t, func(t *testing.T, addrs []string) {
+		writeLetters(t, addrs)
+		test(t, []string{"--brokers", strings.Join(addrs, ",")})
+	})
+}
+
+func writeLetters(t *testing.T, addrs []string) {
+	t.Helper()
+	client, err := kafka.NewClient(kafka.Options{Brokers: addrs}, kgo.RecordPartitioner(kgo.ManualPartitioner()))
 	must(t, err)
 	defer client.Close()
 	must(t, kafka.EnsureTopics(t.Context(), client, strings.Repeat("e", 64), kafka.Layout{Partitions: 2, Replication: 1}))
@@ -46,7 +51,6 @@ func letterBroker(t *testing.T) []string {
 		must(t, client.ProduceSync(t.Context(), &kgo.Record{Topic: kafka.DeadLetter, Value: value, Headers: c.Headers(schemas.JSON)}).FirstErr())
 	}
 	must(t, client.ProduceSync(t.Context(), &kgo.Record{Topic: kafka.DeadLetter, Partition: 1, Value: []byte("rubbish")}).FirstErr())
-	return []string{"--brokers", strings.Join(k.Addrs(), ",")}
 }
 
 // has checks a command's status and what it says.
@@ -70,81 +74,84 @@ func has(t *testing.T, status int, out, errOut []string, args ...string) (said s
 }
 
 func TestDeadletterList(t *testing.T) {
-	broker := letterBroker(t)
-	list := func(args ...string) (letters []string) {
-		t.Helper()
-		out := has(t, 0, nil, nil, append(append([]string{"deadletter", "list", "--format", "json"}, args...), broker...)...)
-		for line := range strings.Lines(out) {
-			var l letterLine
-			must(t, json.Unmarshal([]byte(line), &l))
-			letters = append(letters, l.Letter)
+	eachLetterBroker(t, func(t *testing.T, broker []string) {
+		list := func(args ...string) (letters []string) {
+			t.Helper()
+			out := has(t, 0, nil, nil, append(append([]string{"deadletter", "list", "--format", "json"}, args...), broker...)...)
+			for line := range strings.Lines(out) {
+				var l letterLine
+				must(t, json.Unmarshal([]byte(line), &l))
+				letters = append(letters, l.Letter)
+			}
+			return letters
 		}
-		return letters
-	}
-	f := func(want string, args ...string) {
-		t.Helper()
-		if got := strings.Join(list(args...), " "); got != want {
-			t.Errorf("%v: got %q, want %q", args, got, want)
+		f := func(want string, args ...string) {
+			t.Helper()
+			if got := strings.Join(list(args...), " "); got != want {
+				t.Errorf("%v: got %q, want %q", args, got, want)
+			}
 		}
-	}
-	f("0/0 0/1 0/2 0/3")
-	f("0/2 0/3", "--limit", "2")
-	f("0/2", "--stage", "classify,embed")
-	f("0/0 0/1", "--class", "malformed", "--class", "nothing_extracted")
-	f("0/1 0/2", "--since", "2026-03-14T13:00:00Z", "--until", "2026-03-14 15:00:00")
-	f("", "--since", "2h")
-	f("0/2", "--model", "abcd")
-	f("0/0 0/1 0/2 0/3", "--state", "waiting")
-	f("", "--state", "replayed,erased")
-	text := append([]string{"deadletter", "list", "--limit", "3"}, broker...)
-	has(t, 0, []string{"0/1", "2026-03-14 13:00:00", "vacancies.raw/0/11", "abcdef012345 ", "other_encoder", "waiting"},
-		[]string{"1 older letters are not shown", "1 records of vacancies.deadletter are no dead letters, the first at 1/0"}, text...)
-	has(t, 0, []string{"no dead letters"}, nil, append(text, "--stage", "sink")...)
+		f("0/0 0/1 0/2 0/3")
+		f("0/2 0/3", "--limit", "2")
+		f("0/2", "--stage", "classify,embed")
+		f("0/0 0/1", "--class", "malformed", "--class", "nothing_extracted")
+		f("0/1 0/2", "--since", "2026-03-14T13:00:00Z", "--until", "2026-03-14 15:00:00")
+		f("", "--since", "2h")
+		f("0/2", "--model", "abcd")
+		f("0/0 0/1 0/2 0/3", "--state", "waiting")
+		f("", "--state", "replayed,erased")
+		text := append([]string{"deadletter", "list", "--limit", "3"}, broker...)
+		has(t, 0, []string{"0/1", "2026-03-14 13:00:00", "vacancies.raw/0/11", "abcdef012345 ", "other_encoder", "waiting"},
+			[]string{"1 older letters are not shown", "1 records of vacancies.deadletter are no dead letters, the first at 1/0"}, text...)
+		has(t, 0, []string{"no dead letters"}, nil, append(text, "--stage", "sink")...)
+	})
 }
 
 func TestDeadletterShow(t *testing.T) {
-	broker := letterBroker(t)
-	show := func(args ...string) []string {
-		return append(append([]string{"deadletter", "show"}, args...), broker...)
-	}
-	has(t, 0, []string{"extract, jobstrom 1.0, after 1 attempts", "because malformed", "vacancies.raw, partition 0, offset 10", "header       trace: x\\x1b[31m", "{\n  \"id\": \"a\",\n  \"text\": 7\n}"}, nil, show("0/0")...)
-	has(t, 0, []string{"key          (null)", "3 bytes\n\\xff\\x00?\n"}, nil, show("0/1")...)
-	has(t, 0, []string{"0 bytes\n(empty)", "model        abcdef0123456789"}, nil, show("0/2")...)
-	if out := has(t, 0, nil, nil, show("0/1", "--raw")...); out != "\xff\x00?" {
-		t.Errorf("--raw wrote %q", out)
-	}
-	has(t, 0, []string{`"class":"malformed"`, `"value":"eyJ`}, nil, show("0/0", "--format", "json")...)
-	has(t, 1, nil, []string{"there is none", "deadletter list"}, show("0/99")...)
-	has(t, 2, nil, []string{"PARTITION/OFFSET"}, show("0")...)
-	has(t, 2, nil, []string{"accepts 1 arg"}, show()...)
+	eachLetterBroker(t, func(t *testing.T, broker []string) {
+		show := func(args ...string) []string {
+			return append(append([]string{"deadletter", "show"}, args...), broker...)
+		}
+		has(t, 0, []string{"extract, jobstrom 1.0, after 1 attempts", "because malformed", "vacancies.raw, partition 0, offset 10", "header       trace: x\\x1b[31m", "{\n  \"id\": \"a\",\n  \"text\": 7\n}"}, nil, show("0/0")...)
+		has(t, 0, []string{"key          (null)", "3 bytes\n\\xff\\x00?\n"}, nil, show("0/1")...)
+		has(t, 0, []string{"0 bytes\n(empty)", "model        abcdef0123456789"}, nil, show("0/2")...)
+		if out := has(t, 0, nil, nil, show("0/1", "--raw")...); out != "\xff\x00?" {
+			t.Errorf("--raw wrote %q", out)
+		}
+		has(t, 0, []string{`"class":"malformed"`, `"value":"eyJ`}, nil, show("0/0", "--format", "json")...)
+		has(t, 1, nil, []string{"there is none", "deadletter list"}, show("0/99")...)
+		has(t, 2, nil, []string{"PARTITION/OFFSET"}, show("0")...)
+		has(t, 2, nil, []string{"accepts 1 arg"}, show()...)
+	})
 }
 
 func TestDeadletterReplay(t *testing.T) {
-	broker := letterBroker(t)
-	replay := func(args ...string) []string {
-		return append(append([]string{"deadletter", "replay"}, args...), broker...)
-	}
-	has(t, 3, []string{"dry run: replayed=3 skipped=0 (already replayed) refused=1 (loop guard 1)"}, []string{"letter 0/3 refused: loop guard", "some input was refused"}, replay("--dry-run")...)
-	has(t, 2, nil, []string{"Send 1 dead letters again (vacancies.raw 1)?", "--yes"}, replay("0/0")...)
-	has(t, 0, []string{"replayed=1 skipped=0 (already replayed) refused=0\n"}, nil, replay("0/0", "--yes")...)
-	has(t, 0, []string{"replayed=1 skipped=1 (already replayed) refused=0\n"}, nil, replay("0/0", "0/1", "-y")...)
-	has(t, 0, []string{"replayed=0 skipped=2"}, nil, replay("--class", "malformed,nothing_extracted", "-y")...)
-	out := has(t, 3, nil, nil, replay("--yes", "--format", "json")...)
-	var got struct {
-		Replayed, Skipped, Refused int
-		Topics, Reasons            map[string]int
-	}
-	must(t, json.Unmarshal([]byte(out), &got))
-	if fmt.Sprint(got) != "{1 2 1 map[vacancies.embedded.eeeeeeeeeeee:1] map[loop guard:1]}" {
-		t.Errorf("got %v", got)
-	}
-	has(t, 0, []string{"replayed=1"}, nil, replay("0/3", "--max-replays", "4", "--yes")...)
-	has(t, 0, []string{"replayed=0 skipped=4"}, nil, replay()...) // nothing to ask about
-	has(t, 1, nil, []string{"there is none at 0/99"}, replay("0/99", "--yes")...)
-	list := has(t, 0, nil, nil, append([]string{"deadletter", "list", "--state", "replayed"}, broker...)...)
-	if strings.Count(list, "replayed") != 4 {
-		t.Errorf("the list says %s", list)
-	}
+	eachLetterBroker(t, func(t *testing.T, broker []string) {
+		replay := func(args ...string) []string {
+			return append(append([]string{"deadletter", "replay"}, args...), broker...)
+		}
+		has(t, 3, []string{"dry run: replayed=3 skipped=0 (already replayed) refused=1 (loop guard 1)"}, []string{"letter 0/3 refused: loop guard", "some input was refused"}, replay("--dry-run")...)
+		has(t, 2, nil, []string{"Send 1 dead letters again (vacancies.raw 1)?", "--yes"}, replay("0/0")...)
+		has(t, 0, []string{"replayed=1 skipped=0 (already replayed) refused=0\n"}, nil, replay("0/0", "--yes")...)
+		has(t, 0, []string{"replayed=1 skipped=1 (already replayed) refused=0\n"}, nil, replay("0/0", "0/1", "-y")...)
+		has(t, 0, []string{"replayed=0 skipped=2"}, nil, replay("--class", "malformed,nothing_extracted", "-y")...)
+		out := has(t, 3, nil, nil, replay("--yes", "--format", "json")...)
+		var got struct {
+			Replayed, Skipped, Refused int
+			Topics, Reasons            map[string]int
+		}
+		must(t, json.Unmarshal([]byte(out), &got))
+		if fmt.Sprint(got) != "{1 2 1 map[vacancies.embedded.eeeeeeeeeeee:1] map[loop guard:1]}" {
+			t.Errorf("got %v", got)
+		}
+		has(t, 0, []string{"replayed=1"}, nil, replay("0/3", "--max-replays", "4", "--yes")...)
+		has(t, 0, []string{"replayed=0 skipped=4"}, nil, replay()...) // nothing to ask about
+		has(t, 1, nil, []string{"there is none at 0/99"}, replay("0/99", "--yes")...)
+		list := has(t, 0, nil, nil, append([]string{"deadletter", "list", "--state", "replayed"}, broker...)...)
+		if strings.Count(list, "replayed") != 4 {
+			t.Errorf("the list says %s", list)
+		}
+	})
 }
 
 func TestDeadletterFlags(t *testing.T) {

@@ -23,6 +23,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"jobstrom/cluster/clustertest"
 	"jobstrom/consumers"
 	"jobstrom/kafka"
 	"jobstrom/models"
@@ -71,11 +72,15 @@ func freePorts(t *testing.T, n int) []string {
 	return ports
 }
 
-// startFlow runs jobstrom up and waits until it is ready. It must drain and end with status 0 on SIGTERM.
-func startFlow(t *testing.T) *flowUnderTest {
+// startFlow runs jobstrom up and waits until it is ready, with the embedded Kafka where no broker is given. It must drain and end with status 0 on SIGTERM.
+func startFlow(t *testing.T, broker string) *flowUnderTest {
 	t.Helper()
 	ports := freePorts(t, 4)
 	f := &flowUnderTest{t: t, dir: t.TempDir(), kafka: ports[0], native: ports[1], clickhouse: ports[2], web: ports[3], log: &lockedBuffer{}}
+	if broker != "" {
+		t.Setenv("JOBSTROM_BROKERS", broker)
+		_, f.kafka, _ = net.SplitHostPort(broker)
+	}
 	root, err := filepath.Abs("..")
 	if err != nil {
 		t.Fatal(err)
@@ -201,7 +206,19 @@ func TestFlow(t *testing.T) {
 			t.Fatal("kcat is missing: make test fetches it where apt-get is; else install it")
 		}
 	}
-	f := startFlow(t)
+	for _, b := range clustertest.Brokers(t) {
+		t.Run(b.Name, func(t *testing.T) {
+			broker := "" // jobstrom up has its own kfake
+			if b.Name != "kfake" {
+				broker = b.Start(t)[0]
+			}
+			testFlow(t, broker)
+		})
+	}
+}
+
+func testFlow(t *testing.T, broker string) {
+	f := startFlow(t, broker)
 	t.Run("outside client", func(t *testing.T) { f.outsideClient(t) })
 	t.Run("README", func(t *testing.T) {
 		f.t = t

@@ -9,7 +9,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
-	"jobstrom/embedded"
+	"jobstrom/cluster/clustertest"
 	"jobstrom/kafka"
 	"jobstrom/schemas"
 )
@@ -68,66 +68,63 @@ func TestVacancyID(t *testing.T) {
 
 // Scan reads what is committed, past aborted and open transactions and the marks that end them, and stops.
 func TestScan(t *testing.T) {
-	k, err := embedded.StartKafka(embedded.KafkaOptions{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer k.Stop()
-	o := kafka.Options{Brokers: k.Addrs()}
-	plain := client(t, k.Addrs()...)
-	if err := kafka.EnsureTopics(t.Context(), plain, "abc", kafka.Layout{Partitions: 3, Replication: 1}); err != nil {
-		t.Fatal(err)
-	}
-	scan := func(topics ...string) (values []string, passed, total int64) {
-		t.Helper()
-		err := kafka.Scan(t.Context(), o, kafka.ScanOptions{Topics: topics, Start: func(n int64) { total = n }, Passed: func(n int64) { passed += n }}, func(r *kgo.Record) error {
-			values = append(values, string(r.Value))
-			return nil
-		})
-		if err != nil {
+	clustertest.Each(t, func(t *testing.T, addrs []string) {
+		o := kafka.Options{Brokers: addrs}
+		plain := client(t, addrs...)
+		if err := kafka.EnsureTopics(t.Context(), plain, "abc", kafka.Layout{Partitions: 3, Replication: 1}); err != nil {
 			t.Fatal(err)
 		}
-		return values, passed, total
-	}
-	if values, _, total := scan(kafka.Raw); len(values) != 0 || total != 0 {
-		t.Fatalf("an empty topic holds %q, %d offsets", values, total)
-	}
-	write := func(id string, from, to int, end func(*kgo.Client) error) {
-		t.Helper()
-		c, err := kafka.NewClient(o, kgo.TransactionalID(id))
-		if err != nil {
-			t.Fatal(err)
+		scan := func(topics ...string) (values []string, passed, total int64) {
+			t.Helper()
+			err := kafka.Scan(t.Context(), o, kafka.ScanOptions{Topics: topics, Start: func(n int64) { total = n }, Passed: func(n int64) { passed += n }}, func(r *kgo.Record) error {
+				values = append(values, string(r.Value))
+				return nil
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			return values, passed, total
 		}
-		t.Cleanup(c.Close)
-		if err := c.BeginTransaction(); err != nil {
-			t.Fatal(err)
+		if values, _, total := scan(kafka.Raw); len(values) != 0 || total != 0 {
+			t.Fatalf("an empty topic holds %q, %d offsets", values, total)
 		}
-		for i := from; i < to; i++ {
-			if err := c.ProduceSync(t.Context(), &kgo.Record{Topic: kafka.Raw, Value: fmt.Append(nil, i)}).FirstErr(); err != nil {
+		write := func(id string, from, to int, end func(*kgo.Client) error) {
+			t.Helper()
+			c, err := kafka.NewClient(o, kgo.TransactionalID(id))
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(c.Close)
+			if err := c.BeginTransaction(); err != nil {
+				t.Fatal(err)
+			}
+			for i := from; i < to; i++ {
+				if err := c.ProduceSync(t.Context(), &kgo.Record{Topic: kafka.Raw, Value: fmt.Append(nil, i)}).FirstErr(); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if err := end(c); err != nil {
 				t.Fatal(err)
 			}
 		}
-		if err := end(c); err != nil {
-			t.Fatal(err)
+		write("committed", 0, 20, func(c *kgo.Client) error { return c.EndTransaction(context.Background(), kgo.TryCommit) })
+		write("aborted", 20, 30, func(c *kgo.Client) error { return c.EndTransaction(context.Background(), kgo.TryAbort) })
+		write("open", 30, 40, func(*kgo.Client) error { return nil })
+		values, passed, total := scan(kafka.Raw, kafka.Labels)
+		seen := map[string]bool{}
+		for _, v := range values {
+			seen[v] = true
 		}
-	}
-	write("committed", 0, 20, func(c *kgo.Client) error { return c.EndTransaction(context.Background(), kgo.TryCommit) })
-	write("aborted", 20, 30, func(c *kgo.Client) error { return c.EndTransaction(context.Background(), kgo.TryAbort) })
-	write("open", 30, 40, func(*kgo.Client) error { return nil })
-	values, passed, total := scan(kafka.Raw, kafka.Labels)
-	seen := map[string]bool{}
-	for _, v := range values {
-		seen[v] = true
-	}
-	if len(values) != 20 || len(seen) != 20 || passed != total || total < 30 {
-		t.Errorf("%d records, %d different, %d of %d offsets", len(values), len(seen), passed, total)
-	}
-	stop := errors.New("enough")
-	n := 0
-	if err := kafka.Scan(t.Context(), o, kafka.ScanOptions{Topics: []string{kafka.Raw}}, func(*kgo.Record) error { n++; return stop }); !errors.Is(err, stop) || n != 1 {
-		t.Errorf("stopping at the first: %d records, %v", n, err)
-	}
-	if err := kafka.Scan(t.Context(), o, kafka.ScanOptions{Topics: []string{"absent"}}, func(*kgo.Record) error { return nil }); err == nil {
-		t.Error("an absent topic was read")
-	}
+		if len(values) != 20 || len(seen) != 20 || passed != total || total < 30 {
+			t.Errorf("%d records, %d different, %d of %d offsets", len(values), len(seen), passed, total)
+		}
+		stop := errors.New("enough")
+		n := 0
+		if err := kafka.Scan(t.Context(), o, kafka.ScanOptions{Topics: []string{kafka.Raw}}, func(*kgo.Record) error { n++; return stop }); !errors.Is(err, stop) || n != 1 {
+			t.Errorf("stopping at the first: %d records, %v", n, err)
+		}
+		if err := kafka.Scan(t.Context(), o, kafka.ScanOptions{Topics: []string{"absent"}}, func(*kgo.Record) error { return nil }); err == nil {
+			t.Error("an absent topic was read")
+		}
+	})
 }
