@@ -106,7 +106,7 @@ type broker struct {
 	plain, controller, secure int // ports
 
 	mu      sync.Mutex // guards process, and lets one start or kill happen at a time
-	process *process   // nil before the first start
+	process *Process   // nil before the first start
 }
 
 // Start starts all brokers and returns when each of them knows all others. ctx bounds the start only.
@@ -127,7 +127,7 @@ func start(ctx context.Context, o Options) (*Cluster, error) {
 	if err != nil {
 		return nil, err
 	}
-	ports, err := freePorts(3 * o.Brokers)
+	ports, err := FreePorts(3 * o.Brokers)
 	if err != nil {
 		return nil, err
 	}
@@ -182,7 +182,7 @@ func (c *Cluster) Kill(i int) {
 	b := c.brokers[i]
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.process != nil && b.process.kill() {
+	if b.process != nil && b.process.Kill() {
 		c.options.Logger.Info("broker killed", "broker", i)
 	}
 }
@@ -212,7 +212,7 @@ func (c *Cluster) signal(i int, s os.Signal) error {
 	if b.process == nil {
 		return fmt.Errorf("signalling broker %d: it was not started", i)
 	}
-	if err := b.process.command.Process.Signal(s); err != nil {
+	if err := b.process.Signal(s); err != nil {
 		return fmt.Errorf("signalling broker %d: %w", i, err)
 	}
 	return nil
@@ -238,12 +238,12 @@ func (c *Cluster) startBroker(ctx context.Context, b *broker, known int) error {
 	}
 	defer log.Close() // the child has its own
 	command.Stdout, command.Stderr = log, log
-	if b.process, err = startProcess(command); err != nil {
+	if b.process, err = StartProcess(command); err != nil {
 		return fmt.Errorf("running broker %d: %w", b.id, err)
 	}
 	go c.watch(b.id, b.process) // ends with the process
 	if err := b.awaitReady(ctx, known); err != nil {
-		b.process.kill()
+		b.process.Kill()
 		return err
 	}
 	c.options.Logger.Info("broker started", "broker", b.id, "address", loopback(b.plain), "took", time.Since(begun).Round(time.Millisecond))
@@ -253,7 +253,7 @@ func (c *Cluster) startBroker(ctx context.Context, b *broker, known int) error {
 func (b *broker) logFile() string { return filepath.Join(b.dir, "server.log") }
 
 // watch reports an end that nobody asked for.
-func (c *Cluster) watch(id int, p *process) {
+func (c *Cluster) watch(id int, p *Process) {
 	<-p.done
 	if !p.killed.Load() {
 		c.options.Logger.Error("broker ended by itself", "broker", id, "error", p.err)

@@ -12,18 +12,18 @@ import (
 	"sync/atomic"
 )
 
-// process is a child that dies with this process.
-type process struct {
+// Process is a child that dies with this process (on Linux even when this one is killed): a broker, or what is killed beside it.
+type Process struct {
 	command *exec.Cmd
 	killed  atomic.Bool   // the end was asked for
 	done    chan struct{} // closed at the end, after which err is set
 	err     error
 }
 
-// startProcess starts a child process in a process group of its own, so that Ctrl-C in the terminal reaches it only through us.
-func startProcess(command *exec.Cmd) (*process, error) {
+// StartProcess starts a child process in a process group of its own, so that Ctrl-C in the terminal reaches it only through us.
+func StartProcess(command *exec.Cmd) (*Process, error) {
 	command.SysProcAttr = childAttributes()
-	p := &process{command: command, done: make(chan struct{})}
+	p := &Process{command: command, done: make(chan struct{})}
 	started := make(chan error)
 	go func() { // ends with the child
 		// The kernel ends the child with the thread that started it, not with the process. So this thread does nothing else and lives as long as the child.
@@ -40,8 +40,17 @@ func startProcess(command *exec.Cmd) (*process, error) {
 	return p, <-started
 }
 
-// kill ends the child and waits for its end; it reports whether the child was running.
-func (p *process) kill() bool {
+// Done is closed when the child has ended.
+func (p *Process) Done() <-chan struct{} { return p.done }
+
+// Err says how the child ended, as exec.Cmd.Wait does. It may be asked for after Done.
+func (p *Process) Err() error { return p.err }
+
+// Signal sends a signal, for example SIGSTOP. Its error is that the child has ended.
+func (p *Process) Signal(s os.Signal) error { return p.command.Process.Signal(s) }
+
+// Kill ends the child as a crash does (SIGKILL) and waits for its end; it reports whether the child was running.
+func (p *Process) Kill() bool {
 	select {
 	case <-p.done:
 		return false
@@ -53,9 +62,9 @@ func (p *process) kill() bool {
 	return true
 }
 
-// freePorts returns ports of 127.0.0.1 that nothing listens on. They lie below those that systems give to outgoing
+// FreePorts returns ports of 127.0.0.1 that nothing listens on. They lie below those that systems give to outgoing
 // connections, which could otherwise take the port of a broker that was killed before it is back.
-func freePorts(n int) ([]int, error) {
+func FreePorts(n int) ([]int, error) {
 	var ports []int
 	for range 1000 {
 		port := 10000 + rand.IntN(22000)

@@ -18,7 +18,7 @@ const ParentEnv = "JOBSTROM_TEST_PARENT"
 
 // BeParent starts a child, prints its process id and waits to be killed.
 func BeParent() {
-	p, err := startProcess(exec.Command("sleep", "600"))
+	p, err := StartProcess(exec.Command("sleep", "600"))
 	if err != nil {
 		panic(err)
 	}

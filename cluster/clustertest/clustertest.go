@@ -38,7 +38,7 @@ func Brokers(t *testing.T) []Broker {
 	if !shared.inMain {
 		t.Fatal("clustertest needs TestMain to call clustertest.Main")
 	}
-	libs, err := findLibs()
+	libs, err := FindLibs()
 	switch {
 	case err == nil:
 		brokers = append(brokers, Broker{Name: "apache", Start: func(t *testing.T) []string { return shared.start(t, libs) }})
@@ -62,7 +62,7 @@ func Each(t *testing.T, test func(t *testing.T, addrs []string)) {
 // demands it.
 func Libs(t *testing.T) string {
 	t.Helper()
-	libs, err := findLibs()
+	libs, err := FindLibs()
 	if err != nil && os.Getenv(Env) == "required" {
 		t.Fatalf("%s=required: %v", Env, err)
 	}
@@ -72,7 +72,8 @@ func Libs(t *testing.T) string {
 	return libs
 }
 
-func findLibs() (string, error) {
+// FindLibs returns the folder of Kafka's jars, or why there is no Apache Kafka here.
+func FindLibs() (string, error) {
 	native, err := models.NativeDir()
 	if err != nil {
 		return "", err
