@@ -106,7 +106,7 @@ func startClickHouse(ctx context.Context, o ClickHouseOptions) (*ClickHouse, err
 	c.gate = newGate(front, c.addr(portOf(back)), c.HTTPAddr())
 	go c.wait() // ends with the process
 	if err := c.awaitReady(ctx); err != nil {
-		c.kill()
+		c.Kill()
 		return nil, err
 	}
 	o.Logger.Debug("embedded clickhouse is ready", "native", c.Addr(), "http", c.HTTPAddr(), "data", o.DataDir)
@@ -191,12 +191,13 @@ func (c *ClickHouse) Stop(ctx context.Context) error {
 	case <-c.done:
 		return nil
 	case <-ctx.Done():
-		c.kill()
+		c.Kill()
 		return fmt.Errorf("stopping the embedded ClickHouse: killed, because it had not ended in time: %w", ctx.Err())
 	}
 }
 
-func (c *ClickHouse) kill() {
+// Kill ends the engine as a crash does (SIGKILL) and returns when it is gone. What it acknowledged is in its data folder.
+func (c *ClickHouse) Kill() {
 	c.mu.Lock()
 	c.stopping = true
 	c.mu.Unlock()
