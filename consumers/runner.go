@@ -19,6 +19,9 @@ import (
 // kafkaWait bounds how long a broker holds a fetch that has nothing to give.
 const kafkaWait = 250 * time.Millisecond
 
+// sessionTimeout is how long the partitions of a killed worker, or sink, rest in the classic protocol. The client's own 45 s would be a long standstill.
+const sessionTimeout = 6 * time.Second
+
 // Answer is what a stage makes of one record: a record for the next topic, or the reason why there is none.
 type Answer struct {
 	// Record needs key, value and headers; the runner sets topic and partition. Nil writes nothing.
@@ -170,7 +173,7 @@ func Run(ctx context.Context, stage Stage, o RunnerOptions) error {
 // groupOptions returns the options of the group protocol.
 func (w *worker) groupOptions(ctx context.Context) ([]kgo.Opt, error) {
 	o := w.options
-	opts := []kgo.Opt{kgo.ConsumerGroup("jobstrom." + w.stage.Name), kgo.SessionTimeout(6 * time.Second), kgo.RebalanceTimeout(o.TransactionTimeout)}
+	opts := []kgo.Opt{kgo.ConsumerGroup("jobstrom." + w.stage.Name), kgo.SessionTimeout(sessionTimeout), kgo.RebalanceTimeout(o.TransactionTimeout)}
 	if o.Static {
 		opts = append(opts, kgo.InstanceID(w.id()))
 	}

@@ -80,6 +80,7 @@ func Sink(ctx context.Context, o SinkOptions) error {
 		kgo.ConsumerGroup("jobstrom.sink"),
 		kgo.ConsumeTopics(s.embedded, kafka.Classified, kafka.Labels, kafka.DeadLetter, kafka.Shadow),
 		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
+		kgo.SessionTimeout(sessionTimeout),
 		kgo.DisableAutoCommit(),
 		kgo.BlockRebalanceOnPoll(),
 	)

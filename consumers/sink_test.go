@@ -7,7 +7,9 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 	"google.golang.org/protobuf/proto"
 
 	"jobstrom/embedded"
@@ -110,5 +112,38 @@ func waitFor(t *testing.T, condition func() bool) {
 			t.Fatal("the condition did not come to hold in 30 s")
 		}
 		<-time.After(20 * time.Millisecond)
+	}
+}
+
+// A sink that is killed must not hold its partitions for the client's own 45 s: what is written meanwhile would come to ClickHouse that much later.
+func TestKilledSinkIsNoticedSoon(t *testing.T) {
+	broker, err := kfake.NewCluster(kfake.NumBrokers(1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer broker.Close()
+	timeouts := make(chan int32, 1)
+	broker.ControlKey(int16(kmsg.JoinGroup), func(r kmsg.Request) (kmsg.Response, error, bool) {
+		timeouts <- r.(*kmsg.JoinGroupRequest).SessionTimeoutMillis // the first join; the control is dropped after it
+		return nil, nil, false
+	})
+	o := kafka.Options{Brokers: broker.ListenAddrs()}
+	client, err := kafka.NewClient(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	if err := kafka.EnsureTopics(t.Context(), client, testEncoder, kafka.Layout{Partitions: 1, Replication: 1}); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- Sink(ctx, SinkOptions{Kafka: o, Warehouse: store(t), Encoder: testEncoder}) }()
+	if got := <-timeouts; got != 6000 {
+		t.Errorf("the sink asks for a session timeout of %d ms, want 6000", got)
+	}
+	cancel()
+	if err := <-done; err != nil {
+		t.Fatal(err)
 	}
 }
