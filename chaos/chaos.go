@@ -1,0 +1,364 @@
+// Package chaos kills a flow's processes while vacancies stream through it, and then says of every vacancy what became of it: `make chaos`.
+//
+// A flow of real processes (three brokers of Apache Kafka, ClickHouse, several workers of each stage, the sink) gets numbered vacancies at a steady rate, while a plan
+// dealt from a seed kills, pauses, adds and removes processes. At the end the check compares what Kafka acknowledged with
+// the classified topic, the dead letters and ClickHouse's views, vacancy by vacancy, by their raw coordinates. The package promises that it counts what is lost, doubled or out of
+// order, which its own tests hold it to: with workers that are not exactly-once it must find duplicates.
+package chaos
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"golang.org/x/sync/errgroup"
+
+	"jobstrom/cluster"
+	"jobstrom/embedded"
+	"jobstrom/kafka"
+)
+
+// Options of a run.
+type Options struct {
+	// Seed of the plan of faults.
+	Seed uint64
+	// Vacancies to publish, and how many a second. Defaults 100,000 and 60.
+	Vacancies int
+	Rate      float64
+	// Kills by SIGKILL. Pauses, added and removed workers come on top.
+	Kills int
+	// Jobstrom is the command line of the program whose stages run, for example bin/jobstrom. Nil runs the same stages in processes of this program, with StubEncoder.
+	Jobstrom []string
+	// StubEncoder replaces the processes of the embed stage by some of this program with a stub for the encoder.
+	StubEncoder bool
+	// AtLeastOnce has workers commit offsets outside of transactions, to see that the check notices. It goes without Jobstrom.
+	AtLeastOnce bool
+	// Protocol of the consumer groups, default auto.
+	Protocol string
+	// Self is this program's command line, for children. Default the running executable.
+	Self []string
+	// Libs is the folder of Apache Kafka's jars; empty takes the embedded broker, which is not killed.
+	Libs string
+	// Engine is the library of ClickHouse's engine.
+	Engine string
+	// Dir gets data and logs.
+	Dir string
+	// DrainTimeout bounds the time from the last fault until nothing is left to do, default 5 minutes.
+	DrainTimeout time.Duration
+	// Timeline receives faults and progress. Nil discards.
+	Timeline io.Writer
+}
+
+// EnsureDefaults fills what is zero.
+func (o *Options) EnsureDefaults() {
+	if o.Vacancies == 0 {
+		o.Vacancies = 100_000
+	}
+	if o.Rate == 0 {
+		o.Rate = 60
+	}
+	if o.Protocol == "" {
+		o.Protocol = "auto"
+	}
+	if o.DrainTimeout == 0 {
+		o.DrainTimeout = 5 * time.Minute
+	}
+	if o.Timeline == nil {
+		o.Timeline = io.Discard
+	}
+}
+
+// Validate reports every violation.
+func (o Options) Validate() error {
+	var wrong []error
+	check := func(ok bool, format string, values ...any) {
+		if !ok {
+			wrong = append(wrong, fmt.Errorf(format, values...))
+		}
+	}
+	check(o.Vacancies > 0, "vacancies (%d) must be above 0", o.Vacancies)
+	check(o.Rate > 0, "rate (%v) must be above 0", o.Rate)
+	check(o.Kills >= 0, "kills (%d) must not be below 0", o.Kills)
+	check(o.Dir != "", "dir must name a folder")
+	check(o.Jobstrom != nil || o.StubEncoder, "without jobstrom only the stub encoder can run")
+	check(o.Jobstrom == nil || !o.AtLeastOnce, "jobstrom knows no at-least-once: it goes with this program's own workers only")
+	return errors.Join(wrong...)
+}
+
+// Faults and recoveries.
+const (
+	partitions         = 6
+	transactionTimeout = 10 * time.Second
+	reportEvery        = 10 * time.Second
+)
+
+// Report is what a run found.
+type Report struct {
+	Verdict
+	// Kills that were done.
+	Kills int
+	// Unacknowledged vacancies were sent without an answer or with an error; Written are those of them that are on the raw topic none the less.
+	Unacknowledged, Written int
+	// Unasked counts processes that ended by themselves and were started again.
+	Unasked int
+	// Published and Drained are how long publishing took, and then everything up to the last commit.
+	Published, Drained time.Duration
+	Plan               []Fault
+	ClickHouse         string // version
+}
+
+// run is a run in progress.
+type run struct {
+	Options
+	log     *slog.Logger
+	start   time.Time
+	kafka   kafka.Options
+	cluster *cluster.Cluster // nil with the embedded broker
+	fleet   *fleet
+	engine  engine
+	watch   *observer
+	publish publisher
+	kills   atomic.Int64
+	faults  atomic.Int64
+}
+
+// Run does a whole run. Its error is that the run itself failed; what the check found is in the report.
+func Run(ctx context.Context, o Options) (*Report, error) {
+	o.EnsureDefaults()
+	if err := o.Validate(); err != nil {
+		return nil, fmt.Errorf("checking the options: %w", err)
+	}
+	logFile, err := os.Create(filepath.Join(o.Dir, "chaos.log"))
+	if err != nil {
+		return nil, fmt.Errorf("making the log: %w", err)
+	}
+	defer logFile.Close()
+	r := &run{Options: o, start: time.Now(), log: slog.New(slog.NewTextHandler(logFile, nil))}
+	// What fails fatally anywhere ends all.
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	defer r.stop()
+	if err := r.up(ctx, cancel); err != nil {
+		return nil, fmt.Errorf("starting the flow: %w", err)
+	}
+	report, err := r.through(ctx)
+	if cause := context.Cause(ctx); err != nil && cause != nil {
+		err = cause
+	}
+	return report, err
+}
+
+// up starts everything but the publisher.
+func (r *run) up(ctx context.Context, failed context.CancelCauseFunc) error {
+	card, err := encoderCard()
+	if err != nil {
+		return err
+	}
+	var starting errgroup.Group
+	starting.Go(func() error { return r.startKafka(ctx) })
+	starting.Go(func() error { return r.engine.start(ctx, r.Options, failed) })
+	if err := starting.Wait(); err != nil {
+		return err
+	}
+	client, err := kafka.NewClient(r.kafka)
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	if err := kafka.EnsureTopics(ctx, client, card.ID, kafka.Layout{Partitions: partitions, Replication: -1}); err != nil {
+		return err
+	}
+	if r.watch, err = observe(ctx, r.kafka, card.ID, r.log); err != nil {
+		return err
+	}
+	r.fleet = &fleet{dir: r.Dir, command: r.command, say: r.say, members: map[string]*member{}}
+	for _, stage := range stages {
+		for slot := range firstSlots {
+			r.fleet.add(fmt.Sprintf("%s/%d", stage, slot))
+		}
+	}
+	r.fleet.add("sink")
+	r.say("up: %d brokers, %d partitions, ClickHouse, %d workers, the sink", len(r.kafka.Brokers), partitions, len(stages)*firstSlots)
+	return nil
+}
+
+func (r *run) startKafka(ctx context.Context) error {
+	if r.Libs == "" {
+		broker, err := embedded.StartKafka(embedded.KafkaOptions{})
+		if err != nil {
+			return err
+		}
+		context.AfterFunc(ctx, broker.Stop)
+		r.kafka = kafka.Options{Brokers: broker.Addrs(), Logger: r.log}
+		return nil
+	}
+	c, err := cluster.Start(ctx, cluster.Options{Dir: r.Dir, Brokers: 3, Libs: r.Libs, Logger: r.log})
+	if err != nil {
+		return err
+	}
+	r.cluster, r.kafka = c, kafka.Options{Brokers: c.Addrs(), Logger: r.log}
+	return nil
+}
+
+// stop ends what still runs.
+func (r *run) stop() {
+	if r.fleet != nil {
+		r.fleet.killAll()
+	}
+	if r.watch != nil {
+		r.watch.close()
+	}
+	r.engine.stop()
+	if r.cluster != nil {
+		r.cluster.Stop()
+	}
+}
+
+// command is the command line of a member of the fleet.
+func (r *run) command(name string) []string {
+	stage, slot, _ := strings.Cut(name, "/")
+	line := append([]string{}, r.Jobstrom...)
+	if r.Jobstrom == nil || r.StubEncoder && stage == "embed" {
+		line = append(append(line[:0], r.Self...), workerCommand, stage, "--exactly-once="+strconv.FormatBool(!r.AtLeastOnce))
+	} else {
+		line = append(line, "run", stage)
+	}
+	line = append(line, "--brokers", strings.Join(r.kafka.Brokers, ","), "--log-level", "info", "--group-protocol", r.Protocol, "--transaction-timeout", transactionTimeout.String())
+	if stage == "sink" {
+		return append(line, "--clickhouse", r.engine.addr)
+	}
+	return append(line, "--slot", slot)
+}
+
+// through publishes while faults happen, waits until nothing is left to do, and checks.
+func (r *run) through(ctx context.Context) (*Report, error) {
+	over := time.Duration(float64(r.Vacancies) / r.Rate * float64(time.Second))
+	report := &Report{Plan: Plan(r.Seed, r.Kills, over, len(r.kafka.Brokers))}
+	r.say("plan of seed %d over %v: %s", r.Seed, over.Round(time.Second), summary(report.Plan))
+	r.start = time.Now()
+	progress, ended := context.WithCancel(ctx)
+	defer ended()
+	go r.progress(progress, len(report.Plan))
+
+	work, workCtx := errgroup.WithContext(ctx)
+	work.Go(func() error {
+		defer func() { report.Published = time.Since(r.start) }()
+		return r.publish.publish(workCtx, r.kafka, r.Vacancies, r.Rate)
+	})
+	work.Go(func() error { return r.execute(workCtx, report.Plan) })
+	if err := work.Wait(); err != nil {
+		return nil, err
+	}
+	last := time.Now()
+	r.say("all is published and runs again, waiting until nothing is left to do")
+	if err := r.drain(ctx); err != nil {
+		return nil, err
+	}
+	report.Drained = time.Since(last)
+	r.say("checking")
+	observed := r.watch.observed()
+	observed.Acknowledged, observed.Bad = r.publish.acknowledged, isBad
+	var err error
+	if report.ClickHouse, err = readViews(ctx, r.engine.addr, r.watch.raw, &observed); err != nil {
+		return nil, err
+	}
+	report.Verdict = Check(observed)
+	report.Kills, report.Unasked = int(r.kills.Load()), int(r.fleet.unasked.Load())
+	report.Unacknowledged = r.Vacancies - len(observed.Acknowledged)
+	report.Written = len(observed.Raw) - len(observed.Acknowledged)
+	return report, nil
+}
+
+// drain waits until all is read and committed, and ends the workers and the sink in order, so that nobody can write any more.
+func (r *run) drain(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, r.DrainTimeout)
+	defer cancel()
+	if err := r.watch.drained(ctx); err != nil {
+		return err
+	}
+	var stopping errgroup.Group
+	for _, name := range r.fleet.names() {
+		if name != "sink" {
+			stopping.Go(func() error { return r.fleet.remove(name) })
+		}
+	}
+	if err := stopping.Wait(); err != nil {
+		return err
+	}
+	// A worker that woke up late may have written until now; the sink has to know that, too.
+	if err := r.watch.settled(ctx); err != nil {
+		return err
+	}
+	if err := r.watch.drained(ctx); err != nil {
+		return err
+	}
+	return r.fleet.remove("sink")
+}
+
+// say writes a line to the timeline.
+func (r *run) say(format string, args ...any) {
+	fmt.Fprintf(r.Timeline, "%7.1f s  %s\n", time.Since(r.start).Seconds(), fmt.Sprintf(format, args...))
+}
+
+// progress reports how far the run is.
+func (r *run) progress(ctx context.Context, faults int) {
+	const width = 30
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(reportEvery):
+		}
+		_, classified, letters := r.watch.counts()
+		done := width * (classified + letters) / r.Vacancies
+		r.say("[%s%s] %d sent, %d acknowledged, %d classified, %d dead letters, %d of %d faults", strings.Repeat("#", min(done, width)), strings.Repeat(".", width-min(done, width)),
+			r.publish.sent.Load(), r.publish.acknowledgements(), classified, letters, r.faults.Load(), faults)
+	}
+}
+
+// inSync polls until every partition is on all brokers again.
+func inSync(ctx context.Context, o kafka.Options, brokers int) error {
+	client, err := kafka.NewClient(o)
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	admin := kadm.NewClient(client)
+	for {
+		behind := "the topics are not known"
+		if topics, err := admin.ListTopicsWithInternal(ctx); err == nil {
+			behind = ""
+			topics.EachPartition(func(p kadm.PartitionDetail) {
+				if p.Err != nil || len(p.ISR) < brokers {
+					behind = fmt.Sprintf("%s, partition %d", p.Topic, p.Partition)
+				}
+			})
+		}
+		if behind == "" {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("waiting until all brokers are in sync: %s: %w", behind, ctx.Err())
+		case <-time.After(250 * time.Millisecond):
+		}
+	}
+}
+
+// self returns this program's command line for children.
+func self() ([]string, error) {
+	path, err := os.Executable()
+	if err != nil {
+		return nil, fmt.Errorf("finding the running program: %w", err)
+	}
+	return []string{path}, nil
+}

@@ -1,0 +1,176 @@
+package chaos
+
+import (
+	"bytes"
+	"context"
+	"flag"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"syscall"
+
+	"jobstrom/cluster"
+	"jobstrom/embedded"
+	"jobstrom/models"
+)
+
+// Main runs a command line and returns the exit status: 0, 1 where something is wrong with the flow or the run, 2 for a wrong command line. The same program is its
+// own children: the ClickHouse engine and the stub workers.
+func Main(args []string) int {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	switch {
+	case len(args) > 0 && args[0] == embedded.EngineCommand:
+		return embedded.RunClickHouseEngine(args[1:])
+	case len(args) > 0 && args[0] == workerCommand:
+		if err := worker(ctx, args[1:]); err != nil {
+			fmt.Fprintln(os.Stderr, "chaos worker:", err)
+			return 1
+		}
+		return 0
+	}
+	o, keep, err := parse(args)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "chaos:", err)
+		return 2
+	}
+	ok, err := runAndReport(ctx, o, os.Stdout, os.Stderr)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "chaos:", err)
+	}
+	if !ok || keep {
+		fmt.Fprintln(os.Stderr, "logs and data of all processes are in", o.Dir)
+	} else if err := os.RemoveAll(o.Dir); err != nil {
+		fmt.Fprintln(os.Stderr, "chaos:", err)
+	}
+	if !ok {
+		return 1
+	}
+	return 0
+}
+
+func parse(args []string) (o Options, keep bool, err error) {
+	flags := flag.NewFlagSet("chaos", flag.ContinueOnError)
+	flags.Uint64Var(&o.Seed, "seed", 0, "seed of the plan of faults (default a random one, which is printed)")
+	flags.IntVar(&o.Vacancies, "vacancies", 100_000, "vacancies to publish")
+	flags.Float64Var(&o.Rate, "rate", 60, "vacancies a second")
+	flags.IntVar(&o.Kills, "kills", 110, "processes to kill; pauses, added and removed workers come on top")
+	flags.BoolVar(&o.StubEncoder, "stub-encoder", false, "embed by a stub instead of the encoder")
+	exactlyOnce := flags.Bool("exactly-once", true, "false runs workers that commit outside of transactions, to see that the check notices")
+	flags.StringVar(&o.Protocol, "group-protocol", "auto", "consumer group protocol: auto, classic or consumer")
+	flags.DurationVar(&o.DrainTimeout, "drain", 0, "longest time from the last fault until nothing is left to do (default 5m)")
+	jobstrom := flags.String("jobstrom", "bin/jobstrom", "`program` whose stages run; with none, the stub encoder's program runs all of them")
+	flags.BoolVar(&keep, "keep", false, "keep logs and data when all is well, too")
+	if err := flags.Parse(args); err != nil {
+		return o, keep, err
+	}
+	if flags.NArg() > 0 {
+		return o, keep, fmt.Errorf("reading the command line: %q is too many", flags.Args())
+	}
+	if o.Seed == 0 {
+		o.Seed = rand.Uint64N(1_000_000) + 1
+	}
+	if o.AtLeastOnce = !*exactlyOnce; o.AtLeastOnce || *jobstrom == "" {
+		o.StubEncoder = true
+	} else {
+		program, err := filepath.Abs(*jobstrom)
+		if err != nil {
+			return o, keep, err
+		}
+		if _, err := os.Stat(program); err != nil {
+			return o, keep, fmt.Errorf("finding jobstrom: %w: `make build` makes it", err)
+		}
+		o.Jobstrom = []string{program}
+	}
+	if err := o.findParts(); err != nil {
+		return o, keep, err
+	}
+	if o.Libs, err = cluster.FindLibs(filepath.Dir(filepath.Dir(o.Engine))); err != nil {
+		return o, keep, err
+	}
+	o.Timeline = os.Stderr
+	o.Dir, err = os.MkdirTemp("", "jobstrom-chaos-")
+	return o, keep, err
+}
+
+// findParts fills in where this program and ClickHouse's engine are. Children run in another folder, so they are told where the native parts are.
+func (o *Options) findParts() error {
+	native, err := models.NativeDir()
+	if err != nil {
+		return err
+	}
+	o.Engine = filepath.Join(native, models.LibraryClickHouse)
+	if o.Self, err = self(); err != nil {
+		return err
+	}
+	return os.Setenv(models.NativeEnv, native)
+}
+
+// runAndReport runs, and writes what was found; it says whether all is well.
+func runAndReport(ctx context.Context, o Options, out, errOut io.Writer) (ok bool, err error) {
+	fmt.Fprintln(out, "machine     ", machine())
+	report, err := Run(ctx, o)
+	if err != nil {
+		return false, err
+	}
+	const shown = 20
+	for i, finding := range report.Findings {
+		if i == shown {
+			fmt.Fprintf(errOut, "… and %d more\n", len(report.Findings)-shown)
+			break
+		}
+		fmt.Fprintln(errOut, finding)
+	}
+	encoder := "the real encoder"
+	if o.StubEncoder {
+		encoder = "a stub for the encoder"
+	}
+	fmt.Fprintf(out, "versions      jobstrom %s, %s, ClickHouse %s, %s\n", version(ctx, o), kafkaVersion(o.Libs), report.ClickHouse, runtime.Version())
+	fmt.Fprintf(out, "flow          3 brokers (replication 3, 2 in sync), %d partitions, %d to %d processes a stage, group protocol %s, %s\n", partitions, 1, mostSlots, o.Protocol, encoder)
+	fmt.Fprintf(out, "faults        %s\n", summary(report.Plan))
+	fmt.Fprintf(out, "published     %d in %.0f s; %d without an acknowledgement, %d of those on the raw topic\n", o.Vacancies, report.Published.Seconds(), report.Unacknowledged, report.Written)
+	fmt.Fprintf(out, "drained       %.0f s after the last fault; %d processes ended by themselves and were started again\n", report.Drained.Seconds(), report.Unasked)
+	fmt.Fprintf(out, "acknowledged=%d classified=%d deadletters=%d lost=%d duplicated=%d reordered=%d kills=%d seed=%d\n",
+		report.Acknowledged, report.Classified, report.Letters, report.Lost, report.Duplicated, report.Reordered, report.Kills, o.Seed)
+	return report.OK(), nil
+}
+
+// machine says what this one is.
+func machine() string {
+	field := func(file, name string) string {
+		text, _ := os.ReadFile(file)
+		for line := range strings.Lines(string(text)) {
+			if key, value, ok := strings.Cut(line, ":"); ok && strings.TrimSpace(key) == name {
+				return strings.TrimSpace(value)
+			}
+		}
+		return "unknown"
+	}
+	return fmt.Sprintf("%s/%s, %d cores (%s), memory %s", runtime.GOOS, runtime.GOARCH, runtime.NumCPU(), field("/proc/cpuinfo", "model name"), field("/proc/meminfo", "MemTotal"))
+}
+
+func version(ctx context.Context, o Options) string {
+	if o.Jobstrom == nil {
+		return "of this program"
+	}
+	out, err := exec.CommandContext(ctx, o.Jobstrom[0], append(o.Jobstrom[1:], "version")...).Output()
+	if err != nil {
+		return "unknown"
+	}
+	return string(bytes.TrimPrefix(bytes.TrimSpace(out), []byte("jobstrom ")))
+}
+
+func kafkaVersion(libs string) string {
+	jars, _ := filepath.Glob(filepath.Join(libs, "kafka_*.jar"))
+	if len(jars) == 0 {
+		return "the embedded Kafka"
+	}
+	name := strings.TrimSuffix(filepath.Base(jars[0]), ".jar")
+	return "Apache Kafka " + name[strings.LastIndex(name, "-")+1:]
+}
