@@ -49,6 +49,7 @@ func (a *app) checkCommand() *cobra.Command {
 			{"ONNX Runtime", a.checkRuntime},
 			{"classifier", a.checkClassifier},
 			{"Kafka", a.checkKafka},
+			{"schemas", a.checkSchemaRegistry},
 			{"ClickHouse", a.checkClickHouse},
 			{"web address", func(context.Context) (string, error) { return free(a.config.HTTP, "--http") }},
 			{"data folder", func(context.Context) (string, error) { return writable(a.config.Data) }},
@@ -141,6 +142,14 @@ func (a *app) checkKafka(ctx context.Context) (string, error) {
 	}
 	rights, err := kafkaRights(ctx, client, card.ID)
 	return "answers; " + options.Security() + "; " + rights, err
+}
+
+func (a *app) checkSchemaRegistry(ctx context.Context) (string, error) {
+	registry := a.config.schemaRegistry()
+	if len(registry.URLs) == 0 {
+		return "no registry, values are written bare", nil
+	}
+	return "the registry answers", registry.Reach(ctx)
 }
 
 // kafkaRights says which commands the user may run, and what the others lack. Lacking is no fault: a worker needs the rights of its stage only.

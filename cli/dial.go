@@ -22,7 +22,21 @@ func (a *app) kafkaOptions() kafka.Options {
 
 // dial reaches Kafka for such a command.
 func (a *app) dial(ctx context.Context) (*kgo.Client, error) {
-	client, err := kafka.NewClient(a.kafkaOptions())
+	return a.dialWith(ctx, a.kafkaOptions())
+}
+
+// dialToWrite reaches Kafka for a command that makes new records.
+func (a *app) dialToWrite(ctx context.Context) (*kgo.Client, error) {
+	o := a.kafkaOptions()
+	var err error
+	if o.Frames, err = a.frames(ctx); err != nil {
+		return nil, err
+	}
+	return a.dialWith(ctx, o)
+}
+
+func (a *app) dialWith(ctx context.Context, o kafka.Options) (*kgo.Client, error) {
+	client, err := kafka.NewClient(o)
 	if err != nil {
 		return nil, err
 	}

@@ -109,7 +109,11 @@ func (f *flow) startKafka(ctx context.Context, stopLater func(func())) error {
 		return err
 	}
 	defer client.Close()
-	return kafka.Reach(ctx, client, 10*time.Second)
+	if err := kafka.Reach(ctx, client, 10*time.Second); err != nil {
+		return err
+	}
+	f.kafka.Frames, err = f.frames(ctx)
+	return err
 }
 
 func (f *flow) startWarehouse(ctx context.Context, stopLater func(func())) error {

@@ -23,7 +23,7 @@ A bad line is reported with file, line and reason, the rest is published, and th
 	}
 	a.formatFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, files []string) error {
-		client, err := a.dial(cmd.Context())
+		client, err := a.dialToWrite(cmd.Context())
 		if err != nil {
 			return err
 		}

@@ -40,23 +40,35 @@ type Security struct {
 	ClickHousePassword     security.Secret `koanf:"clickhouse-password"`
 	ClickHousePasswordFile string          `koanf:"clickhouse-password-file"`
 
+	Registry             []string        `koanf:"schema-registry"`
+	RegistryUser         string          `koanf:"schema-registry-user"`
+	RegistryPassword     security.Secret `koanf:"schema-registry-password"`
+	RegistryPasswordFile string          `koanf:"schema-registry-password-file"`
+	RegistryCA           string          `koanf:"schema-registry-ca"`
+	RegistryCert         string          `koanf:"schema-registry-cert"`
+	RegistryKey          string          `koanf:"schema-registry-key"`
+	RegistryServerName   string          `koanf:"schema-registry-server-name"`
+
 	EmployerKey     security.Secret `koanf:"employer-key"`
 	EmployerKeyFile string          `koanf:"employer-key-file"`
 }
 
 func addSecurityFlags(f *pflag.FlagSet) {
-	tls := func(prefix, server string) {
-		f.Bool(prefix+"-tls", false, "encrypt connections to "+server+" and verify its certificate")
+	certificates := func(prefix, server string) {
 		f.String(prefix+"-ca", "", "PEM `file` of the authorities that may sign "+server+"'s certificate (default the machine's)")
 		f.String(prefix+"-cert", "", "PEM `file` of a certificate to show to "+server)
 		f.String(prefix+"-key", "", "PEM `file` of that certificate's private key")
 		f.String(prefix+"-server-name", "", "`name` that "+server+"'s certificate is for, where that is not the host of its address")
 	}
+	tls := func(prefix, server string) {
+		f.Bool(prefix+"-tls", false, "encrypt connections to "+server+" and verify its certificate")
+		certificates(prefix, server)
+	}
 	// A value on the command line can be seen by every user of the machine.
 	secret := func(name, what string) {
 		variable := "JOBSTROM_" + strings.ReplaceAll(strings.ToUpper(name), "-", "_")
 		f.String(name, "", what+"; rather set "+variable+" or --"+name+"-file")
-		f.String(name+"-file", "", "`file` of "+what+", read anew for each connection")
+		f.String(name+"-file", "", "`file` of "+what)
 	}
 	tls("kafka", "Kafka")
 	f.String("kafka-sasl", "", "SASL `mechanism`: PLAIN, SCRAM-SHA-256, SCRAM-SHA-512 or OAUTHBEARER")
@@ -67,6 +79,10 @@ func addSecurityFlags(f *pflag.FlagSet) {
 	f.StringSlice("kafka-scopes", nil, "`scopes` to ask for at --kafka-token-url")
 	tls("clickhouse", "ClickHouse")
 	secret("clickhouse-password", "the ClickHouse user's password")
+	f.StringSlice("schema-registry", nil, "`addresses` of a Confluent schema registry, http or https: values that are written carry its wire format")
+	f.String("schema-registry-user", "", "the schema registry's `user`")
+	secret("schema-registry-password", "the schema registry user's password")
+	certificates("schema-registry", "the schema registry")
 	secret("employer-key", "the secret key of the employers' hash")
 }
 
@@ -79,6 +95,13 @@ func (s Security) kafkaSASL() kafka.SASL {
 		Mechanism: s.KafkaSASL, User: s.KafkaUser, TokenURL: s.KafkaTokenURL, Scopes: s.KafkaScopes,
 		Password: security.Credential{Value: s.KafkaPassword, File: s.KafkaPasswordFile},
 		Token:    security.Credential{Value: s.KafkaToken, File: s.KafkaTokenFile},
+	}
+}
+
+func (s Security) schemaRegistry() kafka.SchemaRegistry {
+	return kafka.SchemaRegistry{
+		URLs: s.Registry, User: s.RegistryUser, Password: security.Credential{Value: s.RegistryPassword, File: s.RegistryPasswordFile},
+		TLS: security.TLS{CA: s.RegistryCA, Cert: s.RegistryCert, Key: s.RegistryKey, ServerName: s.RegistryServerName},
 	}
 }
 
@@ -98,6 +121,7 @@ func (s Security) employerKey() security.Credential {
 func (s Security) Validate(brokers, clickHouse []string) error {
 	wrong := append(s.kafkaTLS().Validate("kafka"), s.kafkaSASL().Validate()...)
 	wrong = append(wrong, s.clickHouseTLS().Validate("clickhouse")...)
+	wrong = append(wrong, s.schemaRegistry().Validate()...)
 	wrong = append(wrong, s.clickHousePassword().Validate("clickhouse-password"), s.employerKey().Validate("employer-key"))
 	if len(brokers) == 0 && (s.KafkaTLS || s.KafkaSASL != "") {
 		wrong = append(wrong, errors.New("kafka-tls and kafka-sasl need brokers: the embedded Kafka has neither"))
@@ -114,6 +138,20 @@ func secretsAreText(from, to reflect.Type, value any) (any, error) {
 		return nil, fmt.Errorf("a secret must be text: put it into quotes")
 	}
 	return value, nil
+}
+
+// frames registers the schemas of what is written, where there is a schema registry.
+func (a *app) frames(ctx context.Context) (kafka.Frames, error) {
+	registry := a.config.schemaRegistry()
+	if len(registry.URLs) == 0 {
+		return nil, nil
+	}
+	card, err := models.ReadEncoderCard(a.encoderDir())
+	if err != nil {
+		return nil, err
+	}
+	registry.Logger = a.log
+	return registry.Frames(ctx, card.ID)
 }
 
 // nameDenied says which rights a command lacks on Kafka, when that is what ended it.

@@ -16,6 +16,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/sr/srfake"
 
 	"jobstrom/cluster/clustertest"
 	"jobstrom/embedded"
@@ -61,7 +62,10 @@ func startOthers(t *testing.T) *others {
 			t.Error(err)
 		}
 	})
+	registry := srfake.New(srfake.WithAuth("Basic " + base64.StdEncoding.EncodeToString([]byte("worker:"+knownSecret))))
+	t.Cleanup(registry.Close)
 	o.settings = map[string]string{
+		"SCHEMA_REGISTRY": registry.URL(), "SCHEMA_REGISTRY_USER": "worker", "SCHEMA_REGISTRY_PASSWORD": knownSecret,
 		"BROKERS": strings.Join(o.kafka.ListenAddrs(), ","), "KAFKA_TLS": "true", "KAFKA_CA": authority.CA, "KAFKA_SASL": kafka.Scram512, "KAFKA_USER": "worker", "KAFKA_PASSWORD": knownSecret,
 		"CLICKHOUSE": engine.Addr(), "CLICKHOUSE_USER": "worker", "CLICKHOUSE_PASSWORD": knownSecret,
 		"EMPLOYER_KEY": knownSecret, "LOG_LEVEL": "debug", "HTTP": "127.0.0.1:0",
@@ -120,10 +124,11 @@ func TestNoCommandShowsASecret(t *testing.T) {
 	if status, said := o.run(t, nil, "", "", "topics", "--create"); status != 0 {
 		t.Fatalf("status %d: %s", status, said)
 	}
-	client, err := kafka.NewClient(kafka.Options{
+	reader := kafka.Options{
 		Brokers: o.kafka.ListenAddrs(), TLS: security.TLS{Enabled: true, CA: o.settings["KAFKA_CA"]},
 		SASL: kafka.SASL{Mechanism: kafka.Scram512, User: "worker", Password: security.Credential{Value: knownSecret}},
-	})
+	}
+	client, err := kafka.NewClient(reader)
 	must(t, err)
 	defer client.Close()
 	must(t, client.ProduceSync(t.Context(), &kgo.Record{Topic: kafka.Classified, Value: []byte(`{"id":"followed","category":"Bygge og anlæg"}`)}).FirstErr())
@@ -135,14 +140,14 @@ func TestNoCommandShowsASecret(t *testing.T) {
 	}
 	commands := map[string][]line{
 		"up":       {{"", "Ctrl-C ends it", nil}},
-		"demo":     {{"", "up after", nil}},
+		"demo":     {{"", "Bygge og anlæg", nil}},
 		"serve":    {{"", "http://127.0.0.1:", nil}},
 		"produce":  {{vacancy, "1 published", []string{"-"}}},
 		"classify": {{vacancy, "Bygge", []string{"-"}}, {"", "no such file", []string{"/nowhere"}}},
 		"evaluate": {{"", "no such file", []string{"/nowhere"}}},
 		"check":    {{"", "TLS, SCRAM-SHA-512 as worker", nil}, {"", "TLS, SCRAM-SHA-512 as worker", []string{"--format", "json"}}},
 		"topics":   {{"", "vacancies.raw", nil}},
-		"train":    {{"", "jobstrom:", []string{"--dry-run"}}},
+		"train":    {{"", "", []string{"--dry-run"}}},
 		"follow":   {{"", "followed", []string{"--from-start", "-n", "1"}}},
 		"run": {
 			{"", "jobstrom.extract", []string{"extract"}}, {"", "jobstrom.embed", []string{"embed"}},
@@ -171,6 +176,20 @@ func TestNoCommandShowsASecret(t *testing.T) {
 	}
 	leaves((&app{}).root(), nil)
 	t.Logf("%d command lines", ran)
+	// With a schema registry all that the flow wrote is framed, and the flow read it.
+	card, err := models.ReadEncoderCard((&app{}).encoderDir())
+	must(t, err)
+	written, bare := map[string]int{}, 0
+	must(t, kafka.Scan(t.Context(), reader, kafka.ScanOptions{Topics: []string{kafka.Raw, kafka.Extracted, kafka.Embedded(card.ID), kafka.Classified, kafka.Labels}}, func(r *kgo.Record) error {
+		written[r.Topic]++
+		if len(r.Value) > 0 && r.Value[0] != 0 {
+			bare++ // the classification above
+		}
+		return nil
+	}))
+	if len(written) != 5 || bare != 1 {
+		t.Errorf("the topics hold %v records, %d of them bare", written, bare)
+	}
 	// The search sees the log of connections, or it would find nothing anywhere.
 	if _, said := o.run(t, nil, "", "", "topics"); !strings.Contains(said, "issuing SASLAuthenticate") {
 		t.Errorf("the log was not searched: %s", said)
@@ -204,6 +223,7 @@ func TestWrongSecurity(t *testing.T) {
 	f(map[string]string{"KAFKA_CA": ""}, 1, topics, "not trusted here", "--kafka-ca")
 	f(map[string]string{"BROKERS": strings.Join(o.old.ListenAddrs(), ",")}, 1, topics, "expired at")
 	f(map[string]string{"CLICKHOUSE_PASSWORD": "", "CLICKHOUSE_PASSWORD_FILE": file}, 1, train, `refuses the user "worker"`)
+	f(map[string]string{"SCHEMA_REGISTRY_PASSWORD": "wr0ng-" + knownSecret}, 1, []string{"produce", "-"}, "registering schemas at", "no right to register")
 	f(map[string]string{"CLICKHOUSE_TLS": "true"}, 1, train, "leave --clickhouse-tls out")
 	f(map[string]string{"CLICKHOUSE_DATABASE": "absent"}, 1, train, "no database absent")
 	f(map[string]string{"CLICKHOUSE_PASSWORD_FILE": file, "KAFKA_CERT": "c", "KAFKA_TOKEN": knownSecret, "BROKERS": ""}, 2, check,

@@ -168,7 +168,7 @@ func Missing(ctx context.Context, client *kgo.Client, rights []Right) ([]Right, 
 			// An empty list comes from brokers that keep no ACLs.
 			lacks = errors.Is(t.Err, kerr.TopicAuthorizationFailed) || t.Err == nil && len(t.AuthorizedOperations) > 0 && !slices.Contains(t.AuthorizedOperations, operations[r.Operation])
 		case "group":
-			described, err := admin.DescribeGroups(ctx, r.Name)
+			described, err := admin.DescribeGroups(ctx, strings.Replace(r.Name, "*", "0", 1))
 			lacks = errors.Is(err, kerr.GroupAuthorizationFailed) || errors.Is(described.Error(), kerr.GroupAuthorizationFailed)
 		case "transactional id":
 			id := strings.Replace(r.Name, "*", "0", 1)

@@ -30,6 +30,8 @@ type Options struct {
 	// TLS encrypts the connections; SASL says as whom they come.
 	TLS  security.TLS
 	SASL SASL
+	// Frames are put around the values of records that are written; nil leaves them bare. See SchemaRegistry.
+	Frames Frames
 	// ClientID names this process to the brokers. Default "jobstrom".
 	ClientID string
 	// Logger receives what the client has to say from warnings upwards. Nil discards.
@@ -94,6 +96,9 @@ func ClientOptions(o Options, own ...kgo.Opt) ([]kgo.Opt, error) {
 		return nil, fmt.Errorf("configuring Kafka: %w", err)
 	}
 	opts = append(opts, secure...)
+	if len(o.Frames) > 0 {
+		opts = append(opts, kgo.WithHooks(o.Frames))
+	}
 	if o.Registerer != nil {
 		// The clients of one process are told apart by a label, or the second could not register.
 		labelled := prometheus.WrapRegistererWith(prometheus.Labels{"client": o.ClientID}, o.Registerer)

@@ -142,6 +142,6 @@ func idField(value []byte) string {
 	var object struct {
 		ID string `json:"id"`
 	}
-	_ = json.Unmarshal(value, &object) // what is no JSON has no id
+	_ = json.Unmarshal(schemas.Unframe(schemas.JSON, value), &object) // what is no JSON has no id
 	return object.ID
 }

@@ -39,16 +39,17 @@ func Encode(contentType string, m proto.Message) ([]byte, error) {
 }
 
 // Decode reads a message. Without a content type, a value that begins like a JSON object is taken for JSON.
-// Unknown fields are ignored, so that an older reader understands a newer writer.
+// Unknown fields are ignored, so that an older reader understands a newer writer. A value in Confluent's wire format is read, too.
 func Decode(contentType string, value []byte, m proto.Message) error {
 	name := strings.ToLower(string(m.ProtoReflect().Descriptor().Name()))
+	value = Unframe(contentType, value)
 	if contentType == "" {
 		contentType = Protobuf
 		if looksLikeJSON(value) {
 			contentType = JSON
 		}
 	}
-	switch base, _, _ := strings.Cut(contentType, ";"); strings.TrimSpace(base) {
+	switch mediaType(contentType) {
 	case JSON:
 		if !utf8.Valid(value) {
 			return fmt.Errorf("%w %s: byte %d is not UTF-8: publish UTF-8", ErrMalformed, name, invalidUTF8(value))
@@ -66,10 +67,20 @@ func Decode(contentType string, value []byte, m proto.Message) error {
 	return nil
 }
 
-// looksLikeJSON tells an object (or text, which nobody publishes as Protobuf) from Protobuf, whose first byte is a small field tag.
+// mediaType cuts the parameters off.
+func mediaType(contentType string) string {
+	base, _, _ := strings.Cut(contentType, ";")
+	return strings.TrimSpace(base)
+}
+
+// looksLikeJSON tells an object (or text, which nobody publishes as Protobuf) from Protobuf, whose first byte is a small field tag. That byte can
+// be a line feed.
 func looksLikeJSON(value []byte) bool {
 	trimmed := strings.TrimLeft(string(value[:min(len(value), 64)]), " \t\r\n\ufeff")
-	return trimmed == "" || trimmed[0] >= ' '
+	if trimmed == "" || value[0] >= ' ' {
+		return true
+	}
+	return trimmed[0] == '{' && json.Valid(value)
 }
 
 // invalidUTF8 returns the position of the first byte that is not UTF-8.

@@ -138,3 +138,50 @@ func TestParseTaxonomyReportsEveryViolation(t *testing.T) {
 		t.Fatalf("got %v, want both violations", err)
 	}
 }
+
+// Protobuf may begin with a line feed, and what follows is then a length, not JSON.
+func TestContentTypeIsGuessed(t *testing.T) {
+	f := func(want bool, value string) {
+		t.Helper()
+		if got := looksLikeJSON([]byte(value)); got != want {
+			t.Errorf("%.20q: got %v", value, got)
+		}
+	}
+	f(true, `{"text":"x"}`)
+	f(true, "\n\t {}")
+	f(true, "\ufeff{}")
+	f(true, "")
+	f(true, "text")
+	for _, length := range []int{1, 9, 32, 36, 123, 200} { // 123 is a brace
+		v := &Vacancy{Id: strings.Repeat("a", length), Text: "x"}
+		value, err := Encode(Protobuf, v)
+		if err != nil {
+			t.Fatal(err)
+		}
+		f(false, string(value))
+		got := &Vacancy{}
+		if err := Decode("", value, got); err != nil || !proto.Equal(got, v) {
+			t.Errorf("an id of %d bytes: %v, %v", length, got, err)
+		}
+	}
+}
+
+func TestUnframe(t *testing.T) {
+	f := func(contentType, value, want string) {
+		t.Helper()
+		if got := string(Unframe(contentType, []byte(value))); got != want {
+			t.Errorf("%s %q: got %q, want %q", contentType, value, got, want)
+		}
+	}
+	f(JSON, "{}", "{}")
+	f(JSON, "\x00\x00\x00\x00\x07{}", "{}")
+	f("application/json; charset=utf-8", "\x00\x00\x00\x00\x07{}", "{}")
+	f("", "\x00\x00\x00\x00\x07{}", "{}")
+	f(Protobuf, "\x00\x00\x00\x00\x07\x00\x0a\x01a", "\x0a\x01a")
+	f(Protobuf, "\x00\x00\x00\x00\x07\x02\x04\x0a\x01a", "\x0a\x01a")
+	f("", "\x00\x00\x00\x00\x07\x04\x02\x04\x0a\x01a", "\x0a\x01a")
+	f(Protobuf, "\x0a\x01a", "\x0a\x01a")
+	f(Protobuf, "\x00\x00", "\x00\x00")
+	f(Protobuf, "\x00\x00\x00\x00\x07\x06\x02", "\x00\x00\x00\x00\x07\x06\x02") // cut off
+	f(Protobuf, "\x00\x00\x00\x00\x07\x01a", "\x00\x00\x00\x00\x07\x01a")       // minus one messages
+}
