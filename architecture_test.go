@@ -53,6 +53,7 @@ var layer = map[string][]string{
 	"schemas/generate":  {},
 	"samples":           {},
 	"security":          {},
+	"health":            {},
 	"security/certs":    {"cluster"},
 	"models":            {"schemas"},
 	"models/convert":    {"models"},
@@ -65,10 +66,10 @@ var layer = map[string][]string{
 	"embedded":          {},
 	"cluster":           {},
 	"producers":         {"kafka", "schemas"},
-	"consumers":         {"kafka", "warehouse", "models", "pipeline", "pipeline/extract", "pipeline/embed", "pipeline/classify", "schemas"},
-	"registry":          {"kafka", "models", "schemas"},
+	"consumers":         {"health", "kafka", "warehouse", "models", "pipeline", "pipeline/extract", "pipeline/embed", "pipeline/classify", "schemas"},
+	"registry":          {"health", "kafka", "models", "schemas"},
 	"trainer":           {"models", "schemas"},
-	"server":            {"pipeline", "pipeline/extract", "schemas"},
+	"server":            {"health", "pipeline", "pipeline/extract", "schemas"},
 }
 
 // Imports point one way, or a change in one corner is felt in every other.

@@ -46,6 +46,7 @@ type Config struct {
 	ClickHouseHTTP int           `koanf:"clickhouse-http-port"`
 	Retention      time.Duration `koanf:"retention"`
 	HTTP           string        `koanf:"http"`
+	MetricsAddress string        `koanf:"metrics-address"`
 	Encoder        string        `koanf:"encoder"`
 	Library        string        `koanf:"onnxruntime"`
 	Engine         string        `koanf:"chdb"`
@@ -81,6 +82,7 @@ func addFlags(f *pflag.FlagSet) {
 	f.Int("clickhouse-http-port", 8123, "HTTP `port` of the embedded ClickHouse")
 	f.Duration("retention", 0, "`time` that ClickHouse keeps rows, counted from when their vacancy was received, like 8760h; 0 keeps them")
 	f.String("http", "127.0.0.1:8080", "`address` of the web page and the API")
+	f.String("metrics-address", "", "`address` of /healthz, /readyz and /metrics of a process without web page, like 0.0.0.0:9400; none serves them at --http alone")
 	f.String("encoder", "", "`folder` of the encoder (default the one that make setup converts)")
 	f.String("onnxruntime", "", "ONNX Runtime's shared `library` (default the one that make setup fetches)")
 	f.String("chdb", "", "ClickHouse's shared `library` libchdb.so (default the one that make setup fetches, else clickhouse on PATH)")
@@ -179,6 +181,10 @@ func (c Config) Validate() error {
 				check(err == nil, "%s (%s) must be host:port", name, a)
 			}
 		}
+	}
+	if c.MetricsAddress != "" {
+		_, _, err := net.SplitHostPort(c.MetricsAddress)
+		check(err == nil, "metrics-address (%s) must be host:port", c.MetricsAddress)
 	}
 	check(c.Data != "", "data must name a folder")
 	check(c.Retention == 0 || c.Retention >= time.Hour, "retention (%s) must be 0 or at least 1h0m0s", c.Retention)

@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"sync"
 	"time"
 
@@ -20,6 +21,7 @@ import (
 
 	"jobstrom/consumers"
 	"jobstrom/embedded"
+	"jobstrom/health"
 	"jobstrom/kafka"
 	"jobstrom/models"
 	"jobstrom/pipeline"
@@ -36,6 +38,7 @@ type flow struct {
 	warehouse *warehouse.Warehouse
 	pipeline  *pipeline.Pipeline
 	metrics   *prometheus.Registry
+	board     *health.Board
 	// clickHouseHTTP is where the embedded engine answers HTTP; empty for another's.
 	clickHouseHTTP string
 
@@ -45,6 +48,12 @@ type flow struct {
 	work   context.Context
 	drain  context.CancelFunc
 }
+
+// Places of what the flow itself lacks.
+var (
+	starting     = health.Place{Part: "start"}
+	noClassifier = health.Place{Part: "classifier"}
+)
 
 // parts says which parts of a flow a command needs.
 type parts struct {
@@ -58,15 +67,23 @@ func (a *app) start(ctx context.Context, need parts) (*flow, error) {
 	work, drain := context.WithCancel(ctx)
 	f.drain = drain
 	f.actors, f.work = errgroup.WithContext(work)
+	f.board = &health.Board{}
+	if a.config.MetricsAddress != "" {
+		f.board.Report(health.Problem{Place: starting, Reason: "the process is starting", Remedy: "wait"}, 0)
+		if err := f.serveMetrics(); err != nil {
+			drain()
+			return nil, err
+		}
+	}
 	var mu sync.Mutex
 	stopLater := func(stop func()) {
 		mu.Lock()
 		defer mu.Unlock()
 		f.stops = append(f.stops, stop)
 	}
-	var starting errgroup.Group
+	var group errgroup.Group
 	if need.pipeline {
-		starting.Go(func() error {
+		group.Go(func() error {
 			key, err := a.employerKey()
 			if err != nil {
 				return err
@@ -79,14 +96,17 @@ func (a *app) start(ctx context.Context, need parts) (*flow, error) {
 		})
 	}
 	if need.kafka {
-		starting.Go(func() error { return f.startKafka(ctx, stopLater) })
+		group.Go(func() error { return f.startKafka(ctx, stopLater) })
 	}
 	if need.warehouse {
-		starting.Go(func() error { return f.startWarehouse(ctx, stopLater) })
+		group.Go(func() error { return f.startWarehouse(ctx, stopLater) })
 	}
-	if err := starting.Wait(); err != nil {
+	if err := group.Wait(); err != nil {
 		f.stop()
 		return nil, err
+	}
+	if need.pipeline && f.pipeline.Live.Load() == nil {
+		f.board.Report(health.Problem{Place: noClassifier, Reason: "no classifier takes this encoder's vectors", Remedy: "train one with jobstrom train, which also promotes it"}, 0)
 	}
 	return f, nil
 }
@@ -218,9 +238,15 @@ func (f *flow) watchRegistry(ctx context.Context) error {
 	failed := make(chan error, 1)
 	f.actors.Go(func() error {
 		err := registry.Watch(f.work, registry.WatchOptions{
-			Kafka: f.kafka, Taxonomy: f.pipeline.Taxonomy.ID, Encoder: f.pipeline.Encoder.Card().ID, Logger: f.log,
-			Ready:    func() { close(ready) },
-			Champion: func(c *schemas.Classifier) error { return f.promote(f.pipeline, c) },
+			Kafka: f.kafka, Taxonomy: f.pipeline.Taxonomy.ID, Encoder: f.pipeline.Encoder.Card().ID, Board: f.board, Logger: f.log,
+			Ready: func() { close(ready) },
+			Champion: func(c *schemas.Classifier) error {
+				err := f.promote(f.pipeline, c)
+				if err == nil {
+					f.board.Clear(noClassifier)
+				}
+				return err
+			},
 		})
 		failed <- err
 		return err
@@ -245,7 +271,7 @@ func (f *flow) runStages(ctx context.Context, names []string, slot string) error
 		return err
 	}
 	options := f.config.runnerOptions()
-	options.Kafka, options.Slot, options.Version, options.Logger, options.Registerer = f.kafka, slot, version, f.log, f.metrics
+	options.Kafka, options.Slot, options.Version, options.Board, options.Logger, options.Registerer = f.kafka, slot, version, f.board, f.log, f.metrics
 	for _, name := range names {
 		var stage consumers.Stage
 		switch name {
@@ -264,12 +290,17 @@ func (f *flow) runStages(ctx context.Context, names []string, slot string) error
 			stage = consumers.Classify(f.pipeline.Live, f.pipeline.Taxonomy, encoder)
 		case "sink":
 			f.actors.Go(func() error {
-				return consumers.Sink(f.work, consumers.SinkOptions{Kafka: f.kafka, Warehouse: f.warehouse, Encoder: encoder, Version: version, Logger: f.log, Registerer: f.metrics})
+				return consumers.Sink(f.work, consumers.SinkOptions{Kafka: f.kafka, Warehouse: f.warehouse, Encoder: encoder, Version: version, Board: f.board, Logger: f.log, Registerer: f.metrics})
 			})
 			continue
 		}
 		f.actors.Go(func() error { return consumers.Run(f.work, stage, options) })
 	}
+	readers := slices.DeleteFunc(kafka.Readers(encoder), func(r kafka.Reader) bool { return !slices.Contains(names, r.Stage) })
+	f.actors.Go(func() error {
+		return consumers.Monitor(f.work, consumers.MonitorOptions{Kafka: f.kafka, Readers: readers, Board: f.board, Logger: f.log, Registerer: f.metrics})
+	})
+	f.board.Clear(starting)
 	return nil
 }
 
@@ -281,9 +312,26 @@ func (f *flow) serve() (string, error) {
 	}
 	batcher := pipeline.NewBatcher(f.work, f.pipeline.Run, 64, 512)
 	handler := server.New(server.Options{
-		Classify: batcher.Do, Taxonomy: f.pipeline.Taxonomy, Encoder: f.pipeline.Encoder.Card().ID, Ready: f.ready,
+		Classify: batcher.Do, Taxonomy: f.pipeline.Taxonomy, Encoder: f.pipeline.Encoder.Card().ID, Problems: f.board.Problems,
 		Gatherer: f.metrics, Registerer: f.metrics, Logger: f.log,
 	})
+	f.serveHTTP(listener, handler)
+	f.board.Clear(starting)
+	return listener.Addr().String(), nil
+}
+
+// serveMetrics adds a server of health and metrics alone, for processes without a web page.
+func (f *flow) serveMetrics() error {
+	listener, err := net.Listen("tcp", f.config.MetricsAddress)
+	if err != nil {
+		return fmt.Errorf("listening on %s: %w: choose another address with --metrics-address", f.config.MetricsAddress, err)
+	}
+	f.serveHTTP(listener, server.NewWatched(f.board.Problems, f.metrics))
+	f.log.Info("serving health and metrics", "address", listener.Addr())
+	return nil
+}
+
+func (f *flow) serveHTTP(listener net.Listener, handler http.Handler) {
 	web := &http.Server{Handler: handler, ReadHeaderTimeout: 10 * time.Second, ReadTimeout: time.Minute, WriteTimeout: time.Minute, IdleTimeout: 2 * time.Minute}
 	f.actors.Go(func() error {
 		if err := web.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
@@ -297,15 +345,6 @@ func (f *flow) serve() (string, error) {
 		defer cancel()
 		return web.Shutdown(ctx)
 	})
-	return listener.Addr().String(), nil
-}
-
-// ready says why requests cannot be answered.
-func (f *flow) ready() error {
-	if f.pipeline.Live.Load() == nil {
-		return pipeline.ErrNoClassifier
-	}
-	return nil
 }
 
 // wait returns when the flow was asked to end, or an actor failed.

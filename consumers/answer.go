@@ -37,7 +37,7 @@ func (w *worker) answer(ctx context.Context, in []*kgo.Record) ([]Answer, error)
 			return answers, nil
 		}
 		failures++
-		switch Judge(err) {
+		switch w.failed(err) {
 		case Fatal:
 			return nil, err
 		case Suspect:
@@ -45,7 +45,6 @@ func (w *worker) answer(ctx context.Context, in []*kgo.Record) ([]Answer, error)
 				return w.bisect(ctx, in, err)
 			}
 		}
-		w.metrics.retries.WithLabelValues(w.stage.Name).Inc()
 		w.log.Warn("batch failed, trying again", "records", len(in), "failures", failures, "error", err)
 		if !pause(ctx, failures) {
 			return nil, ctx.Err()

@@ -5,14 +5,16 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/twmb/franz-go/pkg/kgo"
 
 	"jobstrom/kafka"
 )
 
 // stageMetrics counts what the workers of stages do.
 type stageMetrics struct {
-	records, bytes, dead, retries, transactions *prometheus.CounterVec
-	seconds, age                                *prometheus.HistogramVec
+	records, bytes, dead, errors, transactions *prometheus.CounterVec
+	seconds, age, batch                        *prometheus.HistogramVec
+	inFlight                                   *prometheus.GaugeVec
 }
 
 func newStageMetrics(registerer prometheus.Registerer) *stageMetrics {
@@ -26,12 +28,37 @@ func newStageMetrics(registerer prometheus.Registerer) *stageMetrics {
 		records:      counter("jobstrom_stage_records_total", "Records answered and committed.", "stage"),
 		bytes:        counter("jobstrom_stage_bytes_total", "Bytes of keys, values and headers of the records answered and committed.", "stage"),
 		dead:         counter("jobstrom_stage_dead_letters_total", "Records sent to the dead letters, by class of error.", "stage", "class"),
-		retries:      counter("jobstrom_stage_retries_total", "Batches that failed and were tried again.", "stage"),
+		errors:       counter("jobstrom_stage_errors_total", "Failures of whole batches and sessions, by verdict: retry, suspect or fatal (docs/architecture.md).", "stage", "verdict"),
 		transactions: counter("jobstrom_stage_transactions_total", "Transactions, by how they ended: committed, moved (a rebalance gave the records to another worker) or failed.", "stage", "end"),
 		seconds:      histogram("jobstrom_stage_transaction_seconds", "Time from a transaction's beginning to its end.", 0.001, 15),
-		age:          histogram("jobstrom_stage_latency_seconds", "Time from the raw record's timestamp to the commit of what the stage made of it.", 0.005, 18),
+		batch:        histogram("jobstrom_stage_batch_records", "Records of a committed transaction.", 1, 14),
+		inFlight: register(registerer, prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "jobstrom_stage_inflight_bytes", Help: "Bytes of the records that a worker holds: fetched ahead or being worked on.",
+		}, []string{"stage", "worker"})),
+		age: histogram("jobstrom_stage_latency_seconds", "Time from the raw record's timestamp to the commit of what the stage made of it.", 0.005, 18),
 	}
 }
+
+// start shows a stage's counters before there is anything to count.
+func (m *stageMetrics) start(stage string) {
+	for _, class := range Classes {
+		m.dead.WithLabelValues(stage, class)
+	}
+	for _, verdict := range []Verdict{Retry, Suspect, Fatal} {
+		m.errors.WithLabelValues(stage, string(verdict))
+	}
+	for _, end := range []string{"committed", "moved", "failed"} {
+		m.transactions.WithLabelValues(stage, end)
+	}
+	m.records.WithLabelValues(stage)
+	m.bytes.WithLabelValues(stage)
+	for _, h := range []*prometheus.HistogramVec{m.seconds, m.age, m.batch} {
+		h.WithLabelValues(stage)
+	}
+}
+
+// age is how long ago a raw record was published. A publisher's clock may go wrong: it is never negative.
+func age(r *kgo.Record, now time.Time) float64 { return max(0, now.Sub(kafka.RawTime(r)).Seconds()) }
 
 // committed counts a batch whose transaction was committed.
 func (m *stageMetrics) committed(stage string, b *batch, took time.Duration) {
@@ -39,12 +66,64 @@ func (m *stageMetrics) committed(stage string, b *batch, took time.Duration) {
 	m.bytes.WithLabelValues(stage).Add(float64(b.bytes))
 	m.transactions.WithLabelValues(stage, "committed").Inc()
 	m.seconds.WithLabelValues(stage).Observe(took.Seconds())
-	now, age := time.Now(), m.age.WithLabelValues(stage)
+	m.batch.WithLabelValues(stage).Observe(float64(len(b.in)))
+	now, ages := time.Now(), m.age.WithLabelValues(stage)
 	for i, r := range b.in {
-		age.Observe(now.Sub(kafka.RawTime(r)).Seconds())
+		ages.Observe(age(r, now))
 		if err := b.answers[i].Err; err != nil {
 			m.dead.WithLabelValues(stage, Class(err)).Inc()
 		}
+	}
+}
+
+// sinkMetrics count what the sink does.
+type sinkMetrics struct {
+	rows, dead            *prometheus.CounterVec
+	blocks, fails         prometheus.Counter
+	pending               prometheus.Gauge
+	seconds, age, records prometheus.Histogram
+}
+
+var tables = []string{"embeddings", "predictions", "labels", "dead_letters", "dead_letter_replays", "erasures", "shadows"}
+
+func newSinkMetrics(registerer prometheus.Registerer) *sinkMetrics {
+	histogram := func(name, help string, first float64, count int) prometheus.Histogram {
+		return register(registerer, prometheus.NewHistogram(prometheus.HistogramOpts{Name: name, Help: help, Buckets: prometheus.ExponentialBuckets(first, 2, count)}))
+	}
+	counter := func(name, help string) prometheus.Counter {
+		return register(registerer, prometheus.NewCounter(prometheus.CounterOpts{Name: name, Help: help}))
+	}
+	stages := newStageMetrics(registerer)
+	for _, class := range Classes {
+		stages.dead.WithLabelValues("sink", class)
+	}
+	m := &sinkMetrics{
+		rows:    register(registerer, prometheus.NewCounterVec(prometheus.CounterOpts{Name: "jobstrom_sink_rows_total", Help: "Rows inserted into ClickHouse, by table."}, []string{"table"})),
+		blocks:  counter("jobstrom_sink_blocks_total", "Blocks of records that ClickHouse has taken."),
+		fails:   counter("jobstrom_sink_failures_total", "Blocks that ClickHouse did not take; each is tried again until it does."),
+		pending: register(registerer, prometheus.NewGauge(prometheus.GaugeOpts{Name: "jobstrom_sink_pending_records", Help: "Records of the block that ClickHouse has not taken yet."})),
+		seconds: histogram("jobstrom_sink_block_seconds", "Time to insert a block and commit its offsets, failures included.", 0.002, 16),
+		records: histogram("jobstrom_sink_block_records", "Records of a block.", 1, 18),
+		age:     histogram("jobstrom_sink_latency_seconds", "Time from the raw record's timestamp until ClickHouse has its classification.", 0.01, 18),
+		dead:    stages.dead,
+	}
+	for _, table := range tables {
+		m.rows.WithLabelValues(table)
+	}
+	return m
+}
+
+// stored counts a block that ClickHouse has taken.
+func (m *sinkMetrics) stored(b *block, took time.Duration) {
+	m.blocks.Inc()
+	m.seconds.Observe(took.Seconds())
+	m.records.Observe(float64(b.records))
+	for i, n := range []int{len(b.embeddings), len(b.predictions), len(b.labels), len(b.dead), len(b.replays), len(b.erasures), len(b.shadows)} {
+		m.rows.WithLabelValues(tables[i]).Add(float64(n))
+	}
+	now := time.Now()
+	for _, p := range b.predictions {
+		m.age.Observe(max(0, now.Sub(p.ReceivedAt).Seconds()))
 	}
 }
 

@@ -13,6 +13,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 	"golang.org/x/sync/errgroup"
 
+	"jobstrom/health"
 	"jobstrom/kafka"
 )
 
@@ -90,7 +91,9 @@ type RunnerOptions struct {
 	// Retries of a batch no record of which can be answered, each after a longer pause, before the worker gives up. Default 8.
 	Retries int
 	// Version of this jobstrom, for dead letters.
-	Version    string
+	Version string
+	// Board takes what is wrong; nil shows it nowhere.
+	Board      *health.Board
 	Logger     *slog.Logger
 	Registerer prometheus.Registerer
 }
@@ -156,6 +159,7 @@ func Run(ctx context.Context, stage Stage, o RunnerOptions) error {
 	}
 	o.Kafka.Registerer = o.Registerer
 	metrics := newStageMetrics(o.Registerer)
+	metrics.start(stage.Name)
 	workers, ctx := errgroup.WithContext(ctx)
 	for i := range o.Workers {
 		w := &worker{stage: stage, options: o, name: o.Slot + "." + strconv.Itoa(i), metrics: metrics, limit: stage.Batch}

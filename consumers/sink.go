@@ -12,6 +12,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"jobstrom/health"
 	"jobstrom/kafka"
 	"jobstrom/schemas"
 	"jobstrom/warehouse"
@@ -27,7 +28,9 @@ type SinkOptions struct {
 	Interval time.Duration
 	MaxRows  int
 	// Version of this jobstrom, for dead letters.
-	Version    string
+	Version string
+	// Board takes what is wrong; nil shows it nowhere.
+	Board      *health.Board
 	Logger     *slog.Logger
 	Registerer prometheus.Registerer
 }
@@ -51,7 +54,7 @@ type sink struct {
 	client   *kgo.Client
 	embedded string
 	labels   kafka.TopicID
-	rows     *prometheus.CounterVec
+	metrics  *sinkMetrics
 }
 
 // block is what one round inserts.
@@ -74,8 +77,7 @@ type block struct {
 func Sink(ctx context.Context, o SinkOptions) error {
 	o.EnsureDefaults()
 	o.Kafka.ClientID, o.Kafka.Registerer = "jobstrom.sink", o.Registerer
-	s := &sink{SinkOptions: o, embedded: kafka.Embedded(o.Encoder)}
-	s.rows = register(o.Registerer, prometheus.NewCounterVec(prometheus.CounterOpts{Name: "jobstrom_sink_rows_total", Help: "Rows inserted into ClickHouse, by table."}, []string{"table"}))
+	s := &sink{SinkOptions: o, embedded: kafka.Embedded(o.Encoder), metrics: newSinkMetrics(o.Registerer)}
 	client, err := kafka.NewClient(o.Kafka,
 		kgo.ConsumerGroup("jobstrom.sink"),
 		kgo.ConsumeTopics(s.embedded, kafka.Classified, kafka.Labels, kafka.DeadLetter, kafka.Shadow),
@@ -138,6 +140,7 @@ func (s *sink) collect(ctx context.Context) *block {
 		fetches.EachRecord(func(r *kgo.Record) {
 			b.records++
 			if err := s.add(b, r); err != nil {
+				s.metrics.dead.WithLabelValues("sink", Class(err)).Inc()
 				s.Logger.Info("dead letter", "stage", "sink", "class", Class(err), "topic", r.Topic, "partition", r.Partition, "offset", r.Offset)
 				b.refused = append(b.refused, deadLetter(r, refusal{Stage: "sink", Version: s.Version, Topic: s.labels, Attempts: 1, Reason: err}))
 			}
@@ -154,14 +157,19 @@ func (s *sink) collect(ctx context.Context) *block {
 
 // store inserts a block and commits its offsets. It tries until ClickHouse takes it, ctx ends, or what Kafka says is for nobody to retry.
 func (s *sink) store(ctx context.Context, b *block) error {
+	start, at := time.Now(), health.Place{Part: "clickhouse", Stage: "sink"}
+	s.metrics.pending.Set(float64(b.records))
 	for try := 0; ; try++ {
 		err := s.insert(ctx, b)
 		if err == nil {
+			s.Board.Clear(at)
 			break
 		}
 		if Judge(err) == Fatal {
 			return err
 		}
+		s.metrics.fails.Inc()
+		s.Board.Report(health.Problem{Place: at, Reason: err.Error(), Remedy: "the sink tries again until ClickHouse takes the rows, the stages go on; see that ClickHouse runs, can be reached and has room"}, 0)
 		pause := min(200*time.Millisecond<<min(try, 6), 10*time.Second)
 		s.Logger.Warn("ClickHouse does not take the rows, trying again", "records", b.records, "pause", pause, "error", err)
 		select {
@@ -176,6 +184,8 @@ func (s *sink) store(ctx context.Context, b *block) error {
 	if err := s.client.CommitUncommittedOffsets(work); err != nil {
 		s.Logger.Warn("committing offsets; the rows will be read again, which changes nothing", "error", err)
 	}
+	s.metrics.pending.Set(0)
+	s.metrics.stored(b, time.Since(start))
 	return nil
 }
 
@@ -201,9 +211,6 @@ func (s *sink) insert(ctx context.Context, b *block) error {
 		if err := s.client.ProduceSync(ctx, b.refused...).FirstErr(); err != nil {
 			return fmt.Errorf("writing dead letters: %w", err)
 		}
-	}
-	for table, n := range map[string]int{"embeddings": len(b.embeddings), "predictions": len(b.predictions), "labels": len(b.labels), "dead_letters": len(b.dead), "erasures": len(b.erasures), "shadows": len(b.shadows)} {
-		s.rows.WithLabelValues(table).Add(float64(n))
 	}
 	return nil
 }

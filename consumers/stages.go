@@ -89,9 +89,17 @@ func Embed(e Encoder) Stage {
 // Classify is the third stage: from vectors to categories. Between two batches it takes over the live classifier.
 func Classify(live *classify.Live, taxonomy *schemas.Taxonomy, encoder string) Stage {
 	names := taxonomy.Names()
-	model := func() string { return live.Load().Model() }
+	model := func() string {
+		if c := live.Load(); c != nil {
+			return c.Model()
+		}
+		return ""
+	}
 	return Stage{Name: "classify", From: kafka.Embedded(encoder), To: kafka.Classified, Batch: classifyBatch, Model: model, Answer: func(_ context.Context, in []*kgo.Record) ([]Answer, error) {
 		classifier := live.Load()
+		if classifier == nil { // it comes when one is trained and promoted; until then the encoder's vectors wait
+			return nil, fmt.Errorf("%w: %w", ErrTemporary, pipeline.ErrNoClassifier)
+		}
 		answers, embeddings, place := decodeAll(in, func() *schemas.Embedding { return &schemas.Embedding{} })
 		now := schemas.Time(time.Now())
 		for k, e := range embeddings {

@@ -10,6 +10,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"jobstrom/health"
 	"jobstrom/kafka"
 )
 
@@ -53,7 +54,8 @@ func (w *worker) run(ctx context.Context) error {
 			failures = 0
 		}
 		failures++
-		switch verdict := Judge(err); {
+		verdict := w.failed(err)
+		switch {
 		case verdict == Fatal:
 			return err
 		case verdict == Suspect && failures > w.options.Retries:
@@ -61,12 +63,31 @@ func (w *worker) run(ctx context.Context) error {
 		case fenced(err) && failures > w.options.Retries:
 			return fmt.Errorf("giving up: another process works in slot %s, give each a --slot of its own: %w", w.options.Slot, err)
 		}
-		w.metrics.retries.WithLabelValues(w.stage.Name).Inc()
 		w.log.Warn("session ended, opening another", "failures", failures, "error", err)
 		if !pause(ctx, failures) {
 			return nil
 		}
 	}
+}
+
+// workerGrace is how long a worker may fail before its process is not ready: a rebalance or a broker's restart is no reason to tell anyone.
+const workerGrace = 15 * time.Second
+
+// place is where the worker's troubles are.
+func (w *worker) place() health.Place {
+	return health.Place{Part: "worker", Stage: w.stage.Name, Worker: w.name}
+}
+
+// failed counts and reports what hit a whole batch or session, and gives the verdict on it.
+func (w *worker) failed(err error) Verdict {
+	verdict := Judge(err)
+	w.metrics.errors.WithLabelValues(w.stage.Name, string(verdict)).Inc()
+	remedy := "it tries again by itself; the log has each try"
+	if verdict == Fatal {
+		remedy = "mend what the reason names and start the process again"
+	}
+	w.options.Board.Report(health.Problem{Place: w.place(), Reason: err.Error(), Remedy: remedy}, workerGrace)
+	return verdict
 }
 
 // fenced says that a younger worker of the same id took over. A pause longer than the transaction timeout looks the same.
@@ -79,7 +100,10 @@ func (w *worker) work(ctx context.Context) (worked bool, err error) {
 	if err := w.open(ctx); err != nil {
 		return false, err
 	}
-	defer w.session.CloseAllowingRebalance()
+	defer func() {
+		w.session.CloseAllowingRebalance()
+		w.metrics.inFlight.WithLabelValues(w.stage.Name, w.name).Set(0)
+	}()
 	for {
 		b, err := w.gather(ctx)
 		if err != nil || len(b.in) == 0 {
@@ -96,7 +120,13 @@ func (w *worker) work(ctx context.Context) (worked bool, err error) {
 		default:
 			return worked, err
 		}
+		w.holds(0)
 	}
+}
+
+// holds says how many bytes of records the worker holds: those in hand, and those fetched ahead.
+func (w *worker) holds(inHand int) {
+	w.metrics.inFlight.WithLabelValues(w.stage.Name, w.name).Set(float64(inHand) + float64(w.session.Client().BufferedFetchBytes()))
 }
 
 func (w *worker) open(ctx context.Context) error {
@@ -146,14 +176,15 @@ func (w *worker) gather(ctx context.Context) (*batch, error) {
 		case len(b.in) == 0:
 			start = time.Now()
 		}
+		for _, r := range in {
+			b.bytes += kafka.RecordBytes(r)
+		}
+		w.holds(b.bytes)
 		answers, err := w.answer(ctx, in)
 		if err != nil {
 			return nil, err
 		}
 		b.in, b.answers = append(b.in, in...), append(b.answers, answers...)
-		for _, r := range in {
-			b.bytes += kafka.RecordBytes(r)
-		}
 		if time.Since(start) >= w.options.CommitInterval || b.bytes >= w.options.MaxBytes/2 || w.limit < w.stage.Batch || ctx.Err() != nil {
 			return b, nil
 		}
@@ -213,6 +244,7 @@ func (w *worker) transact(ctx context.Context, b *batch) error {
 	w.limit = min(2*w.limit, w.stage.Batch)
 	w.oversized = nil
 	w.metrics.committed(w.stage.Name, b, time.Since(start))
+	w.options.Board.Clear(w.place())
 	return nil
 }
 

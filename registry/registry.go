@@ -6,12 +6,17 @@ package registry
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
+	"sync"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"jobstrom/health"
 	"jobstrom/kafka"
 	"jobstrom/models"
 	"jobstrom/schemas"
@@ -58,50 +63,90 @@ type WatchOptions struct {
 	Ready func()
 	// Champion is called for the newest champion at the start, and for each new one. An error is logged; the former stays.
 	Champion func(*schemas.Classifier) error
-	Logger   *slog.Logger
+	// Board says so until the topic was read. Later troubles are in the log alone: the champion of before serves on. Nil shows it nowhere.
+	Board  *health.Board
+	Logger *slog.Logger
 }
 
-// Watch reads the registry until ctx ends, then returns nil.
+// Pauses between tries to read the topic: each doubles the one before.
+const (
+	firstPause   = 200 * time.Millisecond
+	longestPause = 10 * time.Second
+)
+
+// Watch reads the registry until ctx ends, then returns nil. When the topic cannot be read it tries again, from the topic's start, and the champion of before
+// stays. It returns an error only when the user lacks the right to read it.
 func Watch(ctx context.Context, o WatchOptions) error {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	client, err := kafka.NewClient(o.Kafka, kgo.ConsumeTopics(kafka.Models), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()), kgo.KeepControlRecords())
+	unread := health.Problem{Place: health.Place{Part: "registry", Topic: kafka.Models}, Reason: kafka.Models + " has not been read to its end yet", Remedy: "wait; if it lasts, see that the brokers run and the topic exists (jobstrom topics --create)"}
+	o.Board.Report(unread, 0)
+	w := &watcher{options: o, key: championKey(o.Taxonomy, o.Encoder)}
+	w.ready = sync.OnceFunc(func() {
+		o.Board.Clear(unread.Place)
+		o.Ready()
+		w.wasReady = true
+	})
+	for failures := 0; ; failures++ {
+		start := time.Now()
+		err := w.watch(ctx)
+		if ctx.Err() != nil {
+			return nil
+		}
+		err = fmt.Errorf("watching the registry: %w", kafka.Denied(err, kafka.ReadTopic(kafka.Models)))
+		if errors.Is(err, kafka.ErrDenied) || errors.Is(err, kerr.SaslAuthenticationFailed) {
+			return err
+		}
+		if time.Since(start) > time.Minute {
+			failures = 0
+		}
+		pause := min(firstPause<<min(failures, 10), longestPause)
+		o.Logger.Warn("the registry cannot be read, the champion of before stays; trying again", "topic", kafka.Models, "after", pause, "error", err)
+		if unread.Reason = err.Error(); !w.wasReady {
+			o.Board.Report(unread, 0)
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(pause):
+		}
+	}
+}
+
+// watch reads the topic from its start until ctx ends or it cannot be read.
+func (w *watcher) watch(ctx context.Context) error {
+	client, err := kafka.NewClient(w.options.Kafka, kgo.ConsumeTopics(kafka.Models), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()), kgo.KeepControlRecords())
 	if err != nil {
-		return fmt.Errorf("watching the registry: %w", err)
+		return err
 	}
 	defer client.Close()
 	ends, err := kadm.NewClient(client).ListCommittedOffsets(ctx, kafka.Models)
 	if err != nil {
-		return fmt.Errorf("watching the registry: %w", err)
+		return err
 	}
 	end, _ := ends.Lookup(kafka.Models, 0) // zero where there is no such topic yet
 	if end.Err != nil {
-		return fmt.Errorf("watching the registry: asking for its end: %w", end.Err)
+		return fmt.Errorf("asking for its end: %w", end.Err)
 	}
-	w := watcher{options: o, key: championKey(o.Taxonomy, o.Encoder), classifiers: map[string][]byte{}}
-	next, ready := int64(0), false
-	for {
-		if !ready && next >= end.Offset {
+	w.classifiers, w.champion = map[string][]byte{}, ""
+	for next := int64(0); ; {
+		if next >= end.Offset {
 			w.apply()
-			ready = true
-			o.Ready()
+			w.ready()
 		}
 		fetches := client.PollFetches(ctx)
 		if ctx.Err() != nil || fetches.IsClientClosed() {
 			return nil
 		}
 		if err := fetches.Err0(); err != nil {
-			return fmt.Errorf("watching the registry: %w", err)
+			return err
 		}
 		for _, r := range fetches.Records() {
 			next = r.Offset + 1
 			if !r.Attrs.IsControl() {
 				w.read(r)
 			}
-		}
-		if ready {
-			w.apply()
 		}
 	}
 }
@@ -110,6 +155,8 @@ func Watch(ctx context.Context, o WatchOptions) error {
 type watcher struct {
 	options        WatchOptions
 	key            string
+	ready          func()
+	wasReady       bool
 	classifiers    map[string][]byte
 	champion, live string
 }

@@ -3,11 +3,16 @@ package registry
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"os"
+	"strings"
 	"testing"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kadm"
+
 	"jobstrom/cluster/clustertest"
+	"jobstrom/health"
 	"jobstrom/kafka"
 	"jobstrom/models"
 	"jobstrom/schemas"
@@ -115,6 +120,68 @@ func TestWatchOfAnEmptyRegistryIsReady(t *testing.T) {
 		}})
 		if err != nil || !ready {
 			t.Fatalf("ready %t, %v", ready, err)
+		}
+	})
+}
+
+// While the registry is away the champion of before serves on; when it is back, the watcher takes over what is promoted then.
+func TestWatchOutlivesItsTopic(t *testing.T) {
+	eachBroker(t, func(t *testing.T, o kafka.Options) {
+		client, err := kafka.NewClient(o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer client.Close()
+		ctx, cancel := context.WithTimeout(t.Context(), 60*time.Second)
+		defer cancel()
+		var board health.Board
+		var log strings.Builder // the watcher's goroutine alone writes, and has ended when it is read
+		live, ready, done := make(chan string, 10), make(chan string, 1), make(chan error, 1)
+		watch := func() {
+			done <- Watch(ctx, WatchOptions{
+				Kafka: o, Taxonomy: "t1", Encoder: "e1", Board: &board, Logger: slog.New(slog.NewTextHandler(&log, nil)),
+				Ready:    func() { ready <- "" },
+				Champion: func(c *schemas.Classifier) error { live <- c.Id; return nil },
+			})
+		}
+		next := func(want *schemas.Classifier) {
+			t.Helper()
+			if err := Promote(ctx, o, want); err != nil {
+				t.Fatal(err)
+			}
+			select {
+			case got := <-live:
+				if got != want.Id {
+					t.Fatalf("live is %.12s, want %.12s", got, want.Id)
+				}
+			case <-ctx.Done():
+				t.Fatal("nothing came")
+			}
+		}
+		first := classifier(t, 1)
+		go watch()
+		<-ready
+		if problems := board.Problems(); len(problems) != 0 {
+			t.Fatalf("ready, but %v", problems)
+		}
+		next(first)
+		remove := func() {
+			t.Helper()
+			if _, err := kadm.NewClient(client).DeleteTopic(ctx, kafka.Models); err != nil {
+				t.Fatal(err)
+			}
+		}
+		remove()
+		if err := kafka.EnsureTopics(ctx, client, "e1", kafka.Layout{Partitions: 1, Replication: 1}); err != nil {
+			t.Fatal(err)
+		}
+		next(classifier(t, 2))
+		cancel()
+		if err := <-done; err != nil {
+			t.Fatal(err)
+		}
+		if !strings.Contains(log.String(), kafka.Models) || !strings.Contains(log.String(), "trying again") {
+			t.Errorf("the log does not say what was away:\n%s", &log)
 		}
 	})
 }

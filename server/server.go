@@ -15,6 +15,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"jobstrom/health"
 	"jobstrom/pipeline"
 	"jobstrom/pipeline/extract"
 	"jobstrom/schemas"
@@ -33,8 +34,8 @@ type Options struct {
 	Taxonomy *schemas.Taxonomy
 	// Encoder is the identity of the encoder in use.
 	Encoder string
-	// Ready returns why the process cannot serve, or nil.
-	Ready func() error
+	// Problems returns why the process is not ready; none when it is.
+	Problems func() []health.Problem
 	// Gatherer gives /metrics; Registerer takes the server's own. Nil leaves them out.
 	Gatherer   prometheus.Gatherer
 	Registerer prometheus.Registerer
@@ -62,24 +63,41 @@ func New(o Options) http.Handler {
 	route := func(pattern string, h func(http.ResponseWriter, *http.Request) error) {
 		mux.Handle(pattern, s.measured(pattern, h))
 	}
+	s.watched(mux, route)
 	route("GET /{$}", s.index)
 	route("GET /static/{file}", s.static)
 	route("POST /classify", s.classify)
 	route("POST /batch_classify", s.batchClassify)
-	route("GET /healthz", func(w http.ResponseWriter, _ *http.Request) error { return write(w, ok) })
-	route("GET /readyz", func(w http.ResponseWriter, _ *http.Request) error {
-		if err := o.Ready(); err != nil {
-			return &httpError{http.StatusServiceUnavailable, err.Error()}
-		}
-		return write(w, ok)
-	})
 	route("/", func(_ http.ResponseWriter, r *http.Request) error {
 		return &httpError{http.StatusNotFound, "no such page: see GET /, POST /classify, POST /batch_classify, /healthz, /readyz, /metrics"}
 	})
-	if o.Gatherer != nil {
-		mux.Handle("GET /metrics", promhttp.HandlerFor(o.Gatherer, promhttp.HandlerOpts{}))
-	}
 	return mux
+}
+
+// NewWatched returns the handler of a process without web page or API: /healthz, /readyz and /metrics.
+func NewWatched(problems func() []health.Problem, gatherer prometheus.Gatherer) http.Handler {
+	s, mux := &server{Options: Options{Problems: problems, Gatherer: gatherer}}, http.NewServeMux()
+	s.watched(mux, func(pattern string, h func(http.ResponseWriter, *http.Request) error) {
+		mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) { _ = h(w, r) })
+	})
+	return mux
+}
+
+// watched adds what Kubernetes and Prometheus ask for.
+func (s *server) watched(mux *http.ServeMux, route func(string, func(http.ResponseWriter, *http.Request) error)) {
+	route("GET /healthz", func(w http.ResponseWriter, _ *http.Request) error { return write(w, ok) })
+	route("GET /readyz", func(w http.ResponseWriter, _ *http.Request) error {
+		problems := s.Problems()
+		if len(problems) == 0 {
+			return write(w, ok)
+		}
+		w.Header().Set("Content-Type", schemas.JSON)
+		w.WriteHeader(http.StatusServiceUnavailable)
+		return json.NewEncoder(w).Encode(map[string]any{"error": "not ready: " + problems[0].String(), "problems": problems, "status-code": http.StatusServiceUnavailable})
+	})
+	if s.Gatherer != nil {
+		mux.Handle("GET /metrics", promhttp.HandlerFor(s.Gatherer, promhttp.HandlerOpts{}))
+	}
 }
 
 var ok = map[string]any{"message": "OK", "status-code": 200}

@@ -2,7 +2,6 @@ package server
 
 import (
 	"encoding/json"
-	"errors"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -12,6 +11,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"jobstrom/health"
 	"jobstrom/pipeline"
 	"jobstrom/pipeline/classify"
 	"jobstrom/pipeline/embed"
@@ -20,7 +20,7 @@ import (
 )
 
 // serve starts the real thing.
-func serve(t *testing.T, ready func() error) string {
+func serve(t *testing.T, problems func() []health.Problem) string {
 	t.Helper()
 	taxonomy := schemas.Jobnet()
 	extractor, err := extract.New(extract.Options{Taxonomy: taxonomy})
@@ -39,7 +39,7 @@ func serve(t *testing.T, ready func() error) string {
 	p.Live.Store(classifier)
 	registry := prometheus.NewRegistry()
 	batcher := pipeline.NewBatcher(t.Context(), p.Run, 64, 64)
-	s := httptest.NewServer(New(Options{Classify: batcher.Do, Taxonomy: taxonomy, Encoder: encoder.Card().ID, Ready: ready, Gatherer: registry, Registerer: registry}))
+	s := httptest.NewServer(New(Options{Classify: batcher.Do, Taxonomy: taxonomy, Encoder: encoder.Card().ID, Problems: problems, Gatherer: registry, Registerer: registry}))
 	t.Cleanup(func() {
 		s.Close()
 		_ = encoder.Close()
@@ -48,8 +48,8 @@ func serve(t *testing.T, ready func() error) string {
 }
 
 func TestServer(t *testing.T) {
-	var notReady error
-	url := serve(t, func() error { return notReady })
+	var board health.Board
+	url := serve(t, board.Problems)
 	f := func(method, path, accept, body string, status int, want string) string {
 		t.Helper()
 		request, err := http.NewRequestWithContext(t.Context(), method, url+path, strings.NewReader(body))
@@ -84,8 +84,11 @@ func TestServer(t *testing.T) {
 	f("GET", "/nothing", "*/*", "", 404, `no such page`)
 	f("GET", "/healthz", "*/*", "", 200, `OK`)
 	f("GET", "/readyz", "*/*", "", 200, `OK`)
-	notReady = errors.New("no classifier yet")
-	f("GET", "/readyz", "*/*", "", 503, `no classifier yet`)
+	at := health.Place{Part: "partition", Stage: "embed", Topic: "vacancies.extracted", Partition: 3}
+	board.Report(health.Problem{Place: at, Reason: "87 records are unread", Remedy: "start a worker"}, 0)
+	f("GET", "/readyz", "*/*", "", 503, `"part":"partition","stage":"embed","topic":"vacancies.extracted","partition":3,"since":"2.*Z","reason":"87 records are unread","remedy":"start a worker".*"status-code":503`)
+	board.Clear(at)
+	f("GET", "/readyz", "*/*", "", 200, `OK`)
 
 	answer := f("POST", "/classify", "*/*", `{"id":"a","title":"Sygeplejerske","text":"Du skal pleje patienter og give medicin."}`, 200, `"id"`)
 	c := &schemas.Classification{}

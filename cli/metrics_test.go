@@ -1,0 +1,145 @@
+package cli
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"jobstrom/embedded"
+	"jobstrom/health"
+	"jobstrom/models"
+)
+
+// get reads a page; an error or another status is in the status, 0 or that.
+func get(url string) (status int, body string) {
+	response, err := http.Get(url)
+	if err != nil {
+		return 0, err.Error()
+	}
+	defer response.Body.Close()
+	text, err := io.ReadAll(response.Body)
+	if err != nil {
+		return 0, err.Error()
+	}
+	return response.StatusCode, string(text)
+}
+
+// metrics compares what the flow serves with docs/metrics.md, both ways, and reads the lag that has gone.
+func (f *flowUnderTest) metrics(t *testing.T) {
+	f.t = t
+	var text string
+	f.until("nothing is unread", func() bool {
+		_, text = get("http://127.0.0.1:" + f.web + "/metrics")
+		lags := regexp.MustCompile(`(?m)^jobstrom_consumer_lag_records\{.*\} (\S+)$`).FindAllStringSubmatch(text, -1)
+		for _, lag := range lags {
+			if lag[1] != "0" {
+				return false
+			}
+		}
+		return len(lags) == 4*(1+1+1+5) // partitions of each stage's topics
+	})
+	documented := map[string]string{}
+	doc, err := os.ReadFile("../docs/metrics.md")
+	must(t, err)
+	for _, m := range regexp.MustCompile("(?m)^\\| `(jobstrom_[a-z_]+)` \\| ([a-z]+) \\|").FindAllStringSubmatch(string(doc), -1) {
+		documented[m[1]] = m[2]
+	}
+	served := map[string]string{}
+	for _, m := range regexp.MustCompile(`(?m)^# TYPE (jobstrom_\S+) (\S+)$`).FindAllStringSubmatch(text, -1) {
+		served[m[1]] = m[2]
+		if documented[m[1]] != m[2] {
+			t.Errorf("docs/metrics.md calls %s a %q, it is a %s", m[1], documented[m[1]], m[2])
+		}
+	}
+	for name := range documented {
+		// The client library shows its errors from the first one on.
+		if served[name] == "" && !(strings.HasPrefix(name, "jobstrom_kafka_") && strings.Contains(name, "_errors_")) {
+			t.Errorf("docs/metrics.md has %s, which is not served", name)
+		}
+	}
+	if len(served) < 25 {
+		t.Errorf("only %d metrics are served", len(served))
+	}
+	var lines []lagLine
+	must(t, json.Unmarshal([]byte(f.shell("bin/jobstrom lag --format json")), &lines))
+	for _, l := range lines {
+		if l.State != "idle" || l.Records != 0 || l.Worker == "" {
+			t.Errorf("got %+v", l)
+		}
+	}
+	if len(lines) != 32 {
+		t.Errorf("%d lines, want one for each partition of each stage", len(lines))
+	}
+}
+
+// A stage's process tells of its health. While the broker is away it names that, and is well again by itself when the broker is back.
+func TestRunStageTellsOfABrokerThatIsAway(t *testing.T) {
+	native, err := models.NativeDir()
+	must(t, err)
+	ports := freePorts(t, 2)
+	port, err := strconv.Atoi(ports[0])
+	must(t, err)
+	o := embedded.KafkaOptions{Dir: t.TempDir(), Port: port}
+	broker, err := embedded.StartKafka(o)
+	must(t, err)
+	t.Cleanup(func() { broker.Stop() })
+	self, err := os.Executable()
+	must(t, err)
+	var log lockedBuffer
+	run := exec.Command(self, "run", "extract", "--brokers", "127.0.0.1:"+ports[0], "--metrics-address", "127.0.0.1:"+ports[1])
+	run.Dir, run.Stdout, run.Stderr = t.TempDir(), &log, &log
+	run.Env = append(os.Environ(), "JOBSTROM_TEST_MAIN=1", "JOBSTROM_NATIVE="+filepath.Clean(native))
+	must(t, run.Start())
+	ended := make(chan error, 1)
+	go func() { ended <- run.Wait() }()
+	url := "http://127.0.0.1:" + ports[1]
+	until := func(status int, want string) string {
+		t.Helper()
+		for deadline := time.Now().Add(90 * time.Second); ; <-time.After(50 * time.Millisecond) {
+			got, body := get(url + "/readyz")
+			if got == status && strings.Contains(body, want) {
+				return body
+			}
+			select {
+			case err := <-ended:
+				t.Fatalf("the process ended with %v:\n%s", err, &log)
+			default:
+			}
+			if time.Now().After(deadline) {
+				t.Fatalf("after 90 s /readyz says %d %s, want %d %s; log:\n%s", got, body, status, want, &log)
+			}
+		}
+	}
+	until(200, "OK")
+	for range 2 {
+		broker.Stop()
+		var answer struct{ Problems []health.Problem }
+		must(t, json.Unmarshal([]byte(until(503, `"part":"kafka"`)), &answer))
+		if p := answer.Problems[0]; p.Part != "kafka" || p.Since.IsZero() || p.Reason == "" || p.Remedy == "" {
+			t.Fatalf("got %+v", p)
+		}
+		if status, _ := get(url + "/healthz"); status != 200 {
+			t.Fatalf("/healthz is %d: an orchestrator would kill a process that only waits", status)
+		}
+		broker, err = embedded.StartKafka(o)
+		must(t, err)
+		until(200, "OK")
+	}
+	if _, text := get(url + "/metrics"); !strings.Contains(text, fmt.Sprintf("jobstrom_consumer_lag_records{partition=%q,stage=%q,topic=%q} 0", "0", "extract", "vacancies.raw")) {
+		t.Errorf("the process serves no lag:\n%s", text)
+	}
+	must(t, run.Process.Signal(syscall.SIGTERM))
+	if err := <-ended; err != nil {
+		t.Fatalf("ended with %v:\n%s", err, &log)
+	}
+}
