@@ -1,6 +1,6 @@
 // Package samples holds Danish sample vacancies: those the default classifier is trained on, and others it has never seen.
 //
-// No employer is in both. The planted files list every item of personal data the texts hold, as it reads without markup.
+// No employer is in both. history.jsonl holds more to train on, which is no part of the program. The planted files list every item of personal data the texts hold, as it reads without markup.
 package samples
 
 import (
@@ -15,7 +15,7 @@ var vacancies []byte
 //go:embed unseen.jsonl
 var unseen []byte
 
-// Vacancies returns the labelled vacancies of the default classifier's training, as JSONL.
+// Vacancies returns the labelled vacancies, among those the default classifier is trained on, as JSONL.
 func Vacancies() io.Reader { return bytes.NewReader(vacancies) }
 
 // Unseen returns labelled vacancies that nothing was trained or tuned on, as JSONL.

@@ -143,7 +143,7 @@ type Extraction struct {
 	Occupations []string `protobuf:"bytes,2,rep,name=occupations,proto3" json:"occupations,omitempty"`
 	Skills      []string `protobuf:"bytes,3,rep,name=skills,proto3" json:"skills,omitempty"`
 	Tasks       []string `protobuf:"bytes,4,rep,name=tasks,proto3" json:"tasks,omitempty"`
-	// text is the encoder's input: title, occupations, tasks and skills joined by ", ".
+	// text is the encoder's input: the title, then the sentences that tell most of the work, joined by ", ".
 	Text   string `protobuf:"bytes,5,opt,name=text,proto3" json:"text,omitempty"`
 	Source string `protobuf:"bytes,6,opt,name=source,proto3" json:"source,omitempty"`
 	// language is a guess: "da", "en" or "" when unknown.

@@ -21,27 +21,31 @@ type Sample struct {
 	Employer string
 }
 
-// Setting is one way to make a default classifier. Titles and names are centred on their own mean, tasks and vacancies
-// on theirs: the kinds of text lie apart in the encoder's space, and only vacancies are classified.
+// Setting is one way to make a default classifier. It has a row for each name, title, task and sample: what rows say of
+// a vacancy for a category is log Σ weight · exp(Sharpness · similarity), the weights of a category summing to 1. The
+// similarity is the cosine, but for the vacancy's own length, whose mean stands in for it. Names and titles are centred
+// on their own mean, tasks and vacancies on theirs: the kinds of text lie apart in the encoder's space, and only
+// vacancies are classified.
 type Setting struct {
-	// Sharpness makes a row of each title, name and sample: a vacancy's score for a category is
-	// log Σ weight · exp(Sharpness · similarity), the weights of a category summing to 1. The similarity is the
-	// cosine, but for the vacancy's own length, whose mean stands in for it. 0: see L2.
 	Sharpness float64
-	// L2 fits one row a category instead: logistic regression with this penalty, vectors at mean length 1.
+	// TaskWeight and SampleWeight say what a task and a sample count, a title counting 1.
+	TaskWeight, SampleWeight float64
+	// L2 adds a logistic regression with this penalty that learns from the samples what the rows get wrong. Being
+	// linear it is added to every row of its category. 0: rows alone.
 	L2 float64
-	// NameWeight, TaskWeight and SampleWeight say what a category's name, a task and a sample count, a title counting 1.
-	NameWeight, TaskWeight, SampleWeight float64
 }
 
 // String names the setting in reports.
 func (s Setting) String() string {
-	kind := fmt.Sprintf("rows, sharpness %g", s.Sharpness)
-	if s.Sharpness == 0 {
-		kind = fmt.Sprintf("logistic, L2 %g", s.L2)
-	}
-	return fmt.Sprintf("%s, name %g, task %g, sample %g", kind, s.NameWeight, s.TaskWeight, s.SampleWeight)
+	return fmt.Sprintf("sharpness %g, task %g, sample %g, L2 %g", s.Sharpness, s.TaskWeight, s.SampleWeight, s.L2)
 }
+
+// The logistic regression learns beside the rows' scores divided by softness, so that it may overrule them, and those
+// of each sample come from the rows of others: of innerFolds parts of the samples, those without its own.
+const (
+	softness   = .5
+	innerFolds = 10
+)
 
 // DefaultOptions says what a default classifier is made of.
 type DefaultOptions struct {
@@ -51,9 +55,9 @@ type DefaultOptions struct {
 	Encoder string
 	// Taxonomy gives names and titles.
 	Taxonomy *schemas.Taxonomy
-	// Samples choose the setting, the mean and the temperature.
+	// Samples are labelled vacancies.
 	Samples []Sample
-	// Settings are tried by cross-validation. Default: a grid of both kinds.
+	// Settings are tried by cross-validation. Default: a grid.
 	Settings []Setting
 	// Folds divide the samples by employer. Default: 5.
 	Folds int
@@ -69,14 +73,11 @@ func (o *DefaultOptions) EnsureDefaults() {
 	if len(o.Settings) > 0 {
 		return
 	}
-	for _, sharpness := range []float64{15, 18, 20, 22, 25} {
-		for _, task := range []float64{0, .3, 1, 3} {
-			for _, sample := range []float64{0, 1} {
-				o.Settings = append(o.Settings, Setting{Sharpness: sharpness, NameWeight: 1, TaskWeight: task, SampleWeight: sample})
-			}
+	for _, sharpness := range []float64{15, 20, 25} {
+		for _, l2 := range []float64{0, 1e-4} {
+			o.Settings = append(o.Settings, Setting{Sharpness: sharpness, TaskWeight: 1, SampleWeight: 1, L2: l2})
 		}
 	}
-	o.Settings = append(o.Settings, Setting{L2: 1e-3, NameWeight: 1, TaskWeight: 1, SampleWeight: 1})
 }
 
 // Validate reports every violation at once.
@@ -96,8 +97,8 @@ func (o DefaultOptions) Validate() error {
 		check(o.Taxonomy == nil || s.Category >= 0 && s.Category < len(o.Taxonomy.Categories), "Samples[%d].Category (%d) is outside the taxonomy", i, s.Category)
 	}
 	for i, s := range o.Settings {
-		check(s.Sharpness >= 0 && s.L2 >= 0 && (s.Sharpness > 0) != (s.L2 > 0), "Settings[%d] must have Sharpness (%v) or L2 (%v) > 0", i, s.Sharpness, s.L2)
-		check(s.NameWeight > 0 && s.TaskWeight >= 0 && s.SampleWeight >= 0, "Settings[%d]: NameWeight (%v) must be > 0, TaskWeight (%v) and SampleWeight (%v) >= 0", i, s.NameWeight, s.TaskWeight, s.SampleWeight)
+		check(s.Sharpness > 0 && s.L2 >= 0, "Settings[%d]: Sharpness (%v) must be > 0 and L2 (%v) >= 0", i, s.Sharpness, s.L2)
+		check(s.TaskWeight >= 0 && s.SampleWeight >= 0, "Settings[%d]: TaskWeight (%v) and SampleWeight (%v) must be >= 0", i, s.TaskWeight, s.SampleWeight)
 	}
 	return errors.Join(errs...)
 }
@@ -121,7 +122,7 @@ func (r DefaultReport) Text(names []string) string {
 		r.Titles, r.Samples, r.Candidates[r.Chosen].Setting, candidateTable(r.Candidates), r.Evaluation.Text(names))
 }
 
-// Default makes a sealed classifier of titles, category names and samples. Setting and temperature are
+// Default makes a sealed classifier of category names, titles, tasks and samples. Setting and temperature are
 // chosen by cross-validation on the samples, no employer in two folds; the setting with the lowest log loss
 // wins. Its prior is uniform. The same input gives the same bytes.
 func Default(ctx context.Context, o DefaultOptions) (*schemas.Classifier, DefaultReport, error) {
@@ -171,21 +172,19 @@ func makeDefault(ctx context.Context, o DefaultOptions) (*schemas.Classifier, De
 		"kind": "default", "setting": report.Candidates[report.Chosen].Setting, "titles": strconv.Itoa(report.Titles),
 		"samples": strconv.Itoa(report.Samples), "folds": strconv.Itoa(o.Folds), "seed": strconv.FormatUint(o.Seed, 10),
 	}
-	if len(c.Owners) > 0 {
-		models.Quantize(c)
-	}
+	models.Quantize(c)
 	return c, report, models.SealClassifier(c)
 }
 
 // material is what default classifiers are made of.
 type material struct {
 	categories int
-	lexicon    Examples // the categories' names first, then their titles
-	tasks      Examples
+	lexicon    Examples // the categories' names first, then their titles; centred, of length 1
+	tasks      Examples // centred, of length 1
 	samples    Examples
 }
 
-// gather embeds names, titles and samples.
+// gather embeds names, titles, tasks and samples.
 func gather(ctx context.Context, o DefaultOptions) (material, error) {
 	m := material{categories: len(o.Taxonomy.Categories)}
 	texts := o.Taxonomy.Names()
@@ -217,65 +216,83 @@ func gather(ctx context.Context, o DefaultOptions) (material, error) {
 	}
 	m.lexicon.Vectors, m.tasks.Vectors, m.samples.Vectors = vectors[:titles], vectors[titles:tasks], vectors[tasks:]
 	all := Examples{Vectors: vectors, Categories: slices.Concat(m.lexicon.Categories, m.tasks.Categories, m.samples.Categories)}
-	return m, all.validate(m.categories)
+	if err := all.validate(m.categories); err != nil {
+		return material{}, err
+	}
+	m.lexicon.Vectors = unit(centre(m.lexicon.Vectors, m.lexicon.mean()))
+	if len(m.tasks.Vectors) > 0 {
+		m.tasks.Vectors = unit(centre(m.tasks.Vectors, m.tasks.mean()))
+	}
+	return m, nil
 }
 
 // build makes a classifier by one setting, with these samples only.
 func (m material) build(ctx context.Context, s Setting, samples Examples) (*schemas.Classifier, error) {
-	mean := samples.mean()
-	lexicon, vacancies := centre(m.lexicon.Vectors, m.lexicon.mean()), centre(samples.Vectors, mean)
-	length := meanLength(vacancies)
-	all := Examples{Vectors: unit(lexicon), Categories: append([]int(nil), m.lexicon.Categories...)}
-	for i := range lexicon {
-		weight := 1.0
-		if i < m.categories {
-			weight = s.NameWeight
-		}
-		all.Weights = append(all.Weights, weight)
-	}
-	add := func(vectors [][]float32, categories []int, weight float64) {
-		if weight == 0 || len(vectors) == 0 {
-			return
-		}
-		all.Vectors = append(all.Vectors, unit(vectors)...)
-		all.Categories = append(all.Categories, categories...)
-		for range vectors {
-			all.Weights = append(all.Weights, weight)
-		}
-	}
-	if len(m.tasks.Vectors) > 0 {
-		add(centre(m.tasks.Vectors, m.tasks.mean()), m.tasks.Categories, s.TaskWeight)
-	}
-	add(vacancies, samples.Categories, s.SampleWeight)
-	if s.Sharpness == 0 {
-		c, err := Fit(ctx, all, Options{Categories: m.categories, L2: s.L2, Mean: make([]float32, len(mean)), MaxIterations: 200, Tolerance: 1e-5})
-		if err != nil {
-			return nil, err
-		}
-		c.Mean = mean
-		scale(c.Weights, 1/length)
+	c := m.rows(s, samples)
+	if s.L2 == 0 {
 		return c, nil
 	}
-	return rows(all, m.categories, s.Sharpness/length, mean), nil
+	folds, err := Folds(samples.Categories, samples.Groups, innerFolds, 1)
+	if err != nil {
+		return nil, err
+	}
+	offsets, err := OutOfFold(ctx, samples.Vectors, folds, func(_ context.Context, train []int) (*schemas.Classifier, error) {
+		return m.rows(s, samples.Select(train)), nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	for _, scores := range offsets {
+		for i := range scores {
+			scores[i] /= softness
+		}
+	}
+	vectors := centre(samples.Vectors, c.Mean)
+	by := 1 / meanLength(vectors)
+	for _, v := range vectors {
+		scale(v, by)
+	}
+	linear, err := Fit(ctx, Examples{Vectors: vectors, Categories: samples.Categories, Offsets: offsets},
+		Options{Categories: m.categories, L2: s.L2, Mean: make([]float32, len(c.Mean)), Tolerance: 1e-5})
+	if err != nil {
+		return nil, err
+	}
+	dim := len(c.Mean)
+	for row, owner := range c.Owners {
+		c.Bias[row] += softness * linear.Bias[owner]
+		for j, w := range linear.Weights[int(owner)*dim : (int(owner)+1)*dim] {
+			c.Weights[row*dim+j] += float32(softness * by * float64(w))
+		}
+	}
+	return c, nil
 }
 
-// rows makes a classifier with a row for each example: sharpness times the vector, the log of its share of
-// its category's weight as bias.
-func rows(e Examples, categories int, sharpness float64, mean []float32) *schemas.Classifier {
-	c := &schemas.Classifier{Dim: uint32(len(mean)), Categories: uint32(categories), Mean: mean, Temperature: 1}
-	mass := make([]float64, categories)
-	for i, category := range e.Categories {
-		mass[category] += e.weight(i)
+// rows makes a classifier with a row for each name, title, task and sample: sharpness times the vector, the log of its
+// share of its category's weight as bias.
+func (m material) rows(s Setting, samples Examples) *schemas.Classifier {
+	mean := samples.mean()
+	vacancies := centre(samples.Vectors, mean)
+	c := &schemas.Classifier{Dim: uint32(len(mean)), Categories: uint32(m.categories), Mean: mean, Temperature: 1}
+	mass := make([]float64, m.categories)
+	add := func(vectors [][]float32, categories []int, weight float64) {
+		if weight == 0 {
+			return
+		}
+		for i, v := range vectors {
+			c.Owners, c.Bias = append(c.Owners, uint32(categories[i])), append(c.Bias, float32(math.Log(weight)))
+			c.Weights = append(c.Weights, v...)
+			mass[categories[i]] += weight
+		}
 	}
-	for i, v := range e.Vectors {
-		category := e.Categories[i]
-		c.Owners = append(c.Owners, uint32(category))
-		c.Bias = append(c.Bias, float32(math.Log(e.weight(i)/mass[category])))
-		c.Weights = append(c.Weights, v...)
+	add(m.lexicon.Vectors, m.lexicon.Categories, 1)
+	add(m.tasks.Vectors, m.tasks.Categories, s.TaskWeight)
+	add(unit(vacancies), samples.Categories, s.SampleWeight)
+	scale(c.Weights, s.Sharpness/meanLength(vacancies))
+	for row, owner := range c.Owners {
+		c.Bias[row] -= float32(math.Log(mass[owner]))
 	}
-	scale(c.Weights, sharpness)
-	for range categories {
-		c.Prior = append(c.Prior, 1/float32(categories))
+	for range m.categories {
+		c.Prior = append(c.Prior, 1/float32(m.categories))
 	}
 	return c
 }

@@ -17,6 +17,8 @@ type Examples struct {
 	Categories []int
 	// Targets, where given, are what to learn instead of Categories: a probability for each category.
 	Targets [][]float32
+	// Offsets, where given, are scores for each category that exist already: what is fitted is added to them.
+	Offsets [][]float64
 	// Weights say how much an example counts, >= 0. None: 1 each.
 	Weights []float64
 	// Groups keep examples together in a split, for example by employer. An empty group is a group of its
@@ -31,7 +33,7 @@ func (e Examples) Len() int { return len(e.Vectors) }
 func (e Examples) Select(positions []int) Examples {
 	return Examples{
 		Vectors: pick(e.Vectors, positions), Categories: pick(e.Categories, positions), Targets: pick(e.Targets, positions),
-		Weights: pick(e.Weights, positions), Groups: pick(e.Groups, positions),
+		Offsets: pick(e.Offsets, positions), Weights: pick(e.Weights, positions), Groups: pick(e.Groups, positions),
 	}
 }
 
@@ -65,7 +67,7 @@ func (e Examples) validate(categories int) error {
 		name     string
 		len      int
 		optional bool
-	}{{"categories", len(e.Categories), false}, {"targets", len(e.Targets), true}, {"weights", len(e.Weights), true}, {"groups", len(e.Groups), true}} {
+	}{{"categories", len(e.Categories), false}, {"targets", len(e.Targets), true}, {"offsets", len(e.Offsets), true}, {"weights", len(e.Weights), true}, {"groups", len(e.Groups), true}} {
 		if f.len != n && !(f.optional && f.len == 0) {
 			errs = append(errs, fmt.Errorf("%w: %d vectors and %d %s", ErrExamples, n, f.len, f.name))
 		}
@@ -106,6 +108,16 @@ func (e Examples) validate(categories int) error {
 				sum += float64(p)
 			}
 			return len(e.Targets[i]) != categories || !(math.Abs(sum-1) < 1e-3)
+		})
+	}
+	if e.Offsets != nil {
+		first(fmt.Sprintf("offsets that are not %d finite scores", categories), func(i int) bool {
+			for _, s := range e.Offsets[i] {
+				if math.IsNaN(s) || math.IsInf(s, 0) {
+					return true
+				}
+			}
+			return len(e.Offsets[i]) != categories
 		})
 	}
 	if len(errs) > 0 {

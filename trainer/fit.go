@@ -61,6 +61,7 @@ func (o Options) Validate() error {
 
 // Fit fits a multinomial logistic regression with L2 by L-BFGS. The classifier has temperature 1, the
 // weighted shares of the examples as prior, and neither encoder, taxonomy nor id: the caller knows those.
+// It does not hold the examples' offsets.
 // Examples that nothing can be learned from give an error that wraps ErrExamples.
 func Fit(ctx context.Context, e Examples, o Options) (*schemas.Classifier, error) {
 	o.EnsureDefaults()

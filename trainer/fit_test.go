@@ -85,7 +85,26 @@ func TestGradientAgreesWithDifferences(t *testing.T) {
 		e.Targets = append(e.Targets, target)
 	}
 	f(e)
+	for i := range e.Len() {
+		e.Offsets = append(e.Offsets, []float64{1, 0, float64(i % 3)})
+	}
+	f(e)
 	f(clouds(2*chunkRows+7, 5, 3, 1, 1)) // three chunks
+}
+
+// TestFitBesideOffsets: where the offsets say it all, nothing is left to learn.
+func TestFitBesideOffsets(t *testing.T) {
+	e := clouds(200, 5, 3, 1, 3)
+	for _, c := range e.Categories {
+		offset := make([]float64, 3)
+		offset[c] = 40
+		e.Offsets = append(e.Offsets, offset)
+	}
+	for i, w := range fit(t, e, Options{Categories: 3}).Weights {
+		if math.Abs(float64(w)) > 1e-6 {
+			t.Fatalf("weights[%d] is %v beside offsets that are right", i, w)
+		}
+	}
 }
 
 // TestFitAgreesWithScikitLearn compares with weights and intercepts that testdata/make_golden.py found.
@@ -207,6 +226,7 @@ func TestFitFailure(t *testing.T) {
 	f(func(e *Examples, o *Options) { e.Categories = e.Categories[1:]; e.Weights = []float64{1} }, "20 vectors and 19 categories", "and 1 weights")
 	f(func(e *Examples, o *Options) { e.Weights = slices.Repeat([]float64{-1}, 20) }, "negative")
 	f(func(e *Examples, o *Options) { e.Targets = slices.Repeat([][]float32{{.5, .6}}, 20) }, "targets that are not 2 probabilities")
+	f(func(e *Examples, o *Options) { e.Offsets = slices.Repeat([][]float64{{0, math.Inf(1)}}, 20) }, "offsets that are not 2 finite scores")
 	f(func(e *Examples, o *Options) { o.Mean = []float32{1} }, "Mean has 1 values")
 	f(func(e *Examples, o *Options) { o.Categories, o.L2, o.MaxIterations, o.Tolerance = 1, -1, -1, 2 }, "Categories (1)", "L2 (-1)", "MaxIterations (-1)", "Tolerance (2)")
 

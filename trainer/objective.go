@@ -12,7 +12,7 @@ const chunkRows = 1024
 
 // objective is the loss of a multinomial logistic regression with L2:
 //
-//	Σ weightᵢ · −log softmax(W (xᵢ − mean) + b)[categoryᵢ] ÷ Σ weightᵢ + l2/2 · ‖W‖²
+//	Σ weightᵢ · −log softmax(W (xᵢ − mean) + b + offsetᵢ)[categoryᵢ] ÷ Σ weightᵢ + l2/2 · ‖W‖²
 //
 // The loss is a mean, so an l2 means the same for any number of examples; b is not penalised. Parameters
 // are W row by row, then b. Products of gonum add in an order that depends on the sizes alone, and chunks
@@ -64,6 +64,11 @@ func (o *objective) evaluate(x []float64) {
 		for r := range part {
 			i := from + r
 			row := scores.Data[r*o.categories : (r+1)*o.categories]
+			if o.examples.Offsets != nil {
+				for c, s := range o.examples.Offsets[i] {
+					row[c] += s
+				}
+			}
 			o.loss += o.residual(i, row)
 			for c, v := range row {
 				bias[c] += v

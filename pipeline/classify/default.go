@@ -10,7 +10,7 @@ import (
 	"jobstrom/schemas"
 )
 
-//go:generate go run ../../trainer/defaults -samples ../../samples/vacancies.jsonl -out .
+//go:generate go run ../../trainer/defaults -out . ../../samples/vacancies.jsonl ../../samples/history.jsonl
 
 //go:embed defaults
 var defaults embed.FS

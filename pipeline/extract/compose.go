@@ -5,58 +5,81 @@ import (
 	"unicode/utf8"
 )
 
-// Sizes of the encoder's input in code points. Beyond maxText the encoder gains nothing; tasks leave room for skills.
+// Sizes of the encoder's input in code points. Beyond maxText the encoder gains nothing; duties leave room for demands.
 const (
-	maxText  = 900
-	maxTasks = 600
-	maxItems = 24
-	little   = 80 // with less than this, boilerplate is read too
+	maxText   = 900
+	maxDuties = 600
+	maxItems  = 24
+	little    = 80 // with less than this, sentences with contacts are read too
 )
 
 // parts is what an advertisement was taken apart into.
 type parts struct {
-	title       string
-	occupations []string
-	tasks       []string
-	skills      []string
-	others      []string // sentences that inform without being either
-	last        []string // boilerplate, for texts that hold nothing else
+	title string
+	// What an extraction lists, cut down to what it says.
+	occupations, tasks, skills []string
+	// Whole sentences, which the encoder understands better: what one does, what one must be able to, what else informs,
+	// boilerplate, and boilerplate with contacts for texts that hold nothing else.
+	duties, demands, others, boilerplate, contacts []string
 }
 
 // sort puts every segment where it belongs.
 func (p *parts) sort(segments []segment) {
+	task := func(item, sentence string) {
+		p.tasks, p.duties = append(p.tasks, item), append(p.duties, sentence)
+	}
+	skill := func(item, sentence string) {
+		p.skills, p.demands = append(p.skills, item), append(p.demands, sentence)
+	}
 	for _, s := range segments {
 		text := item(s.text)
 		if text == "" {
 			continue
 		}
+		sentence := strings.Trim(unmark(s.text), " ,;:")
 		lower := s.lower
 		switch {
-		case strings.Count(text, " ") < 2 && !s.bullet && (s.section == anywhere || text != s.text && strings.ContainsRune(s.text, nameMark)):
-			p.last = append(p.last, text)
-		case s.section == terms || s.noise && !(s.bullet && s.section == duties && !strings.ContainsRune(lower, contactMark)):
-			p.last = append(p.last, text)
+		case strings.Count(text, " ") < 2 && !s.bullet && (s.section == anywhere || text != s.text && strings.ContainsRune(s.text, nameMark)),
+			s.section == terms, s.noise && !(s.bullet && s.section == duties && !strings.ContainsRune(lower, contactMark)):
+			if isContact(s) {
+				p.contacts = append(p.contacts, sentence)
+			} else {
+				p.boilerplate = append(p.boilerplate, sentence)
+			}
 		case s.heading:
 			if s.section == anywhere || len(text) > 30 {
-				p.others = append(p.others, text)
+				p.others = append(p.others, sentence)
 			}
 		case s.section == duties, s.bullet && s.section == anywhere && !isDemand(lower):
-			p.tasks = append(p.tasks, text)
+			task(text, sentence)
 		case s.section == demands:
-			p.skills = append(p.skills, text)
+			skill(text, sentence)
 		case isTask(lower):
-			p.tasks = append(p.tasks, text)
+			task(text, sentence)
 		case isDemand(lower):
-			p.skills = append(p.skills, text)
+			skill(text, sentence)
 		default:
-			p.others = append(p.others, text)
+			p.others = append(p.others, sentence)
 		}
 	}
 	p.tasks = p.tasks[:min(len(p.tasks), maxItems)]
 	p.skills = p.skills[:min(len(p.skills), maxItems)]
 }
 
-// compose joins the encoder's input: title, occupations, tasks, skills, then what else informs, without repeats.
+// isContact tells whether a sentence of boilerplate holds personal data or is where it usually stands.
+func isContact(s segment) bool {
+	if strings.ContainsRune(s.text, contactMark) || strings.ContainsRune(s.text, nameMark) {
+		return true
+	}
+	for _, word := range []string{"kontakt", "spørgsmål", "hilsen", "ring ", "henvend", "vide mere", "contact"} {
+		if strings.Contains(s.lower, word) {
+			return true
+		}
+	}
+	return false
+}
+
+// compose joins the encoder's input: title, duties, demands, what else informs, then boilerplate, without repeats.
 func (p *parts) compose() string {
 	var out strings.Builder
 	length := 0
@@ -85,32 +108,19 @@ func (p *parts) compose() string {
 		out.WriteString(s)
 		length += n
 	}
-	catchy := strings.HasSuffix(p.title, "?") || strings.HasSuffix(p.title, "!")
-	if !catchy {
-		add(p.title, maxText)
-	}
-	for _, s := range p.occupations {
-		add(s, maxText)
-	}
-	for _, s := range p.tasks {
-		add(s, maxTasks)
-	}
-	for _, s := range p.skills {
-		add(s, maxText)
-	}
-	if catchy {
-		add(p.title, maxText)
-	}
-	for _, s := range p.others {
-		add(s, maxText)
-	}
-	for _, s := range p.tasks {
-		add(s, maxText)
-	}
-	if length < little {
-		for _, s := range p.last {
-			add(s, maxText)
+	list := func(sentences []string, limit int) {
+		for _, s := range sentences {
+			add(s, limit)
 		}
+	}
+	add(p.title, maxText)
+	list(p.duties, maxDuties)
+	list(p.demands, maxText)
+	list(p.others, maxText)
+	list(p.duties, maxText)
+	list(p.boilerplate, maxText)
+	if length < little {
+		list(p.contacts, maxText)
 	}
 	return out.String()
 }

@@ -1,8 +1,8 @@
 // Command defaults makes the classifier that comes with the program for an encoder.
 //
-// It takes the job titles and names of the categories and the sample vacancies, chooses by cross-validation,
+// It takes the names, job titles and tasks of the categories and labelled vacancies, chooses by cross-validation,
 // prints how good the classifier is, and writes it where the program embeds it. The same encoder, categories
-// and samples give the same bytes.
+// and vacancies give the same bytes.
 package main
 
 import (
@@ -24,23 +24,30 @@ import (
 )
 
 func main() {
-	samples := flag.String("samples", "samples/vacancies.jsonl", "labelled vacancies, one JSON object a line")
 	encoder := flag.String("encoder", "", "folder of the encoder; empty: the default encoder")
 	out := flag.String("out", "pipeline/classify", "folder of the package that embeds the classifier; empty: only report")
+	flag.Usage = func() {
+		fmt.Fprintln(flag.CommandLine.Output(), "usage: defaults [flags] FILE...\n\nFILE holds labelled vacancies, one JSON object a line.")
+		flag.PrintDefaults()
+	}
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	if err := run(ctx, *samples, *encoder, *out); err != nil {
+	if err := run(ctx, flag.Args(), *encoder, *out); err != nil {
 		fmt.Fprintln(os.Stderr, "defaults:", err)
 		os.Exit(1)
 	}
 }
 
-func run(ctx context.Context, samplesPath, encoderDir, out string) error {
+func run(ctx context.Context, paths []string, encoderDir, out string) error {
 	taxonomy := schemas.Jobnet()
-	samples, err := readSamples(ctx, samplesPath, taxonomy)
-	if err != nil {
-		return err
+	var samples []trainer.Sample
+	for _, path := range paths {
+		more, err := readSamples(ctx, path, taxonomy)
+		if err != nil {
+			return err
+		}
+		samples = append(samples, more...)
 	}
 	encoder, err := embed.New(embed.Options{ModelDir: encoderDir})
 	if err != nil {
