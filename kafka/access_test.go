@@ -1,7 +1,9 @@
 package kafka_test
 
 import (
+	"encoding/base64"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -132,10 +134,10 @@ func TestRightsOnKfake(t *testing.T) {
 	t.Run("denied", func(t *testing.T) { deniedIsNamed(t, g) })
 }
 
-func startApache(t *testing.T, s cluster.Security) *cluster.Cluster {
+func startApache(t *testing.T, s cluster.Security, settings map[string]string) *cluster.Cluster {
 	t.Helper()
 	libs := clustertest.Libs(t)
-	c, err := cluster.Start(t.Context(), cluster.Options{Dir: t.TempDir(), Libs: libs, Security: &s})
+	c, err := cluster.Start(t.Context(), cluster.Options{Dir: t.TempDir(), Libs: libs, Security: &s, Settings: settings})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -146,7 +148,11 @@ func startApache(t *testing.T, s cluster.Security) *cluster.Cluster {
 // Apache Kafka with TLS, passwords and ACLs.
 func TestApacheKafkaWithPasswords(t *testing.T) {
 	ours := certs.NewAuthority(t)
-	c := startApache(t, cluster.Security{Authority: ours.Authority, ACLs: true, Users: map[string]string{"worker": password}})
+	c := startApache(t, cluster.Security{Authority: ours.Authority, ACLs: true, Users: map[string]string{"worker": password}}, map[string]string{
+		// Kafka's own validator takes tokens without a signature, for tests.
+		"listener.name.secure.sasl.enabled.mechanisms":      "PLAIN,SCRAM-SHA-256,SCRAM-SHA-512,OAUTHBEARER",
+		"listener.name.secure.oauthbearer.sasl.jaas.config": `org.apache.kafka.common.security.oauthbearer.OAuthBearerLoginModule required unsecuredLoginStringClaim_sub="broker";`,
+	})
 	on := security.TLS{Enabled: true, CA: ours.CA}
 	as := func(mechanism string, p security.Secret) kafka.SASL {
 		return kafka.SASL{Mechanism: mechanism, User: "worker", Password: given(p)}
@@ -165,7 +171,14 @@ func TestApacheKafkaWithPasswords(t *testing.T) {
 		f(kafka.Options{TLS: on, SASL: as(mechanism, password)}, "")
 		f(kafka.Options{TLS: on, SASL: as(mechanism, "wr0ng-"+password)}, "refuses the user or the password with "+mechanism)
 	}
-	f(kafka.Options{TLS: on, SASL: kafka.SASL{Mechanism: kafka.OAuthBearer, Token: given(password)}}, "does not offer OAUTHBEARER there")
+	bearer := func(expiry time.Duration) kafka.SASL {
+		now := time.Now().Unix()
+		part := base64.RawURLEncoding.EncodeToString
+		claims := fmt.Appendf(nil, `{"sub":"worker","iat":%d,"exp":%d}`, now-7200, now+int64(expiry.Seconds()))
+		return kafka.SASL{Mechanism: kafka.OAuthBearer, Token: given(security.Secret(part([]byte(`{"alg":"none"}`)) + "." + part(claims) + "."))}
+	}
+	f(kafka.Options{TLS: on, SASL: bearer(time.Hour)}, "")
+	f(kafka.Options{TLS: on, SASL: bearer(-time.Hour)}, "refuses the token")
 	f(kafka.Options{TLS: on}, "asks for a user there (--kafka-sasl)")
 	f(kafka.Options{SASL: as(kafka.Scram512, password)}, "give --kafka-tls")
 	f(kafka.Options{}, "give --kafka-tls")
@@ -182,8 +195,8 @@ func TestApacheKafkaWithPasswords(t *testing.T) {
 func TestApacheKafkaWithCertificates(t *testing.T) {
 	ours, strangers := certs.NewAuthority(t), certs.NewAuthority(t)
 	user, stranger, old := ours.Pair("user", time.Hour), strangers.Pair("user", time.Hour), ours.Pair("old", -time.Hour)
-	c := startApache(t, cluster.Security{Protocol: "SSL", Authority: ours.Authority, ClientCertificates: true})
-	expired := startApache(t, cluster.Security{Protocol: "SSL", Authority: ours.Authority, Expiry: time.Now().Add(-time.Hour)})
+	c := startApache(t, cluster.Security{Protocol: "SSL", Authority: ours.Authority, ClientCertificates: true}, nil)
+	expired := startApache(t, cluster.Security{Protocol: "SSL", Authority: ours.Authority, Expiry: time.Now().Add(-time.Hour)}, nil)
 	f := func(c *cluster.Cluster, o security.TLS, want string) {
 		t.Helper()
 		o.Enabled = true

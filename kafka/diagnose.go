@@ -54,7 +54,8 @@ func diagnose(err error, encrypted bool, mechanism string) string {
 		return fmt.Sprintf("the broker does not offer %s there: choose with --kafka-sasl what it does", mechanism)
 	case errors.Is(err, kerr.IllegalSaslState) && mechanism != "":
 		return "the broker asks for no user there: leave --kafka-sasl out, or give the port that does"
-	case errors.Is(err, kerr.SaslAuthenticationFailed) && mechanism == OAuthBearer:
+	// A broker tells what it dislikes of a token in a further message, which the client does not read.
+	case errors.Is(err, kerr.SaslAuthenticationFailed) && mechanism == OAuthBearer, strings.Contains(text, "unexpected data in oauth response"):
 		return "the broker refuses the token: is it of the issuer and the audience that it trusts, has it expired?"
 	case errors.Is(err, kerr.SaslAuthenticationFailed), strings.HasPrefix(text, "invalid password"):
 		return fmt.Sprintf("the broker refuses the user or the password with %s: correct --kafka-user or the password", mechanism)
