@@ -32,7 +32,6 @@ const knownSecret = "s3cret-of-the-test"
 type others struct {
 	t          *testing.T
 	settings   map[string]string // of the environment
-	http       string            // ClickHouse's
 	kafka, old *kfake.Cluster    // old has an expired certificate
 }
 
