@@ -59,7 +59,10 @@ func (a *app) topicsCommand() *cobra.Command {
 		var lines []line
 		for _, t := range kafka.Topics(card.ID) {
 			l := line{Topic: t.Name, Policy: "compact", Key: t.Key, Partitions: len(details[t.Name].Partitions)}
-			if !t.Compacted {
+			switch {
+			case t.Retention == kafka.Forever:
+				l.Policy = "kept for ever"
+			case !t.Compacted:
 				l.Policy = fmt.Sprintf("delete, %d days", t.Retention/(24*time.Hour))
 			}
 			ends.Each(func(o kadm.ListedOffset) {

@@ -80,7 +80,7 @@ func Sink(ctx context.Context, o SinkOptions) error {
 	s := &sink{SinkOptions: o, embedded: kafka.Embedded(o.Encoder), metrics: newSinkMetrics(o.Registerer)}
 	client, err := kafka.NewClient(o.Kafka,
 		kgo.ConsumerGroup("jobstrom.sink"),
-		kgo.ConsumeTopics(s.embedded, kafka.Classified, kafka.Labels, kafka.DeadLetter, kafka.Shadow),
+		kgo.ConsumeTopics(s.embedded, kafka.Classified, kafka.Labels, kafka.DeadLetter, kafka.Shadow, kafka.ModelHistory),
 		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
 		kgo.SessionTimeout(sessionTimeout),
 		kgo.DisableAutoCommit(),

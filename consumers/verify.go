@@ -184,7 +184,7 @@ func vacancyTopics(ctx context.Context, client *kgo.Client) ([]topicKeep, error)
 					names = append(names, d.Topic)
 				}
 			}
-		} else if details.Has(t.Name) && !t.Compacted {
+		} else if details.Has(t.Name) && t.Partitions == 0 {
 			names = append(names, t.Name)
 		}
 	}

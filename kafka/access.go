@@ -100,15 +100,17 @@ func Roles(encoder string) []Role {
 		}, more...)}
 	}
 	embedded := Embedded(encoder)
+	registry := []Right{ReadTopic(Models), ReadTopic(ModelHistory), WriteTopic(Models), WriteTopic(ModelHistory), WriteTransactions("jobstrom.registry")}
 	return []Role{
 		stage("extract", Raw, Extracted, WriteTopic(Labels)),
 		stage("embed", Extracted, embedded),
-		stage("classify", embedded, Classified, ReadTopic(Models)),
-		{"run sink", []Right{ReadTopic(embedded), ReadTopic(Classified), ReadTopic(Labels), ReadTopic(DeadLetter), ReadTopic(Shadow), WriteTopic(DeadLetter), ReadGroup("jobstrom.sink")}},
+		stage("classify", embedded, Classified, ReadTopic(Models), WriteTopic(Shadow)),
+		{"run sink", []Right{ReadTopic(embedded), ReadTopic(Classified), ReadTopic(Labels), ReadTopic(DeadLetter), ReadTopic(Shadow), ReadTopic(ModelHistory), WriteTopic(DeadLetter), ReadGroup("jobstrom.sink")}},
 		{"serve", []Right{ReadTopic(Models)}},
 		{"produce", []Right{WriteTopic(Raw), WriteTopic(Labels)}},
 		{"follow", []Right{ReadTopic(Classified)}},
-		{"train", []Right{WriteTopic(Models), WriteTransactions("jobstrom.registry")}},
+		{"train", registry},
+		{"models", registry},
 		// A letter goes back to where it was refused.
 		{"deadletter replay", []Right{
 			ReadTopic(DeadLetter), WriteTopic(DeadLetter), WriteTopic(Raw), WriteTopic(Extracted), WriteTopic(embedded), WriteTopic(Classified), WriteTopic(Labels),

@@ -22,6 +22,8 @@ const (
 	DeadLetter = "vacancies.deadletter"
 	Shadow     = "vacancies.shadow"
 	Models     = "models.classifier"
+	// ModelHistory says who was live when.
+	ModelHistory = "models.history"
 )
 
 // Embedded names the topic of an encoder's vectors: each encoder has its own.
@@ -34,14 +36,17 @@ type Topic struct {
 	Name string
 	// Key says what records are keyed by.
 	Key string
-	// Compacted topics keep the newest record of each key; others delete after Retention.
+	// Compacted topics keep the newest record of each key; others delete after Retention, Forever never.
 	Compacted bool
 	Retention time.Duration
-	// Partitions is fixed where the flow's count does not apply; 0 takes the flow's.
+	// Partitions is fixed where the flow's count does not apply, which is so for topics that hold no vacancies; 0 takes the flow's.
 	Partitions int32
 }
 
 const day = 24 * time.Hour
+
+// Forever is the retention of what is never deleted; Kafka writes it -1.
+const Forever = -time.Millisecond
 
 // Topics lists every topic of a flow with this encoder.
 func Topics(encoder string) []Topic {
@@ -54,6 +59,7 @@ func Topics(encoder string) []Topic {
 		{Name: DeadLetter, Key: "the record's", Retention: 7 * day},
 		{Name: Shadow, Key: "vacancy id", Retention: 7 * day},
 		{Name: Models, Key: "model id, alias", Compacted: true, Partitions: 1},
+		{Name: ModelHistory, Key: "model id", Retention: Forever, Partitions: 1},
 	}
 }
 

@@ -188,7 +188,7 @@ func validateClassifier(c *schemas.Classifier) error {
 	for name, v := range c.Metrics {
 		check(finite(v), "metrics[%.50q] (%v) must be finite", name, v)
 	}
-	return errors.Join(errs...)
+	return errors.Join(append(errs, validateCard(c)...)...)
 }
 
 func finite(v float64) bool { return !math.IsNaN(v) && !math.IsInf(v, 0) }

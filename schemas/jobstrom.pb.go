@@ -943,7 +943,9 @@ type Classifier struct {
 	// weights8 is rows × dim signed bytes, row by row: a weight is its byte times its row's scale.
 	Weights8 []byte `protobuf:"bytes,15,opt,name=weights8,proto3" json:"weights8,omitempty"`
 	// scales holds one for each row of weights8.
-	Scales        []float32 `protobuf:"fixed32,16,rep,packed,name=scales,proto3" json:"scales,omitempty"`
+	Scales []float32 `protobuf:"fixed32,16,rep,packed,name=scales,proto3" json:"scales,omitempty"`
+	// card says where the numbers come from. Absent in models from before there was one.
+	Card          *Card `protobuf:"bytes,17,opt,name=card,proto3" json:"card,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1090,6 +1092,577 @@ func (x *Classifier) GetScales() []float32 {
 	return nil
 }
 
+func (x *Classifier) GetCard() *Card {
+	if x != nil {
+		return x.Card
+	}
+	return nil
+}
+
+// Card travels with a classifier: what it was made of, beside its encoder, taxonomy, metrics and settings. Any field may be absent.
+type Card struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// encoder_name is the encoder's name; its identity is the classifier's encoder.
+	EncoderName string `protobuf:"bytes,1,opt,name=encoder_name,json=encoderName,proto3" json:"encoder_name,omitempty"`
+	// version is that of the jobstrom that trained it.
+	Version       string           `protobuf:"bytes,2,opt,name=version,proto3" json:"version,omitempty"`
+	History       *TrainingHistory `protobuf:"bytes,3,opt,name=history,proto3" json:"history,omitempty"`
+	Split         *TrainingSplit   `protobuf:"bytes,4,opt,name=split,proto3" json:"split,omitempty"`
+	Calibration   *Calibration     `protobuf:"bytes,5,opt,name=calibration,proto3" json:"calibration,omitempty"`
+	Baseline      *Baseline        `protobuf:"bytes,6,opt,name=baseline,proto3" json:"baseline,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Card) Reset() {
+	*x = Card{}
+	mi := &file_jobstrom_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Card) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Card) ProtoMessage() {}
+
+func (x *Card) ProtoReflect() protoreflect.Message {
+	mi := &file_jobstrom_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Card.ProtoReflect.Descriptor instead.
+func (*Card) Descriptor() ([]byte, []int) {
+	return file_jobstrom_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *Card) GetEncoderName() string {
+	if x != nil {
+		return x.EncoderName
+	}
+	return ""
+}
+
+func (x *Card) GetVersion() string {
+	if x != nil {
+		return x.Version
+	}
+	return ""
+}
+
+func (x *Card) GetHistory() *TrainingHistory {
+	if x != nil {
+		return x.History
+	}
+	return nil
+}
+
+func (x *Card) GetSplit() *TrainingSplit {
+	if x != nil {
+		return x.Split
+	}
+	return nil
+}
+
+func (x *Card) GetCalibration() *Calibration {
+	if x != nil {
+		return x.Calibration
+	}
+	return nil
+}
+
+func (x *Card) GetBaseline() *Baseline {
+	if x != nil {
+		return x.Baseline
+	}
+	return nil
+}
+
+// TrainingHistory says which labelled vacancies were read.
+type TrainingHistory struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Rows  uint64                 `protobuf:"varint,1,opt,name=rows,proto3" json:"rows,omitempty"`
+	// since and until bound the time at which vacancies were received, as they were asked for; absent where nothing was.
+	Since *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=since,proto3" json:"since,omitempty"`
+	Until *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=until,proto3" json:"until,omitempty"`
+	// first and last are when the oldest and the newest of them were received.
+	First *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=first,proto3" json:"first,omitempty"`
+	Last  *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=last,proto3" json:"last,omitempty"`
+	// source is where the vacancies come from; empty for all sources.
+	Source        string `protobuf:"bytes,6,opt,name=source,proto3" json:"source,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TrainingHistory) Reset() {
+	*x = TrainingHistory{}
+	mi := &file_jobstrom_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TrainingHistory) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TrainingHistory) ProtoMessage() {}
+
+func (x *TrainingHistory) ProtoReflect() protoreflect.Message {
+	mi := &file_jobstrom_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TrainingHistory.ProtoReflect.Descriptor instead.
+func (*TrainingHistory) Descriptor() ([]byte, []int) {
+	return file_jobstrom_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *TrainingHistory) GetRows() uint64 {
+	if x != nil {
+		return x.Rows
+	}
+	return 0
+}
+
+func (x *TrainingHistory) GetSince() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Since
+	}
+	return nil
+}
+
+func (x *TrainingHistory) GetUntil() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Until
+	}
+	return nil
+}
+
+func (x *TrainingHistory) GetFirst() *timestamppb.Timestamp {
+	if x != nil {
+		return x.First
+	}
+	return nil
+}
+
+func (x *TrainingHistory) GetLast() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Last
+	}
+	return nil
+}
+
+func (x *TrainingHistory) GetSource() string {
+	if x != nil {
+		return x.Source
+	}
+	return ""
+}
+
+// TrainingSplit says how they were divided. The same history, method and seed give the same parts.
+type TrainingSplit struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Train         uint64                 `protobuf:"varint,1,opt,name=train,proto3" json:"train,omitempty"`
+	Validation    uint64                 `protobuf:"varint,2,opt,name=validation,proto3" json:"validation,omitempty"`
+	Test          uint64                 `protobuf:"varint,3,opt,name=test,proto3" json:"test,omitempty"`
+	Seed          uint64                 `protobuf:"varint,4,opt,name=seed,proto3" json:"seed,omitempty"`
+	Method        string                 `protobuf:"bytes,5,opt,name=method,proto3" json:"method,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TrainingSplit) Reset() {
+	*x = TrainingSplit{}
+	mi := &file_jobstrom_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TrainingSplit) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TrainingSplit) ProtoMessage() {}
+
+func (x *TrainingSplit) ProtoReflect() protoreflect.Message {
+	mi := &file_jobstrom_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TrainingSplit.ProtoReflect.Descriptor instead.
+func (*TrainingSplit) Descriptor() ([]byte, []int) {
+	return file_jobstrom_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *TrainingSplit) GetTrain() uint64 {
+	if x != nil {
+		return x.Train
+	}
+	return 0
+}
+
+func (x *TrainingSplit) GetValidation() uint64 {
+	if x != nil {
+		return x.Validation
+	}
+	return 0
+}
+
+func (x *TrainingSplit) GetTest() uint64 {
+	if x != nil {
+		return x.Test
+	}
+	return 0
+}
+
+func (x *TrainingSplit) GetSeed() uint64 {
+	if x != nil {
+		return x.Seed
+	}
+	return 0
+}
+
+func (x *TrainingSplit) GetMethod() string {
+	if x != nil {
+		return x.Method
+	}
+	return ""
+}
+
+// Calibration says how far confidence was from accuracy on the test part.
+type Calibration struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// ece is the expected calibration error, in [0, 1].
+	Ece float64 `protobuf:"fixed64,1,opt,name=ece,proto3" json:"ece,omitempty"`
+	// bins are equal ranges of confidence, from the lowest.
+	Bins          []*CalibrationBin `protobuf:"bytes,2,rep,name=bins,proto3" json:"bins,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Calibration) Reset() {
+	*x = Calibration{}
+	mi := &file_jobstrom_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Calibration) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Calibration) ProtoMessage() {}
+
+func (x *Calibration) ProtoReflect() protoreflect.Message {
+	mi := &file_jobstrom_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Calibration.ProtoReflect.Descriptor instead.
+func (*Calibration) Descriptor() ([]byte, []int) {
+	return file_jobstrom_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *Calibration) GetEce() float64 {
+	if x != nil {
+		return x.Ece
+	}
+	return 0
+}
+
+func (x *Calibration) GetBins() []*CalibrationBin {
+	if x != nil {
+		return x.Bins
+	}
+	return nil
+}
+
+// CalibrationBin is a range of confidence: how many predictions fell into it, their mean confidence and the share that was right.
+type CalibrationBin struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Count         uint64                 `protobuf:"varint,1,opt,name=count,proto3" json:"count,omitempty"`
+	Confidence    float64                `protobuf:"fixed64,2,opt,name=confidence,proto3" json:"confidence,omitempty"`
+	Accuracy      float64                `protobuf:"fixed64,3,opt,name=accuracy,proto3" json:"accuracy,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CalibrationBin) Reset() {
+	*x = CalibrationBin{}
+	mi := &file_jobstrom_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CalibrationBin) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CalibrationBin) ProtoMessage() {}
+
+func (x *CalibrationBin) ProtoReflect() protoreflect.Message {
+	mi := &file_jobstrom_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CalibrationBin.ProtoReflect.Descriptor instead.
+func (*CalibrationBin) Descriptor() ([]byte, []int) {
+	return file_jobstrom_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *CalibrationBin) GetCount() uint64 {
+	if x != nil {
+		return x.Count
+	}
+	return 0
+}
+
+func (x *CalibrationBin) GetConfidence() float64 {
+	if x != nil {
+		return x.Confidence
+	}
+	return 0
+}
+
+func (x *CalibrationBin) GetAccuracy() float64 {
+	if x != nil {
+		return x.Accuracy
+	}
+	return 0
+}
+
+// Baseline describes the vectors that were trained on, for drift.
+type Baseline struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Rows  uint64                 `protobuf:"varint,1,opt,name=rows,proto3" json:"rows,omitempty"`
+	// mean and variance hold one for each component of the vectors; variance is that of the population.
+	Mean     []float32 `protobuf:"fixed32,2,rep,packed,name=mean,proto3" json:"mean,omitempty"`
+	Variance []float32 `protobuf:"fixed32,3,rep,packed,name=variance,proto3" json:"variance,omitempty"`
+	// shares holds one for each category; they sum to 1.
+	Shares        []float32 `protobuf:"fixed32,4,rep,packed,name=shares,proto3" json:"shares,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Baseline) Reset() {
+	*x = Baseline{}
+	mi := &file_jobstrom_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Baseline) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Baseline) ProtoMessage() {}
+
+func (x *Baseline) ProtoReflect() protoreflect.Message {
+	mi := &file_jobstrom_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Baseline.ProtoReflect.Descriptor instead.
+func (*Baseline) Descriptor() ([]byte, []int) {
+	return file_jobstrom_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *Baseline) GetRows() uint64 {
+	if x != nil {
+		return x.Rows
+	}
+	return 0
+}
+
+func (x *Baseline) GetMean() []float32 {
+	if x != nil {
+		return x.Mean
+	}
+	return nil
+}
+
+func (x *Baseline) GetVariance() []float32 {
+	if x != nil {
+		return x.Variance
+	}
+	return nil
+}
+
+func (x *Baseline) GetShares() []float32 {
+	if x != nil {
+		return x.Shares
+	}
+	return nil
+}
+
+// ModelEvent says on models.history what was done to a model. The order of the topic is the order of events.
+type ModelEvent struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// id tells this event from all others.
+	Id string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	// action is register, promote, rollback, challenge, withdraw or retire.
+	Action string `protobuf:"bytes,2,opt,name=action,proto3" json:"action,omitempty"`
+	// model is the identity of the classifier.
+	Model    string `protobuf:"bytes,3,opt,name=model,proto3" json:"model,omitempty"`
+	Taxonomy string `protobuf:"bytes,4,opt,name=taxonomy,proto3" json:"taxonomy,omitempty"`
+	Encoder  string `protobuf:"bytes,5,opt,name=encoder,proto3" json:"encoder,omitempty"`
+	// previous is the champion whose place a promotion or rollback took; empty where there was none.
+	Previous string `protobuf:"bytes,6,opt,name=previous,proto3" json:"previous,omitempty"`
+	// reason says why, in the words of whoever did it.
+	Reason string `protobuf:"bytes,7,opt,name=reason,proto3" json:"reason,omitempty"`
+	// version is that of the jobstrom that did it.
+	Version string `protobuf:"bytes,8,opt,name=version,proto3" json:"version,omitempty"`
+	// at is not before that of the event in front of it.
+	At *timestamppb.Timestamp `protobuf:"bytes,9,opt,name=at,proto3" json:"at,omitempty"`
+	// classifier is the model without its numbers, when it is registered: what is left of it when it is retired.
+	Classifier    *Classifier `protobuf:"bytes,10,opt,name=classifier,proto3" json:"classifier,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ModelEvent) Reset() {
+	*x = ModelEvent{}
+	mi := &file_jobstrom_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ModelEvent) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ModelEvent) ProtoMessage() {}
+
+func (x *ModelEvent) ProtoReflect() protoreflect.Message {
+	mi := &file_jobstrom_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ModelEvent.ProtoReflect.Descriptor instead.
+func (*ModelEvent) Descriptor() ([]byte, []int) {
+	return file_jobstrom_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *ModelEvent) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *ModelEvent) GetAction() string {
+	if x != nil {
+		return x.Action
+	}
+	return ""
+}
+
+func (x *ModelEvent) GetModel() string {
+	if x != nil {
+		return x.Model
+	}
+	return ""
+}
+
+func (x *ModelEvent) GetTaxonomy() string {
+	if x != nil {
+		return x.Taxonomy
+	}
+	return ""
+}
+
+func (x *ModelEvent) GetEncoder() string {
+	if x != nil {
+		return x.Encoder
+	}
+	return ""
+}
+
+func (x *ModelEvent) GetPrevious() string {
+	if x != nil {
+		return x.Previous
+	}
+	return ""
+}
+
+func (x *ModelEvent) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *ModelEvent) GetVersion() string {
+	if x != nil {
+		return x.Version
+	}
+	return ""
+}
+
+func (x *ModelEvent) GetAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.At
+	}
+	return nil
+}
+
+func (x *ModelEvent) GetClassifier() *Classifier {
+	if x != nil {
+		return x.Classifier
+	}
+	return nil
+}
+
 var File_jobstrom_proto protoreflect.FileDescriptor
 
 const file_jobstrom_proto_rawDesc = "" +
@@ -1196,7 +1769,7 @@ const file_jobstrom_proto_rawDesc = "" +
 	"\x06offset\x18\x04 \x01(\x03R\x06offset\x12;\n" +
 	"\vreplayed_at\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
 	"replayedAt\x12\x18\n" +
-	"\areplays\x18\x06 \x01(\rR\areplays\"\x81\x05\n" +
+	"\areplays\x18\x06 \x01(\rR\areplays\"\xa8\x05\n" +
 	"\n" +
 	"Classifier\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x18\n" +
@@ -1218,13 +1791,65 @@ const file_jobstrom_proto_rawDesc = "" +
 	"\btraining\x18\r \x03(\v2%.jobstrom.v1.Classifier.TrainingEntryR\btraining\x12\x16\n" +
 	"\x06owners\x18\x0e \x03(\rR\x06owners\x12\x1a\n" +
 	"\bweights8\x18\x0f \x01(\fR\bweights8\x12\x16\n" +
-	"\x06scales\x18\x10 \x03(\x02R\x06scales\x1a:\n" +
+	"\x06scales\x18\x10 \x03(\x02R\x06scales\x12%\n" +
+	"\x04card\x18\x11 \x01(\v2\x11.jobstrom.v1.CardR\x04card\x1a:\n" +
 	"\fMetricsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\x01R\x05value:\x028\x01\x1a;\n" +
 	"\rTrainingEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01B\x12Z\x10jobstrom/schemasb\x06proto3"
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\x9c\x02\n" +
+	"\x04Card\x12!\n" +
+	"\fencoder_name\x18\x01 \x01(\tR\vencoderName\x12\x18\n" +
+	"\aversion\x18\x02 \x01(\tR\aversion\x126\n" +
+	"\ahistory\x18\x03 \x01(\v2\x1c.jobstrom.v1.TrainingHistoryR\ahistory\x120\n" +
+	"\x05split\x18\x04 \x01(\v2\x1a.jobstrom.v1.TrainingSplitR\x05split\x12:\n" +
+	"\vcalibration\x18\x05 \x01(\v2\x18.jobstrom.v1.CalibrationR\vcalibration\x121\n" +
+	"\bbaseline\x18\x06 \x01(\v2\x15.jobstrom.v1.BaselineR\bbaseline\"\x83\x02\n" +
+	"\x0fTrainingHistory\x12\x12\n" +
+	"\x04rows\x18\x01 \x01(\x04R\x04rows\x120\n" +
+	"\x05since\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x05since\x120\n" +
+	"\x05until\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\x05until\x120\n" +
+	"\x05first\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\x05first\x12.\n" +
+	"\x04last\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\x04last\x12\x16\n" +
+	"\x06source\x18\x06 \x01(\tR\x06source\"\x85\x01\n" +
+	"\rTrainingSplit\x12\x14\n" +
+	"\x05train\x18\x01 \x01(\x04R\x05train\x12\x1e\n" +
+	"\n" +
+	"validation\x18\x02 \x01(\x04R\n" +
+	"validation\x12\x12\n" +
+	"\x04test\x18\x03 \x01(\x04R\x04test\x12\x12\n" +
+	"\x04seed\x18\x04 \x01(\x04R\x04seed\x12\x16\n" +
+	"\x06method\x18\x05 \x01(\tR\x06method\"P\n" +
+	"\vCalibration\x12\x10\n" +
+	"\x03ece\x18\x01 \x01(\x01R\x03ece\x12/\n" +
+	"\x04bins\x18\x02 \x03(\v2\x1b.jobstrom.v1.CalibrationBinR\x04bins\"b\n" +
+	"\x0eCalibrationBin\x12\x14\n" +
+	"\x05count\x18\x01 \x01(\x04R\x05count\x12\x1e\n" +
+	"\n" +
+	"confidence\x18\x02 \x01(\x01R\n" +
+	"confidence\x12\x1a\n" +
+	"\baccuracy\x18\x03 \x01(\x01R\baccuracy\"f\n" +
+	"\bBaseline\x12\x12\n" +
+	"\x04rows\x18\x01 \x01(\x04R\x04rows\x12\x12\n" +
+	"\x04mean\x18\x02 \x03(\x02R\x04mean\x12\x1a\n" +
+	"\bvariance\x18\x03 \x03(\x02R\bvariance\x12\x16\n" +
+	"\x06shares\x18\x04 \x03(\x02R\x06shares\"\xb3\x02\n" +
+	"\n" +
+	"ModelEvent\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12\x16\n" +
+	"\x06action\x18\x02 \x01(\tR\x06action\x12\x14\n" +
+	"\x05model\x18\x03 \x01(\tR\x05model\x12\x1a\n" +
+	"\btaxonomy\x18\x04 \x01(\tR\btaxonomy\x12\x18\n" +
+	"\aencoder\x18\x05 \x01(\tR\aencoder\x12\x1a\n" +
+	"\bprevious\x18\x06 \x01(\tR\bprevious\x12\x16\n" +
+	"\x06reason\x18\a \x01(\tR\x06reason\x12\x18\n" +
+	"\aversion\x18\b \x01(\tR\aversion\x12*\n" +
+	"\x02at\x18\t \x01(\v2\x1a.google.protobuf.TimestampR\x02at\x127\n" +
+	"\n" +
+	"classifier\x18\n" +
+	" \x01(\v2\x17.jobstrom.v1.ClassifierR\n" +
+	"classifierB\x12Z\x10jobstrom/schemasb\x06proto3"
 
 var (
 	file_jobstrom_proto_rawDescOnce sync.Once
@@ -1238,7 +1863,7 @@ func file_jobstrom_proto_rawDescGZIP() []byte {
 	return file_jobstrom_proto_rawDescData
 }
 
-var file_jobstrom_proto_msgTypes = make([]protoimpl.MessageInfo, 13)
+var file_jobstrom_proto_msgTypes = make([]protoimpl.MessageInfo, 20)
 var file_jobstrom_proto_goTypes = []any{
 	(*Vacancy)(nil),               // 0: jobstrom.v1.Vacancy
 	(*Extraction)(nil),            // 1: jobstrom.v1.Extraction
@@ -1249,33 +1874,52 @@ var file_jobstrom_proto_goTypes = []any{
 	(*Header)(nil),                // 6: jobstrom.v1.Header
 	(*Replay)(nil),                // 7: jobstrom.v1.Replay
 	(*Classifier)(nil),            // 8: jobstrom.v1.Classifier
-	nil,                           // 9: jobstrom.v1.Vacancy.AttributesEntry
-	nil,                           // 10: jobstrom.v1.Extraction.AttributesEntry
-	nil,                           // 11: jobstrom.v1.Classifier.MetricsEntry
-	nil,                           // 12: jobstrom.v1.Classifier.TrainingEntry
-	(*timestamppb.Timestamp)(nil), // 13: google.protobuf.Timestamp
+	(*Card)(nil),                  // 9: jobstrom.v1.Card
+	(*TrainingHistory)(nil),       // 10: jobstrom.v1.TrainingHistory
+	(*TrainingSplit)(nil),         // 11: jobstrom.v1.TrainingSplit
+	(*Calibration)(nil),           // 12: jobstrom.v1.Calibration
+	(*CalibrationBin)(nil),        // 13: jobstrom.v1.CalibrationBin
+	(*Baseline)(nil),              // 14: jobstrom.v1.Baseline
+	(*ModelEvent)(nil),            // 15: jobstrom.v1.ModelEvent
+	nil,                           // 16: jobstrom.v1.Vacancy.AttributesEntry
+	nil,                           // 17: jobstrom.v1.Extraction.AttributesEntry
+	nil,                           // 18: jobstrom.v1.Classifier.MetricsEntry
+	nil,                           // 19: jobstrom.v1.Classifier.TrainingEntry
+	(*timestamppb.Timestamp)(nil), // 20: google.protobuf.Timestamp
 }
 var file_jobstrom_proto_depIdxs = []int32{
-	13, // 0: jobstrom.v1.Vacancy.published_at:type_name -> google.protobuf.Timestamp
-	9,  // 1: jobstrom.v1.Vacancy.attributes:type_name -> jobstrom.v1.Vacancy.AttributesEntry
-	13, // 2: jobstrom.v1.Extraction.published_at:type_name -> google.protobuf.Timestamp
-	10, // 3: jobstrom.v1.Extraction.attributes:type_name -> jobstrom.v1.Extraction.AttributesEntry
+	20, // 0: jobstrom.v1.Vacancy.published_at:type_name -> google.protobuf.Timestamp
+	16, // 1: jobstrom.v1.Vacancy.attributes:type_name -> jobstrom.v1.Vacancy.AttributesEntry
+	20, // 2: jobstrom.v1.Extraction.published_at:type_name -> google.protobuf.Timestamp
+	17, // 3: jobstrom.v1.Extraction.attributes:type_name -> jobstrom.v1.Extraction.AttributesEntry
 	1,  // 4: jobstrom.v1.Embedding.extraction:type_name -> jobstrom.v1.Extraction
-	13, // 5: jobstrom.v1.Classification.published_at:type_name -> google.protobuf.Timestamp
-	13, // 6: jobstrom.v1.Classification.classified_at:type_name -> google.protobuf.Timestamp
-	13, // 7: jobstrom.v1.Label.labelled_at:type_name -> google.protobuf.Timestamp
+	20, // 5: jobstrom.v1.Classification.published_at:type_name -> google.protobuf.Timestamp
+	20, // 6: jobstrom.v1.Classification.classified_at:type_name -> google.protobuf.Timestamp
+	20, // 7: jobstrom.v1.Label.labelled_at:type_name -> google.protobuf.Timestamp
 	6,  // 8: jobstrom.v1.DeadLetter.headers:type_name -> jobstrom.v1.Header
-	13, // 9: jobstrom.v1.DeadLetter.failed_at:type_name -> google.protobuf.Timestamp
-	13, // 10: jobstrom.v1.DeadLetter.received_at:type_name -> google.protobuf.Timestamp
-	13, // 11: jobstrom.v1.Replay.replayed_at:type_name -> google.protobuf.Timestamp
-	13, // 12: jobstrom.v1.Classifier.trained_at:type_name -> google.protobuf.Timestamp
-	11, // 13: jobstrom.v1.Classifier.metrics:type_name -> jobstrom.v1.Classifier.MetricsEntry
-	12, // 14: jobstrom.v1.Classifier.training:type_name -> jobstrom.v1.Classifier.TrainingEntry
-	15, // [15:15] is the sub-list for method output_type
-	15, // [15:15] is the sub-list for method input_type
-	15, // [15:15] is the sub-list for extension type_name
-	15, // [15:15] is the sub-list for extension extendee
-	0,  // [0:15] is the sub-list for field type_name
+	20, // 9: jobstrom.v1.DeadLetter.failed_at:type_name -> google.protobuf.Timestamp
+	20, // 10: jobstrom.v1.DeadLetter.received_at:type_name -> google.protobuf.Timestamp
+	20, // 11: jobstrom.v1.Replay.replayed_at:type_name -> google.protobuf.Timestamp
+	20, // 12: jobstrom.v1.Classifier.trained_at:type_name -> google.protobuf.Timestamp
+	18, // 13: jobstrom.v1.Classifier.metrics:type_name -> jobstrom.v1.Classifier.MetricsEntry
+	19, // 14: jobstrom.v1.Classifier.training:type_name -> jobstrom.v1.Classifier.TrainingEntry
+	9,  // 15: jobstrom.v1.Classifier.card:type_name -> jobstrom.v1.Card
+	10, // 16: jobstrom.v1.Card.history:type_name -> jobstrom.v1.TrainingHistory
+	11, // 17: jobstrom.v1.Card.split:type_name -> jobstrom.v1.TrainingSplit
+	12, // 18: jobstrom.v1.Card.calibration:type_name -> jobstrom.v1.Calibration
+	14, // 19: jobstrom.v1.Card.baseline:type_name -> jobstrom.v1.Baseline
+	20, // 20: jobstrom.v1.TrainingHistory.since:type_name -> google.protobuf.Timestamp
+	20, // 21: jobstrom.v1.TrainingHistory.until:type_name -> google.protobuf.Timestamp
+	20, // 22: jobstrom.v1.TrainingHistory.first:type_name -> google.protobuf.Timestamp
+	20, // 23: jobstrom.v1.TrainingHistory.last:type_name -> google.protobuf.Timestamp
+	13, // 24: jobstrom.v1.Calibration.bins:type_name -> jobstrom.v1.CalibrationBin
+	20, // 25: jobstrom.v1.ModelEvent.at:type_name -> google.protobuf.Timestamp
+	8,  // 26: jobstrom.v1.ModelEvent.classifier:type_name -> jobstrom.v1.Classifier
+	27, // [27:27] is the sub-list for method output_type
+	27, // [27:27] is the sub-list for method input_type
+	27, // [27:27] is the sub-list for extension type_name
+	27, // [27:27] is the sub-list for extension extendee
+	0,  // [0:27] is the sub-list for field type_name
 }
 
 func init() { file_jobstrom_proto_init() }
@@ -1291,7 +1935,7 @@ func file_jobstrom_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_jobstrom_proto_rawDesc), len(file_jobstrom_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   13,
+			NumMessages:   20,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
