@@ -155,6 +155,7 @@ func TestNoCommandShowsASecret(t *testing.T) {
 		"version":           {{"", "jobstrom", nil}},
 		"deadletter list":   {{"", "dead letters", nil}},
 		"deadletter replay": {{"", "", []string{"--dry-run"}}},
+		"reprocess":         {{"", "", nil}, {"", "", []string{"--classifier", "unknown"}}},
 		"erase":             {{"", "", []string{"nobody"}}, {"", "", []string{"--verify", "nobody"}}},
 	}
 	var leaves func(c *cobra.Command, path []string)
@@ -277,6 +278,8 @@ func TestCommandsAndRights(t *testing.T) {
 	works("deadletter replay", "", "", "0/0", "--yes")
 	ends("deadletter replay", kafka.WriteTransactions("jobstrom.replay"), "", "0/0", "--yes")
 	works("erase", "", "", "nobody")
+	works("reprocess", "", "")
+	ends("reprocess", kafka.ReadGroup("jobstrom.reprocess.*"), "")
 	ends("erase", kafka.WriteTransactions("jobstrom.erase.*"), "", "nobody")
 }
 

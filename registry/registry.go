@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"sync"
 	"time"
 
@@ -52,6 +53,35 @@ func Promote(ctx context.Context, o kafka.Options, c *schemas.Classifier) error 
 		return fmt.Errorf("promoting classifier %.12s: %w", c.Id, err)
 	}
 	return nil
+}
+
+// ErrUnknown is returned by Find for a classifier that the registry does not hold.
+var ErrUnknown = errors.New("the registry holds no such classifier")
+
+// Find returns a classifier by its id or the beginning of it, or the champion of a taxonomy and an encoder when id is empty.
+func Find(ctx context.Context, o kafka.Options, taxonomy, encoder, id string) (*schemas.Classifier, error) {
+	w := watcher{key: championKey(taxonomy, encoder), classifiers: map[string][]byte{}}
+	if err := kafka.Scan(ctx, o, kafka.ScanOptions{Topics: []string{kafka.Models}}, func(r *kgo.Record) error { w.read(r); return nil }); err != nil {
+		return nil, fmt.Errorf("finding a classifier: %w", err)
+	}
+	if id == "" {
+		if id = w.champion; id == "" {
+			return nil, fmt.Errorf("finding the champion of encoder %.12s: %w", encoder, ErrUnknown)
+		}
+	}
+	var found []string
+	for known := range w.classifiers {
+		if strings.HasPrefix(known, id) {
+			found = append(found, known)
+		}
+	}
+	switch len(found) {
+	case 0:
+		return nil, fmt.Errorf("finding classifier %.64q: %w", id, ErrUnknown)
+	case 1:
+		return models.DecodeClassifier(w.classifiers[found[0]])
+	}
+	return nil, fmt.Errorf("finding classifier %.64q: %d begin so: give more of the id", id, len(found))
 }
 
 // WatchOptions configure a watcher.

@@ -185,3 +185,26 @@ func TestWatchOutlivesItsTopic(t *testing.T) {
 		}
 	})
 }
+
+func TestFind(t *testing.T) {
+	eachBroker(t, func(t *testing.T, o kafka.Options) {
+		f := func(id, want string, unknown bool) {
+			t.Helper()
+			c, err := Find(t.Context(), o, "t1", "e1", id)
+			if errors.Is(err, ErrUnknown) != unknown || (err == nil) != (want != "") || c.GetId() != want {
+				t.Errorf("%.12s: got %.12s, %v; want %.12s", id, c.GetId(), err, want)
+			}
+		}
+		f("", "", true)
+		first, second := classifier(t, 1), classifier(t, 2)
+		for _, c := range []*schemas.Classifier{first, second} {
+			if err := Promote(t.Context(), o, c); err != nil {
+				t.Fatal(err)
+			}
+		}
+		f("", second.Id, false)
+		f(first.Id, first.Id, false)
+		f(first.Id[:10], first.Id, false)
+		f("nonsense", "", true)
+	})
+}
