@@ -3,7 +3,7 @@ SHELL := bash
 export CGO_LDFLAGS := -L$(CURDIR)/.native/lib
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 
-.PHONY: help demo up kafka test lint bench bench-stream chaos build setup setup-test doctor generate classifier clean
+.PHONY: help demo up kafka test lint bench bench-stream chaos fuzz build setup setup-test doctor generate classifier clean
 
 help: ## Say what the targets do
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
@@ -47,6 +47,9 @@ bench-stream: setup-test ## Measure the stream without the models on Apache Kafk
 chaos: setup-test build ## Kill processes while 100,000 vacancies stream, say what became of each (SHORT=1: 5 minutes, real encoder)
 	go build -o bin/chaos ./chaos/run
 	bin/chaos $(if $(SHORT),--vacancies 1500 --rate 15 --kills 12,--stub-encoder) $(if $(SEED),--seed $(SEED))
+
+fuzz: setup ## Write 1,000,000 fuzzed and malformed records, see that each is classified or a dead letter (RECORDS=, SEED=)
+	JOBSTROM_FUZZ=$(or $(RECORDS),1000000) JOBSTROM_FUZZ_SEED=$(or $(SEED),1) go test ./consumers -run 'TestFuzzedRecords' -v -count 1 -timeout 60m
 
 doctor: build ## Check libraries, model, broker, ClickHouse and settings
 	bin/jobstrom check

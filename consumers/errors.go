@@ -37,7 +37,7 @@ var Classes = []string{"malformed", "nothing_extracted", "other_encoder", "too_l
 //	internal           anything else: a defect of ours
 func Class(err error) string {
 	switch {
-	case errors.Is(err, schemas.ErrMalformed):
+	case errors.Is(err, schemas.ErrMalformed), errors.Is(err, classify.ErrBadVector): // another program wrote such a vector: no encoder makes one
 		return "malformed"
 	case errors.Is(err, extract.ErrNothingExtracted):
 		return "nothing_extracted"
