@@ -31,73 +31,119 @@ type Evaluation struct {
 	// Top1Low and Top1High bound Top1 with 95 % confidence (Wilson's score interval).
 	Top1Low  float64 `json:"top1_low"`
 	Top1High float64 `json:"top1_high"`
-	// MacroF1 is the mean F1 of the categories that occur or are predicted.
-	MacroF1 float64 `json:"macro_f1"`
-	// LogLoss is the mean −log of the true category's probability, in nats; probabilities count as 1e-15 or more.
+	// Balanced is the mean recall of the categories that occur.
+	Balanced float64 `json:"balanced_accuracy"`
+	// MacroF1 is the mean F1 of the categories that occur or are predicted; WeightedF1 weighs each category by
+	// its vacancies; MicroF1 counts all categories' hits together, which with one category a vacancy is Top1.
+	MacroF1    float64 `json:"macro_f1"`
+	WeightedF1 float64 `json:"weighted_f1"`
+	MicroF1    float64 `json:"micro_f1"`
+	// LogLoss is the mean −log of the true category's probability, in nats; probabilities count as 2⁻⁵² or more.
 	LogLoss float64 `json:"log_loss"`
+	// Brier is the mean squared distance between the probabilities and the truth, 0 to 2.
+	Brier float64 `json:"brier"`
 	// ECE is the expected calibration error: the mean gap between confidence and accuracy over ten equal
-	// ranges of confidence.
-	ECE float64 `json:"ece"`
+	// ranges of confidence, each with its lower end. AdaptiveECE has ten ranges with equally many vacancies.
+	ECE         float64 `json:"ece"`
+	AdaptiveECE float64 `json:"adaptive_ece"`
+	// Reliability holds the ten equal ranges.
+	Reliability []Bin `json:"reliability"`
 	// Categories holds one for each category, in index order.
 	Categories []CategoryEvaluation `json:"categories"`
 	// Confusion counts vacancies: Confusion[true][predicted].
 	Confusion [][]int `json:"confusion"`
 }
 
-// eceBins is the usual number of ranges of confidence.
-const eceBins = 10
+// rarestProbability is what a probability of 0 counts as in the log loss, so that it has one.
+const rarestProbability = 0x1p-52
 
 // Evaluate compares probabilities with the true categories, 0 to k-1. Of two equal probabilities the lower
 // index ranks first, as in a prediction.
 func Evaluate(probabilities [][]float32, truth []int, k int) Evaluation {
+	all := outcomes(probabilities, truth)
+	positions := make([]int, len(all))
+	for i := range positions {
+		positions[i] = i
+	}
+	e := tally(all, k, positions)
+	e.AdaptiveECE = calibrationError(equalCounts(all))
+	return e
+}
+
+// outcome is what one prediction adds to an evaluation.
+type outcome struct {
+	truth, predicted int
+	rank             int // of the true category, from 0
+	confidence       float64
+	loss, brier      float64
+}
+
+func outcomes(probabilities [][]float32, truth []int) []outcome {
 	if len(probabilities) != len(truth) {
 		panic(fmt.Sprintf("BUG: evaluating %d predictions against %d labels", len(probabilities), len(truth)))
 	}
-	e := Evaluation{N: len(truth), Categories: make([]CategoryEvaluation, k), Confusion: make([][]int, k)}
+	all := make([]outcome, len(truth))
+	for i, p := range probabilities {
+		o := outcome{truth: truth[i]}
+		for c, q := range p {
+			if q > p[o.predicted] {
+				o.predicted = c
+			}
+			if q > p[o.truth] || q == p[o.truth] && c < o.truth {
+				o.rank++
+			}
+			gap := float64(q)
+			if c == o.truth {
+				gap--
+			}
+			o.brier += gap * gap
+		}
+		o.confidence = float64(p[o.predicted])
+		o.loss = -math.Log(max(float64(p[o.truth]), rarestProbability))
+		all[i] = o
+	}
+	return all
+}
+
+// tally evaluates the outcomes at these positions, which may repeat, without AdaptiveECE.
+func tally(all []outcome, k int, positions []int) Evaluation {
+	e := Evaluation{N: len(positions), Categories: make([]CategoryEvaluation, k), Confusion: make([][]int, k)}
 	for c := range e.Confusion {
 		e.Confusion[c] = make([]int, k)
 	}
+	e.Reliability = equalRanges()
 	if e.N == 0 {
 		return e
 	}
 	var right, among3 int
-	var loss float64
-	var confidence, accuracy [eceBins]float64
-	for i, p := range probabilities {
-		best, rank := 0, 0
-		for c, q := range p {
-			if q > p[best] {
-				best = c
-			}
-			if q > p[truth[i]] || q == p[truth[i]] && c < truth[i] {
-				rank++
-			}
-		}
-		e.Confusion[truth[i]][best]++
-		bin := min(int(float64(p[best])*eceBins), eceBins-1)
-		confidence[bin] += float64(p[best])
-		if rank == 0 {
+	for _, i := range positions {
+		o := all[i]
+		e.Confusion[o.truth][o.predicted]++
+		if o.rank == 0 {
 			right++
-			accuracy[bin]++
 		}
-		if rank < 3 {
+		if o.rank < 3 {
 			among3++
 		}
-		loss -= math.Log(max(float64(p[truth[i]]), 1e-15))
+		e.LogLoss += o.loss
+		e.Brier += o.brier
+		e.Reliability[rangeOf(o.confidence)].add(o)
 	}
 	n := float64(e.N)
-	e.Top1, e.Top3, e.LogLoss = float64(right)/n, float64(among3)/n, loss/n
+	e.Top1, e.Top3 = float64(right)/n, float64(among3)/n
+	e.LogLoss, e.Brier = e.LogLoss/n, e.Brier/n
 	e.Top1Low, e.Top1High = wilson(right, e.N)
-	for bin := range confidence {
-		e.ECE += math.Abs(confidence[bin]-accuracy[bin]) / n
+	for b := range e.Reliability {
+		e.Reliability[b].close()
 	}
+	e.ECE = calibrationError(e.Reliability)
 	e.perCategory()
 	return e
 }
 
 // perCategory reads the categories' figures off the confusion matrix.
 func (e *Evaluation) perCategory() {
-	counted := 0
+	var occurring, counted, right int
 	for c := range e.Categories {
 		var support, predicted int
 		for other := range e.Categories {
@@ -112,14 +158,20 @@ func (e *Evaluation) perCategory() {
 		}
 		if support > 0 {
 			r.Recall = hits / float64(support)
+			e.Balanced += r.Recall
+			occurring++
 		}
+		right += e.Confusion[c][c]
 		if support+predicted > 0 {
 			r.F1 = 2 * hits / float64(support+predicted)
 			e.MacroF1 += r.F1
+			e.WeightedF1 += r.F1 * float64(support) / float64(e.N)
 			counted++
 		}
 	}
 	e.MacroF1 /= float64(max(counted, 1))
+	e.Balanced /= float64(max(occurring, 1))
+	e.MicroF1 = float64(right) / float64(e.N)
 }
 
 // wilson returns the 95 % score interval of a share.
@@ -135,15 +187,16 @@ func wilson(hits, n int) (low, high float64) {
 func (e Evaluation) Metrics() map[string]float64 {
 	return map[string]float64{
 		"n": float64(e.N), "top1": e.Top1, "top1_low": e.Top1Low, "top1_high": e.Top1High, "top3": e.Top3,
-		"macro_f1": e.MacroF1, "log_loss": e.LogLoss, "ece": e.ECE,
+		"balanced_accuracy": e.Balanced, "macro_f1": e.MacroF1, "weighted_f1": e.WeightedF1, "micro_f1": e.MicroF1,
+		"log_loss": e.LogLoss, "brier": e.Brier, "ece": e.ECE, "adaptive_ece": e.AdaptiveECE,
 	}
 }
 
 // Text renders the figures, the categories and the confusion matrix for people. Names are the categories'.
 func (e Evaluation) Text(names []string) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%d vacancies: top-1 %.3f (95 %% between %.3f and %.3f), top-3 %.3f, macro F1 %.3f, log loss %.3f, calibration error %.3f\n\n",
-		e.N, e.Top1, e.Top1Low, e.Top1High, e.Top3, e.MacroF1, e.LogLoss, e.ECE)
+	fmt.Fprintf(&b, "%d vacancies: top-1 %.3f (95 %% between %.3f and %.3f), top-3 %.3f, balanced %.3f, macro F1 %.3f, weighted F1 %.3f, log loss %.3f, Brier %.3f, calibration error %.3f\n\n",
+		e.N, e.Top1, e.Top1Low, e.Top1High, e.Top3, e.Balanced, e.MacroF1, e.WeightedF1, e.LogLoss, e.Brier, e.ECE)
 	t := table.NewWriter()
 	t.SetStyle(table.StyleLight)
 	t.AppendHeader(table.Row{"", "category", "n", "precision", "recall", "F1"})
