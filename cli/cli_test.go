@@ -180,7 +180,7 @@ func TestEvaluateAnswersMachines(t *testing.T) {
 	}
 	t.Logf("unseen: n %d, top-1 %.3f, top-3 %.3f, macro F1 %.3f", got.N, got.Top1, got.Top3, got.MacroF1)
 	// The floors lie below what was measured: they catch a broken classifier, not a category that moves by one.
-	if got.N != 110 || got.Top1 < .80 || got.Top3 < .93 {
+	if got.N != 110 || got.Top1 < .86 || got.Top3 < .96 {
 		t.Fatalf("got %+v", got)
 	}
 }
