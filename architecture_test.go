@@ -56,9 +56,10 @@ var layer = map[string][]string{
 	"health":            {},
 	"security/certs":    {"cluster"},
 	"models":            {"schemas"},
-	"models/convert":    {"models"},
+	"models/onnx":       {},
+	"models/convert":    {"models", "models/onnx"},
 	"pipeline/extract":  {"schemas"},
-	"pipeline/embed":    {"models"},
+	"pipeline/embed":    {"models", "models/onnx"},
 	"pipeline/classify": {"models", "schemas"},
 	"pipeline":          {"pipeline/extract", "pipeline/embed", "pipeline/classify", "schemas"},
 	"kafka":             {"schemas", "security"},
@@ -68,7 +69,7 @@ var layer = map[string][]string{
 	"producers":         {"kafka", "schemas"},
 	"consumers":         {"health", "kafka", "warehouse", "models", "pipeline", "pipeline/extract", "pipeline/embed", "pipeline/classify", "schemas"},
 	"registry":          {"health", "kafka", "models", "schemas"},
-	"trainer":           {"models", "schemas"},
+	"trainer":           {"models", "models/onnx", "schemas"},
 	"server":            {"health", "pipeline", "pipeline/extract", "schemas"},
 }
 

@@ -108,7 +108,7 @@ func writeEncoder(dir string, f *e5File, sourceSHA256 string, kind Kind) (models
 		Dim: f.hidden, MaxTokens: f.positions, Prefix: "query: ", PadID: int64(f.pad),
 		Pooling: models.PoolingMean, Normalize: true, Output: outputName, GraphPools: true,
 	}
-	if card.Graph, err = writeFile(dir, "model.onnx", g.writeTo); err != nil {
+	if card.Graph, err = writeFile(dir, "model.onnx", g.Encode); err != nil {
 		return card, err
 	}
 	card.Tokenizer, err = writeFile(dir, "tokenizer.json", func(w io.Writer) error { return writeTokenizer(w, f) })

@@ -221,7 +221,7 @@ func FuzzReadE5(f *testing.F) {
 			if err != nil {
 				continue
 			}
-			if err := g.writeTo(&out); err != nil {
+			if err := g.Encode(&out); err != nil {
 				t.Fatal(err)
 			}
 		}

@@ -3,6 +3,8 @@ package convert
 import (
 	"fmt"
 	"math"
+
+	"jobstrom/models/onnx"
 )
 
 const (
@@ -17,7 +19,7 @@ const (
 // Every kind gives a text the same vector alone and in any batch: nothing but attention looks across
 // tokens, and attention does not see padding. Embeddings stay in their 4-bit blocks, which loses nothing.
 type encoderGraph struct {
-	onnxGraph
+	onnx.Graph
 	file *e5File
 	kind Kind
 	err  error // the first tensor that was missing or misshapen
@@ -28,17 +30,18 @@ type encoderGraph struct {
 // quantizedRows names an 8-bit activation and the largest absolute value of each of its tokens.
 type quantizedRows struct{ q, largest string }
 
-func buildGraph(f *e5File, kind Kind) (*onnxGraph, error) {
+func buildGraph(f *e5File, kind Kind) (*onnx.Graph, error) {
 	g := &encoderGraph{file: f, kind: kind, quantized: map[string]quantizedRows{}}
-	g.name = encoderName
-	g.inputs = [][]byte{valueInfo("input_ids", typeInt64, "rows", "tokens"), valueInfo("attention_mask", typeInt64, "rows", "tokens")}
-	g.outputs = [][]byte{valueInfo(outputName, typeFloat, "rows", f.hidden)}
+	g.Name, g.Producer = encoderName, recipeName
+	g.Input("input_ids", onnx.Int64, "rows", "tokens")
+	g.Input("attention_mask", onnx.Int64, "rows", "tokens")
+	g.Output(outputName, onnx.Float, "rows", f.hidden)
 
-	g.floats("one.step", []float32{1.0 / activationSteps})
-	g.tensor("zero.point", typeUint8, []byte{128})
-	g.floats("smallest", []float32{1e-9})
-	g.node("", "Cast", "mask.float", []string{"attention_mask"}, intAttribute("to", typeFloat))
-	g.node("", "Cast", "mask.int", []string{"attention_mask"}, intAttribute("to", typeInt32))
+	g.Floats("one.step", []float32{1.0 / activationSteps})
+	g.Tensor("zero.point", onnx.Uint8, []byte{128})
+	g.Floats("smallest", []float32{1e-9})
+	g.Node("", "Cast", "mask.float", []string{"attention_mask"}, onnx.IntAttribute("to", onnx.Float))
+	g.Node("", "Cast", "mask.int", []string{"attention_mask"}, onnx.IntAttribute("to", onnx.Int32))
 
 	x := g.embeddings()
 	for l := 0; l < f.layers && g.err == nil; l++ {
@@ -48,7 +51,7 @@ func buildGraph(f *e5File, kind Kind) (*onnxGraph, error) {
 		return nil, g.err
 	}
 	g.pool(x)
-	return &g.onnxGraph, nil
+	return &g.Graph, nil
 }
 
 // embeddings adds word, position and type embeddings and normalises them.
@@ -56,10 +59,10 @@ func (g *encoderGraph) embeddings() string {
 	f := g.file
 	words, err := f.blocks("emb.word", f.vocabulary, f.hidden)
 	g.fail(err)
-	g.tensor("emb.word.q", typeUint8, words.packed(), f.vocabulary, f.hidden/2)
-	g.floats("emb.word.scale", words.scales(), f.vocabulary, f.hidden/blockWeights)
-	g.node(msDomain, "GatherBlockQuantized", "emb.words", []string{"emb.word.q", "input_ids", "emb.word.scale"},
-		intAttribute("bits", 4), intAttribute("block_size", blockWeights), intAttribute("gather_axis", 0), intAttribute("quantize_axis", 1))
+	g.Tensor("emb.word.q", onnx.Uint8, words.packed(), f.vocabulary, f.hidden/2)
+	g.Floats("emb.word.scale", words.scales(), f.vocabulary, f.hidden/blockWeights)
+	g.Node(onnx.Microsoft, "GatherBlockQuantized", "emb.words", []string{"emb.word.q", "input_ids", "emb.word.scale"},
+		onnx.IntAttribute("bits", 4), onnx.IntAttribute("block_size", blockWeights), onnx.IntAttribute("gather_axis", 0), onnx.IntAttribute("quantize_axis", 1))
 
 	// All tokens are of type 0, so its embedding is added to the positions here.
 	positions, types := g.read("emb.pos", f.positions*f.hidden), g.read("emb.type", f.types*f.hidden)
@@ -69,11 +72,11 @@ func (g *encoderGraph) embeddings() string {
 	for i := range positions {
 		positions[i] += types[i%f.hidden]
 	}
-	g.floats("emb.position", positions, f.positions, f.hidden)
-	g.ints("zero", 0)
-	g.node("", "Shape", "length", []string{"input_ids"}, intAttribute("start", 1), intAttribute("end", 2))
-	g.node("", "Slice", "emb.positions", []string{"emb.position", "zero", "length", "zero"})
-	return g.normalize("emb.ln", g.node("", "Add", "emb.sum", []string{"emb.words", "emb.positions"}))
+	g.Floats("emb.position", positions, f.positions, f.hidden)
+	g.Ints("zero", 0)
+	g.Node("", "Shape", "length", []string{"input_ids"}, onnx.IntAttribute("start", 1), onnx.IntAttribute("end", 2))
+	g.Node("", "Slice", "emb.positions", []string{"emb.position", "zero", "length", "zero"})
+	return g.normalize("emb.ln", g.Node("", "Add", "emb.sum", []string{"emb.words", "emb.positions"}))
 }
 
 // layer adds one transformer layer: attention and feed-forward, each added to its input and normalised.
@@ -85,27 +88,27 @@ func (g *encoderGraph) layer(p, x string) string {
 		inputs[i] = g.linear(p+part, x, h, h)
 		bias = append(bias, g.read(p+part+".b", h)...)
 	}
-	inputs = append(inputs, g.floats(p+".qkv.b", bias, 3*h), "mask.int")
-	context := g.node(msDomain, "MultiHeadAttention", p+".context", inputs, intAttribute("num_heads", g.file.heads))
+	inputs = append(inputs, g.Floats(p+".qkv.b", bias, 3*h), "mask.int")
+	context := g.Node(onnx.Microsoft, "MultiHeadAttention", p+".context", inputs, onnx.IntAttribute("num_heads", g.file.heads))
 	y := g.addBias(p+".ao", g.linear(p+".ao", context, h, h), h)
-	x = g.normalize(p+".aln", g.node("", "Add", p+".attended", []string{y, x}))
+	x = g.normalize(p+".aln", g.Node("", "Add", p+".attended", []string{y, x}))
 
 	y = g.linear(p+".fi", x, g.file.ffn, h)
-	y = g.node(msDomain, "BiasGelu", p+".gelu", []string{y, g.floats(p+".fi.b", g.read(p+".fi.b", g.file.ffn), g.file.ffn)})
+	y = g.Node(onnx.Microsoft, "BiasGelu", p+".gelu", []string{y, g.Floats(p+".fi.b", g.read(p+".fi.b", g.file.ffn), g.file.ffn)})
 	y = g.addBias(p+".fo", g.linear(p+".fo", y, h, g.file.ffn), h)
-	return g.normalize(p+".oln", g.node("", "Add", p+".fed", []string{y, x}))
+	return g.normalize(p+".oln", g.Node("", "Add", p+".fed", []string{y, x}))
 }
 
 // pool adds the mean over the tokens that are not padding, and brings it to length 1.
 func (g *encoderGraph) pool(x string) {
-	g.ints("one", 1)
-	g.ints("two", 2)
-	g.node("", "Unsqueeze", "mask.column", []string{"mask.float", "two"})
-	g.node("", "Mul", "pool.masked", []string{x, "mask.column"})
-	g.node("", "ReduceSum", "pool.sum", []string{"pool.masked", "one"}, intAttribute("keepdims", 0))
-	g.node("", "ReduceSum", "pool.count", []string{"mask.float", "one"}, intAttribute("keepdims", 1))
-	g.node("", "Div", "pool.mean", []string{"pool.sum", "pool.count"})
-	g.node("", "LpNormalization", outputName, []string{"pool.mean"}, intAttribute("axis", -1), intAttribute("p", 2))
+	g.Ints("one", 1)
+	g.Ints("two", 2)
+	g.Node("", "Unsqueeze", "mask.column", []string{"mask.float", "two"})
+	g.Node("", "Mul", "pool.masked", []string{x, "mask.column"})
+	g.Node("", "ReduceSum", "pool.sum", []string{"pool.masked", "one"}, onnx.IntAttribute("keepdims", 0))
+	g.Node("", "ReduceSum", "pool.count", []string{"mask.float", "one"}, onnx.IntAttribute("keepdims", 1))
+	g.Node("", "Div", "pool.mean", []string{"pool.sum", "pool.count"})
+	g.Node("", "LpNormalization", outputName, []string{"pool.mean"}, onnx.IntAttribute("axis", -1), onnx.IntAttribute("p", 2))
 }
 
 // linear adds x · Wᵀ for a weight matrix [out, in]. The bias is the caller's.
@@ -124,25 +127,25 @@ func (g *encoderGraph) linear(p, x string, out, in int) string {
 		for i := range q {
 			q[i] += 120
 		}
-		g.tensor(p+".w.q", typeUint8, q, out, in/blockWeights, blockWeights)
-		g.floats(p+".w.scale", w.scales(), out, in/blockWeights)
-		return g.node(msDomain, "MatMulNBits", p+".product", []string{x, p + ".w.q", p + ".w.scale"},
-			intAttribute("K", in), intAttribute("N", out), intAttribute("bits", 8), intAttribute("block_size", blockWeights), intAttribute("accuracy_level", 4))
+		g.Tensor(p+".w.q", onnx.Uint8, q, out, in/blockWeights, blockWeights)
+		g.Floats(p+".w.scale", w.scales(), out, in/blockWeights)
+		return g.Node(onnx.Microsoft, "MatMulNBits", p+".product", []string{x, p + ".w.q", p + ".w.scale"},
+			onnx.IntAttribute("K", in), onnx.IntAttribute("N", out), onnx.IntAttribute("bits", 8), onnx.IntAttribute("block_size", blockWeights), onnx.IntAttribute("accuracy_level", 4))
 	default:
-		g.floats(p+".w", transpose(w.floats(), out, in), in, out)
-		return g.node("", "MatMul", p+".product", []string{x, p + ".w"})
+		g.Floats(p+".w", transpose(w.floats(), out, in), in, out)
+		return g.Node("", "MatMul", p+".product", []string{x, p + ".w"})
 	}
 }
 
 // linearInt8 multiplies in 8-bit integers: one weight scale for each output, one activation scale for each token.
 func (g *encoderGraph) linearInt8(p, x string, w blocks) string {
 	q, scales := quantizeRows(w.floats(), w.rows, w.columns)
-	g.tensor(p+".w.q", typeInt8, transpose(q, w.rows, w.columns), w.columns, w.rows)
-	g.floats(p+".w.scale", scales, w.rows)
-	g.tensor(p+".w.zero", typeInt8, make([]byte, w.rows), w.rows)
+	g.Tensor(p+".w.q", onnx.Int8, transpose(q, w.rows, w.columns), w.columns, w.rows)
+	g.Floats(p+".w.scale", scales, w.rows)
+	g.Tensor(p+".w.zero", onnx.Int8, make([]byte, w.rows), w.rows)
 	a := g.quantize(x)
-	g.node(msDomain, "MatMulIntegerToFloat", p+".integer", []string{a.q, p + ".w.q", "one.step", p + ".w.scale", "zero.point", p + ".w.zero"})
-	return g.node("", "Mul", p+".product", []string{p + ".integer", a.largest})
+	g.Node(onnx.Microsoft, "MatMulIntegerToFloat", p+".integer", []string{a.q, p + ".w.q", "one.step", p + ".w.scale", "zero.point", p + ".w.zero"})
+	return g.Node("", "Mul", p+".product", []string{p + ".integer", a.largest})
 }
 
 // quantize brings every token of an activation to 8 bits by its own largest absolute value. A scale for the
@@ -152,24 +155,24 @@ func (g *encoderGraph) quantize(x string) quantizedRows {
 		return a
 	}
 	a := quantizedRows{q: x + ".q8", largest: x + ".largest"}
-	g.node("", "Abs", x+".abs", []string{x})
-	g.node("", "ReduceMax", x+".max", []string{x + ".abs"}, intsAttribute("axes", -1), intAttribute("keepdims", 1))
-	g.node("", "Max", a.largest, []string{x + ".max", "smallest"})
-	g.node("", "Div", x+".unit", []string{x, a.largest})
-	g.node("", "QuantizeLinear", a.q, []string{x + ".unit", "one.step", "zero.point"})
+	g.Node("", "Abs", x+".abs", []string{x})
+	g.Node("", "ReduceMax", x+".max", []string{x + ".abs"}, onnx.IntsAttribute("axes", -1), onnx.IntAttribute("keepdims", 1))
+	g.Node("", "Max", a.largest, []string{x + ".max", "smallest"})
+	g.Node("", "Div", x+".unit", []string{x, a.largest})
+	g.Node("", "QuantizeLinear", a.q, []string{x + ".unit", "one.step", "zero.point"})
 	g.quantized[x] = a
 	return a
 }
 
 func (g *encoderGraph) addBias(p, x string, n int) string {
-	return g.node("", "Add", p+".out", []string{x, g.floats(p+".b", g.read(p+".b", n), n)})
+	return g.Node("", "Add", p+".out", []string{x, g.Floats(p+".b", g.read(p+".b", n), n)})
 }
 
 // normalize adds a layer normalisation. An Add before it is faster here than the fused SkipLayerNormalization.
 func (g *encoderGraph) normalize(p, x string) string {
 	h := g.file.hidden
-	inputs := []string{x, g.floats(p+".w", g.read(p+".w", h), h), g.floats(p+".b", g.read(p+".b", h), h)}
-	return g.node("", "LayerNormalization", p+".out", inputs, intAttribute("axis", -1), floatAttribute("epsilon", g.file.epsilon))
+	inputs := []string{x, g.Floats(p+".w", g.read(p+".w", h), h), g.Floats(p+".b", g.read(p+".b", h), h)}
+	return g.Node("", "LayerNormalization", p+".out", inputs, onnx.IntAttribute("axis", -1), onnx.FloatAttribute("epsilon", g.file.epsilon))
 }
 
 // read returns an fp32 tensor; a bad one is remembered and comes back empty.

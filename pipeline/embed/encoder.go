@@ -18,6 +18,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"jobstrom/models"
+	"jobstrom/models/onnx"
 )
 
 // ErrClosed is returned by Embed after Close.
@@ -74,7 +75,7 @@ func open(o Options) (_ *Encoder, err error) {
 	if o.MaxTokens > 0 {
 		e.maxTokens = min(o.MaxTokens, card.MaxTokens)
 	}
-	if err := openEnvironment(o.Library); err != nil {
+	if err := onnx.Open(o.Library); err != nil {
 		return nil, err
 	}
 	defer func() {
@@ -86,7 +87,7 @@ func open(o Options) (_ *Encoder, err error) {
 	if e.tokenizer, err = tokenizers.FromFile(path); err != nil {
 		return nil, fmt.Errorf("loading %s: %w", path, err)
 	}
-	e.session, err = openSession(filepath.Join(o.ModelDir, card.Graph.Name), card.Output, o.Threads)
+	e.session, err = onnx.Session(filepath.Join(o.ModelDir, card.Graph.Name), []string{"input_ids", "attention_mask"}, []string{card.Output}, o.Threads)
 	return e, err
 }
 
@@ -116,7 +117,7 @@ func (e *Encoder) free() error {
 	if e.tokenizer != nil {
 		errs = append(errs, e.tokenizer.Close())
 	}
-	return errors.Join(append(errs, closeEnvironment())...)
+	return errors.Join(append(errs, onnx.Close())...)
 }
 
 // Embed returns a vector for each text, in their order. It stops between sub-batches when the context ends.

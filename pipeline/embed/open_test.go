@@ -14,6 +14,7 @@ import (
 
 	"jobstrom/models"
 	"jobstrom/models/convert"
+	"jobstrom/models/onnx"
 )
 
 // copyEncoder copies the default encoder, so that a test can change it.
@@ -110,7 +111,7 @@ func TestNewFailure(t *testing.T) {
 func TestLibraryFailure(t *testing.T) {
 	const variable = "EMBED_TEST_LIBRARY"
 	if library := os.Getenv(variable); library != "" {
-		fmt.Println(openEnvironment(library))
+		fmt.Println(onnx.Open(library))
 		return
 	}
 	dir := t.TempDir()
@@ -136,7 +137,7 @@ func TestLibraryFailure(t *testing.T) {
 	f(text, "text.so", "version 1.24 or newer")
 
 	encoder(t, convert.Int8)
-	if err := openEnvironment(text); err == nil || !strings.Contains(err.Error(), "this process has it from") {
+	if err := onnx.Open(text); err == nil || !strings.Contains(err.Error(), "this process has it from") {
 		t.Errorf("opening a second library = %v, want a refusal", err)
 	}
 }

@@ -1,4 +1,4 @@
-package convert
+package onnx
 
 import (
 	"encoding/binary"
@@ -10,40 +10,45 @@ import (
 
 // Element types of ONNX tensors (TensorProto.DataType).
 const (
-	typeFloat = 1
-	typeUint8 = 2
-	typeInt8  = 3
-	typeInt32 = 6
-	typeInt64 = 7
+	Float  = 1
+	Uint8  = 2
+	Int8   = 3
+	Int32  = 6
+	Int64  = 7
+	Double = 11
 )
 
-// msDomain is the operator domain of ONNX Runtime's own operators.
-const msDomain = "com.microsoft"
+// Microsoft is the operator domain of ONNX Runtime's own operators.
+const Microsoft = "com.microsoft"
 
-// onnxGraph collects a graph and writes it as an ONNX model. Numbers below are the field numbers of onnx.proto.
-type onnxGraph struct {
-	name            string
+// Graph collects a graph and writes it as an ONNX model. Numbers below are the field numbers of onnx.proto.
+type Graph struct {
+	// Name is the graph's, Producer that of the recipe that made it.
+	Name, Producer string
+
 	nodes           [][]byte
 	inputs, outputs [][]byte
-	tensors         []onnxTensor
+	tensors         []constant
 }
 
-// onnxTensor is a constant of the graph; data are its little-endian elements, row by row.
-type onnxTensor struct {
+// constant is a constant of the graph; data are its little-endian elements, row by row.
+type constant struct {
 	header []byte
 	data   []byte
 }
 
-// attribute is one named setting of an operator, encoded.
-type attribute []byte
+// Attribute is one named setting of an operator, encoded.
+type Attribute []byte
 
-func intAttribute(name string, v int) attribute {
+// IntAttribute is a setting that is a whole number.
+func IntAttribute(name string, v int) Attribute {
 	b := appendString(nil, 1, name)
 	b = appendInt(b, 3, int64(v))
 	return appendInt(b, 20, 2)
 }
 
-func intsAttribute(name string, values ...int) attribute {
+// IntsAttribute is a setting that is a list of whole numbers.
+func IntsAttribute(name string, values ...int) Attribute {
 	b := appendString(nil, 1, name)
 	for _, v := range values {
 		b = appendInt(b, 8, int64(v))
@@ -51,16 +56,17 @@ func intsAttribute(name string, values ...int) attribute {
 	return appendInt(b, 20, 7)
 }
 
-func floatAttribute(name string, v float32) attribute {
+// FloatAttribute is a setting that is a number.
+func FloatAttribute(name string, v float32) Attribute {
 	b := appendString(nil, 1, name)
 	b = protowire.AppendTag(b, 2, protowire.Fixed32Type)
 	b = protowire.AppendFixed32(b, math.Float32bits(v))
 	return appendInt(b, 20, 1)
 }
 
-// node adds an operator with one output and returns the output's name. The domain is empty for ONNX's own
+// Node adds an operator with one output and returns the output's name. The domain is empty for ONNX's own
 // operators.
-func (g *onnxGraph) node(domain, op, output string, inputs []string, attributes ...attribute) string {
+func (g *Graph) Node(domain, op, output string, inputs []string, attributes ...Attribute) string {
 	var b []byte
 	for _, in := range inputs {
 		b = appendString(b, 1, in)
@@ -78,8 +84,8 @@ func (g *onnxGraph) node(domain, op, output string, inputs []string, attributes 
 	return output
 }
 
-// tensor adds a constant and returns its name.
-func (g *onnxGraph) tensor(name string, elementType int, data []byte, dims ...int) string {
+// Tensor adds a constant of little-endian elements, row by row, and returns its name.
+func (g *Graph) Tensor(name string, elementType int, data []byte, dims ...int) string {
 	var b []byte
 	for _, d := range dims {
 		b = appendInt(b, 1, int64(d))
@@ -88,27 +94,39 @@ func (g *onnxGraph) tensor(name string, elementType int, data []byte, dims ...in
 	b = appendString(b, 8, name)
 	b = protowire.AppendTag(b, 9, protowire.BytesType)
 	b = protowire.AppendVarint(b, uint64(len(data)))
-	g.tensors = append(g.tensors, onnxTensor{header: b, data: data})
+	g.tensors = append(g.tensors, constant{header: b, data: data})
 	return name
 }
 
-func (g *onnxGraph) floats(name string, v []float32, dims ...int) string {
+// Floats adds a constant of 32-bit floats and returns its name.
+func (g *Graph) Floats(name string, v []float32, dims ...int) string {
 	b := make([]byte, 0, 4*len(v))
 	for _, x := range v {
 		b = binary.LittleEndian.AppendUint32(b, math.Float32bits(x))
 	}
-	return g.tensor(name, typeFloat, b, dims...)
+	return g.Tensor(name, Float, b, dims...)
 }
 
-func (g *onnxGraph) ints(name string, v ...int64) string {
+// Ints adds a list of 64-bit integers and returns its name.
+func (g *Graph) Ints(name string, v ...int64) string {
 	var b []byte
 	for _, x := range v {
 		b = binary.LittleEndian.AppendUint64(b, uint64(x))
 	}
-	return g.tensor(name, typeInt64, b, len(v))
+	return g.Tensor(name, Int64, b, len(v))
 }
 
-// valueInfo describes an input or output; a dimension is a number or a name.
+// Input adds an input; a dimension is a number (int) or a name (string).
+func (g *Graph) Input(name string, elementType int, dims ...any) {
+	g.inputs = append(g.inputs, valueInfo(name, elementType, dims...))
+}
+
+// Output says that a node's output, which has this type and these dimensions, is one of the graph.
+func (g *Graph) Output(name string, elementType int, dims ...any) {
+	g.outputs = append(g.outputs, valueInfo(name, elementType, dims...))
+}
+
+// valueInfo describes an input or output.
 func valueInfo(name string, elementType int, dims ...any) []byte {
 	var shape []byte
 	for _, d := range dims {
@@ -126,13 +144,13 @@ func valueInfo(name string, elementType int, dims ...any) []byte {
 	return appendBytes(appendString(nil, 1, name), 2, appendBytes(nil, 1, tensor))
 }
 
-// writeTo writes the model. Constants are written as they are, never copied into one large message.
-func (g *onnxGraph) writeTo(w io.Writer) error {
+// Encode writes the model. Constants are written as they are, never copied into one large message.
+func (g *Graph) Encode(w io.Writer) error {
 	var head, tail []byte // The graph's fields before and after the constants.
 	for _, n := range g.nodes {
 		head = appendBytes(head, 1, n)
 	}
-	head = appendString(head, 2, g.name)
+	head = appendString(head, 2, g.Name)
 	for _, in := range g.inputs {
 		tail = appendBytes(tail, 11, in)
 	}
@@ -145,11 +163,11 @@ func (g *onnxGraph) writeTo(w io.Writer) error {
 	}
 
 	model := appendInt(nil, 1, 8) // IR version 8 belongs to operator set 17.
-	model = appendString(model, 2, recipeName)
+	model = appendString(model, 2, g.Producer)
 	for _, set := range []struct {
 		domain  string
 		version int64
-	}{{"", 17}, {msDomain, 1}} {
+	}{{"", 17}, {Microsoft, 1}} {
 		model = appendBytes(model, 8, appendInt(appendString(nil, 1, set.domain), 2, set.version))
 	}
 	model = protowire.AppendTag(model, 7, protowire.BytesType)

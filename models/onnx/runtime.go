@@ -1,0 +1,100 @@
+package onnx
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"sync"
+
+	ort "github.com/yalue/onnxruntime_go"
+)
+
+// environment is ONNX Runtime's own, of which a process has exactly one. It is counted, so that its users
+// can come and go in any order: the first loads the library, the last unloads it.
+var environment struct {
+	sync.Mutex
+	users   int
+	library string
+}
+
+// Open loads ONNX Runtime from this file, or counts one more user of it.
+func Open(library string) error {
+	library, err := filepath.Abs(library)
+	if err != nil {
+		return fmt.Errorf("loading ONNX Runtime: %w", err)
+	}
+	environment.Lock()
+	defer environment.Unlock()
+	if environment.users > 0 && environment.library != library {
+		return fmt.Errorf("loading ONNX Runtime from %s: this process has it from %s already", library, environment.library)
+	}
+	if environment.users == 0 {
+		if _, err := os.Stat(library); err != nil {
+			return fmt.Errorf("loading ONNX Runtime: %w; fetch it with `make setup`", err)
+		}
+		ort.SetSharedLibraryPath(library)
+		if err := ort.InitializeEnvironment(ort.WithLogLevelError()); err != nil {
+			return fmt.Errorf("loading ONNX Runtime from %s: %w; version 1.24 or newer for this machine is needed, fetch it with `make setup`", library, err)
+		}
+		environment.library = library
+	}
+	environment.users++
+	return nil
+}
+
+// Close counts one user less.
+func Close() error {
+	environment.Lock()
+	defer environment.Unlock()
+	environment.users--
+	if environment.users > 0 {
+		return nil
+	}
+	if err := ort.DestroyEnvironment(); err != nil {
+		return fmt.Errorf("unloading ONNX Runtime: %w", err)
+	}
+	return nil
+}
+
+// Session loads the model in a file. A run uses this many threads; runs may overlap.
+func Session(path string, inputs, outputs []string, threads int) (*ort.DynamicAdvancedSession, error) {
+	return session(path, threads, func(o *ort.SessionOptions) (*ort.DynamicAdvancedSession, error) {
+		return ort.NewDynamicAdvancedSession(path, inputs, outputs, o)
+	})
+}
+
+// Session loads the graph as it stands, as the function Session does a file.
+func (g *Graph) Session(inputs, outputs []string, threads int) (*ort.DynamicAdvancedSession, error) {
+	var model bytes.Buffer
+	if err := g.Encode(&model); err != nil {
+		return nil, fmt.Errorf("loading graph %s: %w", g.Name, err)
+	}
+	return session("graph "+g.Name, threads, func(o *ort.SessionOptions) (*ort.DynamicAdvancedSession, error) {
+		return ort.NewDynamicAdvancedSessionWithONNXData(model.Bytes(), inputs, outputs, o)
+	})
+}
+
+func session(name string, threads int, load func(*ort.SessionOptions) (*ort.DynamicAdvancedSession, error)) (*ort.DynamicAdvancedSession, error) {
+	o, err := ort.NewSessionOptions()
+	if err != nil {
+		return nil, fmt.Errorf("loading %s: %w", name, err)
+	}
+	defer o.Destroy()
+	if err := errors.Join(
+		o.SetIntraOpNumThreads(threads),
+		o.SetInterOpNumThreads(1),
+		// Waiting threads sleep: the machine is shared with broker, database and other stages.
+		o.AddSessionConfigEntry("session.intra_op.allow_spinning", "0"),
+		// The memory pattern of a batch serves only batches of exactly its shape, and shapes vary.
+		o.SetMemPattern(false),
+	); err != nil {
+		return nil, fmt.Errorf("loading %s: %w", name, err)
+	}
+	s, err := load(o)
+	if err != nil {
+		return nil, fmt.Errorf("loading %s: %w", name, err)
+	}
+	return s, nil
+}
