@@ -5,7 +5,11 @@ import (
 	"testing"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kgo"
+
 	"jobstrom/consumers"
+	"jobstrom/embedded"
+	"jobstrom/kafka"
 )
 
 func TestVerificationSaysWhatIsLeft(t *testing.T) {
@@ -73,4 +77,26 @@ func TestEraseFailure(t *testing.T) {
 	f("\n\n", "there is none", 2, "-")
 	f("", "id 2 has 201 bytes, the limit is 200", 2, "a", string(bytes.Repeat([]byte("x"), 201)))
 	f("", "nothing listens there", 1, "a", "--kafka-port", "1")
+}
+
+// A tombstone is no classification: machines are told of it, people see the next vacancy.
+func TestFollowPassesTombstones(t *testing.T) {
+	k, err := embedded.StartKafka(embedded.KafkaOptions{})
+	must(t, err)
+	defer k.Stop()
+	client, err := kafka.NewClient(kafka.Options{Brokers: k.Addrs()})
+	must(t, err)
+	defer client.Close()
+	must(t, kafka.EnsureTopics(t.Context(), client, "abc", kafka.Layout{Partitions: 1, Replication: 1}))
+	tombstone := kafka.ForwardErasure(kafka.Classified, kafka.Erasure("tavle-1", time.Now()), kafka.Coordinates{})
+	must(t, client.ProduceSync(t.Context(), tombstone, &kgo.Record{Topic: kafka.Classified, Value: []byte(`{"id":"tavle-2","category":"Ledelse"}`)}).FirstErr())
+	f := func(want, not string, args ...string) {
+		t.Helper()
+		status, out, errOut := jobstrom(t, "", append([]string{"follow", "--from-start", "-n", "1", "--brokers", k.Addrs()[0]}, args...)...)
+		if status != 0 || !bytes.Contains([]byte(out), []byte("Ledelse")) || !bytes.Contains([]byte(out), []byte(want)) || not != "" && bytes.Contains([]byte(out), []byte(not)) {
+			t.Errorf("%q: status %d, %s%s", args, status, out, errOut)
+		}
+	}
+	f(`{"erased":true,"id":"tavle-1"}`, "", "--format", "json")
+	f("tavle-2", "tavle-1")
 }

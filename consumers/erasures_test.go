@@ -2,6 +2,7 @@ package consumers
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"testing"
@@ -186,6 +187,9 @@ func eraseForGood(t *testing.T, o kafka.Options, client *kgo.Client) {
 				c, err := kafka.CoordinatesOf(r)
 				if err != nil || c.Partition != r.Partition || kafka.Header(r, "erase") == "" {
 					t.Errorf("%s: tombstone %v of %v: %v", topic, r.Headers, c, err)
+				}
+				if _, err := DecodeClassification(r); !errors.Is(err, ErrErasure) {
+					t.Errorf("%s: a tombstone decodes with %v", topic, err)
 				}
 				got[string(r.Key)]++
 			}

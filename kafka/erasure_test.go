@@ -7,7 +7,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"jobstrom/cluster/clustertest"
 	"jobstrom/kafka"
@@ -127,4 +129,32 @@ func TestScan(t *testing.T) {
 			t.Error("an absent topic was read")
 		}
 	})
+}
+
+// A broker that answers no fetch for longer than a reader waits for what may not exist is slow, not empty.
+func TestScanOfASlowBroker(t *testing.T) {
+	b, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(1, kafka.Raw))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.Close()
+	o := kafka.Options{Brokers: b.ListenAddrs()}
+	c, err := kafka.NewClient(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if err := c.ProduceSync(t.Context(), &kgo.Record{Topic: kafka.Raw, Value: []byte("x")}).FirstErr(); err != nil {
+		t.Fatal(err)
+	}
+	slow := time.Now().Add(12 * time.Second)
+	b.ControlKey(int16(kmsg.Fetch), func(kmsg.Request) (kmsg.Response, error, bool) {
+		b.KeepControl()
+		b.SleepControl(func() { <-time.After(time.Until(slow)) })
+		return nil, nil, false
+	})
+	n := 0
+	if err := kafka.Scan(t.Context(), o, kafka.ScanOptions{Topics: []string{kafka.Raw}}, func(*kgo.Record) error { n++; return nil }); err != nil || n != 1 {
+		t.Errorf("%d records, %v", n, err)
+	}
 }

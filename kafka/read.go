@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
@@ -16,6 +17,7 @@ import (
 const (
 	readWait  = 250 * time.Millisecond
 	readQuiet = 10 * time.Second // without a record for this long, what is missing may not exist
+	readProof = 5                // fetches that a partition's leader answered in that time, or it is slow or away and nothing is known
 	readLimit = 90 * time.Second // longer than any transaction of ours may stay open
 )
 
@@ -62,7 +64,9 @@ func read(ctx context.Context, o Options, topic string, s span, committed bool, 
 	for partition, part := range s {
 		offsets[partition] = kgo.NewOffset().At(part.from)
 	}
+	answered := &fetchCount{}
 	client, err := NewClient(o,
+		kgo.WithHooks(answered),
 		kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{topic: offsets}),
 		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
 		// The last record may be a transaction's end, or one of an aborted transaction: only its end shows that it was passed.
@@ -99,9 +103,10 @@ func read(ctx context.Context, o Options, topic string, s span, committed bool, 
 				delete(open, r.Partition)
 			}
 			last = time.Now()
+			answered.reset()
 		}
 		if time.Since(last) >= readQuiet {
-			if err := forget(ctx, client, topic, open, committed); err != nil {
+			if err := forget(ctx, client, topic, open, committed, answered); err != nil {
 				return err
 			}
 		}
@@ -115,8 +120,15 @@ func read(ctx context.Context, o Options, topic string, s span, committed bool, 
 
 // forget drops the partitions of which nothing is left to read: retention took it, or the last record before a committed end was aborted and a
 // transaction that is open there hides this. Before the other end such a record is followed by its transaction's end, and is waited for.
-func forget(ctx context.Context, client *kgo.Client, topic string, open span, committed bool) error {
+func forget(ctx context.Context, client *kgo.Client, topic string, open span, committed bool, answered *fetchCount) error {
 	admin := kadm.NewClient(client)
+	details, err := admin.ListTopics(ctx, topic)
+	if err == nil {
+		err = details.Error()
+	}
+	if err != nil {
+		return err
+	}
 	starts, err := admin.ListStartOffsets(ctx, topic)
 	if err == nil {
 		err = starts.Error()
@@ -134,9 +146,42 @@ func forget(ctx context.Context, client *kgo.Client, topic string, open span, co
 	for partition, part := range open {
 		start, _ := starts.Lookup(topic, partition)
 		end, _ := stable.Lookup(topic, partition)
-		if start.Offset >= part.to || committed && end.Offset == part.to {
+		proven := answered.by(details[topic].Partitions[partition].Leader) >= readProof
+		if start.Offset >= part.to || committed && proven && end.Offset == part.to {
 			delete(open, partition)
 		}
 	}
 	return nil
+}
+
+// fetchCount counts the fetches that each broker has answered since the last record.
+type fetchCount struct {
+	mu sync.Mutex
+	n  map[int32]int
+}
+
+// OnBrokerRead implements kgo.HookBrokerRead.
+func (f *fetchCount) OnBrokerRead(broker kgo.BrokerMetadata, key int16, _ int, _, _ time.Duration, err error) {
+	const fetch = 1
+	if key != fetch || err != nil {
+		return
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.n == nil {
+		f.n = map[int32]int{}
+	}
+	f.n[broker.NodeID]++
+}
+
+func (f *fetchCount) reset() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	clear(f.n)
+}
+
+func (f *fetchCount) by(broker int32) int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.n[broker]
 }
