@@ -146,7 +146,7 @@ func (a *app) classifierOf(ctx context.Context, name, encoder string) (*classify
 	case name != "" && strings.ContainsAny(name, "./"):
 		return nil, fmt.Errorf("reading the classifier: %w", err)
 	default:
-		model, err = registry.Find(ctx, a.kafkaOptions(), taxonomy.ID, encoder, name)
+		model, err = registry.Find(ctx, a.kafkaOptions(), registry.Scope{Taxonomy: taxonomy.ID, Encoder: encoder}, name)
 		if name == "" && errors.Is(err, registry.ErrUnknown) {
 			model, err = classify.DefaultModel(encoder)
 		}

@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"jobstrom/models"
+	"jobstrom/pipeline/classify"
 	"jobstrom/registry"
 	"jobstrom/schemas"
 	"jobstrom/trainer"
@@ -71,7 +72,9 @@ write it to a file, and promote it on ` + "models.classifier" + `: running worke
 			return err
 		}
 		if !dry {
-			if err := registry.Promote(ctx, a.kafkaOptions(), result.Classifier); err != nil {
+			builtIn, _ := classify.DefaultModel(card.ID) // not every encoder has one
+			promotion := registry.Promotion{Classifier: result.Classifier, BuiltIn: builtIn, Reason: "trained"}
+			if _, err := (registry.Writer{Kafka: a.kafkaOptions(), Version: version}).Promote(ctx, promotion); err != nil {
 				return err
 			}
 		}

@@ -13,6 +13,8 @@ type ScanOptions struct {
 	Topics []string
 	// From and To bound each partition, for one topic: [From, To). Nil is the whole.
 	From, To map[int32]int64
+	// Whole reads to the very end, and waits for transactions that are open; else it ends where readers of committed records see now.
+	Whole bool
 	// Start is called once with the number of offsets that will be passed. Nil is allowed.
 	Start func(offsets int64)
 	// Passed is called with the number of offsets passed since the last call. Nil is allowed.
@@ -30,7 +32,7 @@ func Scan(ctx context.Context, o Options, s ScanOptions, f func(*kgo.Record) err
 	spans := make([]span, len(s.Topics))
 	var total int64
 	for i, topic := range s.Topics {
-		if spans[i], err = spanOf(ctx, kadm.NewClient(client), topic, true); err != nil {
+		if spans[i], err = spanOf(ctx, kadm.NewClient(client), topic, !s.Whole); err != nil {
 			return fmt.Errorf("reading %s: %w", topic, err)
 		}
 		spans[i].bound(s.From, s.To)
@@ -51,7 +53,7 @@ func Scan(ctx context.Context, o Options, s ScanOptions, f func(*kgo.Record) err
 		for partition, part := range spans[i] {
 			at[partition] = part.from
 		}
-		err := read(ctx, o, topic, spans[i], true, func(r *kgo.Record) error {
+		err := read(ctx, o, topic, spans[i], !s.Whole, func(r *kgo.Record) error {
 			pass(r.Offset + 1 - at[r.Partition])
 			at[r.Partition] = r.Offset + 1
 			return f(r)

@@ -1,222 +1,207 @@
-// Package registry keeps classifiers on Kafka: it announces a trained one and tells workers which is live.
+// Package registry keeps classifiers on Kafka: it says which is live, changes that, and tells workers.
 //
-// The topic models.classifier is compacted: a classifier lies under its id, and the alias "champion" of a taxonomy and an encoder lies under its own key. Both are written in one
-// transaction, so that no reader sees an alias without its model. A watcher has read the topic to its end before it reports ready.
+// The topic models.classifier is compacted: a classifier lies under its id; the aliases of a taxonomy and an encoder, one champion and any number of
+// challengers, lie under keys of their own and hold ids. What was done to a model, and when, lies on models.history for ever. A change writes classifier, aliases and
+// history in one transaction, so that no reader sees a part of it. All changes are made under one transactional id: a later writer fences an earlier one, then reads
+// both topics to their end, so that it decides on what is true. A watcher has read the topic to its end before it reports ready.
 package registry
 
 import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
+	"regexp"
+	"slices"
 	"strings"
-	"sync"
-	"time"
 
-	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 
-	"jobstrom/health"
 	"jobstrom/kafka"
 	"jobstrom/models"
 	"jobstrom/schemas"
 )
 
-// championKey is the key under which the id of the live classifier lies.
-func championKey(taxonomy, encoder string) string { return "champion/" + taxonomy + "/" + encoder }
+// Scope says whose champion is meant: a classifier serves one taxonomy and takes the vectors of one encoder.
+type Scope struct{ Taxonomy, Encoder string }
 
-// Promote announces a sealed classifier and makes it the champion of its taxonomy and encoder.
-func Promote(ctx context.Context, o kafka.Options, c *schemas.Classifier) error {
-	value, err := models.EncodeClassifier(c)
-	if err != nil {
-		return fmt.Errorf("promoting classifier: %w", err)
-	}
-	// One id for every promoter: a later one fences an earlier one that is still at it.
-	client, err := kafka.NewClient(o, kgo.TransactionalID("jobstrom.registry"))
-	if err != nil {
-		return fmt.Errorf("promoting classifier: %w", err)
-	}
-	defer client.Close()
-	if err := client.BeginTransaction(); err != nil {
-		return fmt.Errorf("promoting classifier: %w", err)
-	}
-	contentType := kgo.RecordHeader{Key: kafka.ContentType, Value: []byte(schemas.Protobuf)}
-	err = client.ProduceSync(ctx,
-		&kgo.Record{Topic: kafka.Models, Key: []byte(c.Id), Value: value, Headers: []kgo.RecordHeader{contentType}},
-		&kgo.Record{Topic: kafka.Models, Key: []byte(championKey(c.Taxonomy, c.Encoder)), Value: []byte(c.Id)},
-	).FirstErr()
-	if end := client.EndTransaction(ctx, kgo.TransactionEndTry(err == nil)); err == nil {
-		err = end
-	}
-	if err != nil {
-		return fmt.Errorf("promoting classifier %.12s: %w", c.Id, err)
-	}
-	return nil
-}
+// ScopeOf returns a classifier's scope.
+func ScopeOf(c *schemas.Classifier) Scope { return Scope{c.GetTaxonomy(), c.GetEncoder()} }
 
-// ErrUnknown is returned by Find for a classifier that the registry does not hold.
-var ErrUnknown = errors.New("the registry holds no such classifier")
-
-// Find returns a classifier by its id or the beginning of it, or the champion of a taxonomy and an encoder when id is empty.
-func Find(ctx context.Context, o kafka.Options, taxonomy, encoder, id string) (*schemas.Classifier, error) {
-	w := watcher{key: championKey(taxonomy, encoder), classifiers: map[string][]byte{}}
-	if err := kafka.Scan(ctx, o, kafka.ScanOptions{Topics: []string{kafka.Models}}, func(r *kgo.Record) error { w.read(r); return nil }); err != nil {
-		return nil, fmt.Errorf("finding a classifier: %w", err)
-	}
-	if id == "" {
-		if id = w.champion; id == "" {
-			return nil, fmt.Errorf("finding the champion of encoder %.12s: %w", encoder, ErrUnknown)
-		}
-	}
-	var found []string
-	for known := range w.classifiers {
-		if strings.HasPrefix(known, id) {
-			found = append(found, known)
-		}
-	}
-	switch len(found) {
-	case 0:
-		return nil, fmt.Errorf("finding classifier %.64q: %w", id, ErrUnknown)
-	case 1:
-		return models.DecodeClassifier(w.classifiers[found[0]])
-	}
-	return nil, fmt.Errorf("finding classifier %.64q: %d begin so: give more of the id", id, len(found))
-}
-
-// WatchOptions configure a watcher.
-type WatchOptions struct {
-	Kafka kafka.Options
-	// Taxonomy and Encoder say whose champion is watched.
-	Taxonomy, Encoder string
-	// Ready is called once, when the topic was read to the end it had at the start.
-	Ready func()
-	// Champion is called for the newest champion at the start, and for each new one. An error is logged; the former stays.
-	Champion func(*schemas.Classifier) error
-	// Board says so until the topic was read. Later troubles are in the log alone: the champion of before serves on. Nil shows it nowhere.
-	Board  *health.Board
-	Logger *slog.Logger
-}
-
-// Pauses between tries to read the topic: each doubles the one before.
+// Aliases.
 const (
-	firstPause   = 200 * time.Millisecond
-	longestPause = 10 * time.Second
+	Champion   = "champion"
+	Challenger = "challenger"
 )
 
-// Watch reads the registry until ctx ends, then returns nil. When the topic cannot be read it tries again, from the topic's start, and the champion of before
-// stays. It returns an error only when the user lacks the right to read it.
-func Watch(ctx context.Context, o WatchOptions) error {
-	if o.Logger == nil {
-		o.Logger = slog.New(slog.DiscardHandler)
+func (s Scope) championKey() string { return Champion + "/" + s.Taxonomy + "/" + s.Encoder }
+
+func (s Scope) challengerKey(id string) string {
+	return Challenger + "/" + s.Taxonomy + "/" + s.Encoder + "/" + id
+}
+
+var modelID = regexp.MustCompile(`^[0-9a-f]{64}$`)
+
+// isModel tells the key of a classifier from that of an alias.
+func isModel(key string) bool { return modelID.MatchString(key) }
+
+// Actions of the history.
+const (
+	Registered = "register"
+	Promoted   = "promote"
+	RolledBack = "rollback"
+	Challenged = "challenge"
+	Withdrawn  = "withdraw"
+	Retired    = "retire"
+)
+
+// Contents is what the registry holds.
+type Contents struct {
+	// Models are the classifiers by id.
+	Models map[string]*schemas.Classifier
+	// Champions and Challengers hold ids; challengers stand in the order in which they became it.
+	Champions   map[Scope]string
+	Challengers map[Scope][]string
+	// History holds what was done, oldest first.
+	History []*schemas.ModelEvent
+	// Unreadable are keys of records that are not the registry's, or are damaged.
+	Unreadable []string
+}
+
+var (
+	// ErrUnknown is returned for an id, or the beginning of one, that the registry does not hold.
+	ErrUnknown = errors.New("the registry holds no such classifier")
+	// ErrAmbiguous is returned for the beginning of several ids.
+	ErrAmbiguous = errors.New("several models begin so")
+)
+
+// Read returns what the registry holds now.
+func Read(ctx context.Context, o kafka.Options) (*Contents, error) {
+	c, err := read(ctx, o, kafka.ScanOptions{Topics: []string{kafka.Models, kafka.ModelHistory}})
+	if err != nil {
+		return nil, fmt.Errorf("reading the registry: %w", err)
 	}
-	unread := health.Problem{Place: health.Place{Part: "registry", Topic: kafka.Models}, Reason: kafka.Models + " has not been read to its end yet", Remedy: "wait; if it lasts, see that the brokers run and the topic exists (jobstrom topics --create)"}
-	o.Board.Report(unread, 0)
-	w := &watcher{options: o, key: championKey(o.Taxonomy, o.Encoder)}
-	w.ready = sync.OnceFunc(func() {
-		o.Board.Clear(unread.Place)
-		o.Ready()
-		w.wasReady = true
+	return c, nil
+}
+
+// Find returns a classifier by its id or the beginning of it, or the champion of a scope when id is empty. It needs no right to read the history.
+func Find(ctx context.Context, o kafka.Options, scope Scope, id string) (*schemas.Classifier, error) {
+	c, err := read(ctx, o, kafka.ScanOptions{Topics: []string{kafka.Models}})
+	if err != nil {
+		return nil, fmt.Errorf("reading the registry: %w", err)
+	}
+	if id != "" {
+		return c.Find(id)
+	}
+	if champion := c.Models[c.Champions[scope]]; champion != nil {
+		return champion, nil
+	}
+	return nil, fmt.Errorf("finding the champion of encoder %.12s: %w", scope.Encoder, ErrUnknown)
+}
+
+// read reads topics of the registry.
+func read(ctx context.Context, o kafka.Options, s kafka.ScanOptions) (*Contents, error) {
+	c := &Contents{Models: map[string]*schemas.Classifier{}, Champions: map[Scope]string{}, Challengers: map[Scope][]string{}}
+	err := kafka.Scan(ctx, o, s, func(r *kgo.Record) error {
+		c.take(r)
+		return nil
 	})
-	for failures := 0; ; failures++ {
-		start := time.Now()
-		err := w.watch(ctx)
-		if ctx.Err() != nil {
-			return nil
+	if errors.Is(err, kerr.UnknownTopicOrPartition) {
+		err = fmt.Errorf("%w: jobstrom topics --create makes what is missing", err)
+	}
+	if err != nil {
+		return nil, kafka.Denied(err, kafka.ReadTopic(kafka.Models), kafka.ReadTopic(kafka.ModelHistory))
+	}
+	return c, nil
+}
+
+// take adds a record.
+func (c *Contents) take(r *kgo.Record) {
+	key, parts := string(r.Key), strings.Split(string(r.Key), "/")
+	switch {
+	case r.Topic == kafka.ModelHistory:
+		event := &schemas.ModelEvent{}
+		if err := schemas.Decode(kafka.Header(r, kafka.ContentType), r.Value, event); err != nil {
+			c.Unreadable = append(c.Unreadable, kafka.ModelHistory+" at "+fmt.Sprint(r.Offset))
+			return
 		}
-		err = fmt.Errorf("watching the registry: %w", kafka.Denied(err, kafka.ReadTopic(kafka.Models)))
-		if errors.Is(err, kafka.ErrDenied) || errors.Is(err, kerr.SaslAuthenticationFailed) {
-			return err
+		c.History = append(c.History, event)
+	case isModel(key):
+		delete(c.Models, key)
+		if r.Value == nil {
+			return
 		}
-		if time.Since(start) > time.Minute {
-			failures = 0
+		model, err := models.DecodeClassifier(r.Value)
+		if err != nil || model.Id != key {
+			c.Unreadable = append(c.Unreadable, key)
+			return
 		}
-		pause := min(firstPause<<min(failures, 10), longestPause)
-		o.Logger.Warn("the registry cannot be read, the champion of before stays; trying again", "topic", kafka.Models, "after", pause, "error", err)
-		if unread.Reason = err.Error(); !w.wasReady {
-			o.Board.Report(unread, 0)
+		c.Models[key] = model
+	case parts[0] == Champion && len(parts) == 3:
+		c.Champions[Scope{parts[1], parts[2]}] = string(r.Value)
+	case parts[0] == Challenger && len(parts) == 4:
+		scope, id := Scope{parts[1], parts[2]}, parts[3]
+		c.Challengers[scope] = slices.DeleteFunc(c.Challengers[scope], func(other string) bool { return other == id })
+		if r.Value != nil {
+			c.Challengers[scope] = append(c.Challengers[scope], id)
 		}
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-time.After(pause):
-		}
+	default:
+		c.Unreadable = append(c.Unreadable, fmt.Sprintf("%.80q", key))
 	}
 }
 
-// watch reads the topic from its start until ctx ends or it cannot be read.
-func (w *watcher) watch(ctx context.Context) error {
-	client, err := kafka.NewClient(w.options.Kafka, kgo.ConsumeTopics(kafka.Models), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()), kgo.KeepControlRecords())
-	if err != nil {
-		return err
-	}
-	defer client.Close()
-	ends, err := kadm.NewClient(client).ListCommittedOffsets(ctx, kafka.Models)
-	if err != nil {
-		return err
-	}
-	end, _ := ends.Lookup(kafka.Models, 0) // zero where there is no such topic yet
-	if end.Err != nil {
-		return fmt.Errorf("asking for its end: %w", end.Err)
-	}
-	w.classifiers, w.champion = map[string][]byte{}, ""
-	for next := int64(0); ; {
-		if next >= end.Offset {
-			w.apply()
-			w.ready()
+// Find returns the model whose id begins so, when it is one.
+func (c *Contents) Find(prefix string) (*schemas.Classifier, error) {
+	var found []string
+	for id := range c.Models {
+		if prefix != "" && strings.HasPrefix(id, strings.ToLower(prefix)) {
+			found = append(found, id)
 		}
-		fetches := client.PollFetches(ctx)
-		if ctx.Err() != nil || fetches.IsClientClosed() {
-			return nil
+	}
+	slices.Sort(found)
+	switch len(found) {
+	case 0:
+		return nil, fmt.Errorf("%w: %.64q (jobstrom models list)", ErrUnknown, prefix)
+	case 1:
+		return c.Models[found[0]], nil
+	}
+	for i := range found {
+		found[i] = fmt.Sprintf("%.20s", found[i])
+	}
+	return nil, fmt.Errorf("%w as %.64q: give more digits of %s", ErrAmbiguous, prefix, strings.Join(found, ", "))
+}
+
+// Alias returns what a model is: Champion, Challenger or nothing.
+func (c *Contents) Alias(model *schemas.Classifier) string {
+	switch {
+	case c.Champions[ScopeOf(model)] == model.GetId():
+		return Champion
+	case slices.Contains(c.Challengers[ScopeOf(model)], model.GetId()):
+		return Challenger
+	}
+	return ""
+}
+
+// Former returns the champion of before that is still held, "" when there is none. Rolling back twice goes back two champions.
+func (c *Contents) Former(scope Scope) string {
+	var line []string // the champions that were, each the one before the next; rolling back takes from its end
+	for _, e := range c.History {
+		if (Scope{e.Taxonomy, e.Encoder}) != scope {
+			continue
 		}
-		if err := fetches.Err0(); err != nil {
-			return err
-		}
-		for _, r := range fetches.Records() {
-			next = r.Offset + 1
-			if !r.Attrs.IsControl() {
-				w.read(r)
+		switch e.Action {
+		case Promoted:
+			line = append(line, e.Model)
+		case RolledBack:
+			for len(line) > 0 && line[len(line)-1] != e.Model {
+				line = line[:len(line)-1]
 			}
 		}
 	}
-}
-
-// watcher holds what was read: every classifier's bytes and the champion's id.
-type watcher struct {
-	options        WatchOptions
-	key            string
-	ready          func()
-	wasReady       bool
-	classifiers    map[string][]byte
-	champion, live string
-}
-
-func (w *watcher) read(r *kgo.Record) {
-	switch key := string(r.Key); {
-	case key == w.key:
-		w.champion = string(r.Value)
-	case len(key) == 64: // a model id; other keys are aliases of others
-		if r.Value == nil {
-			delete(w.classifiers, key)
-		} else {
-			w.classifiers[key] = r.Value
+	for i := len(line) - 2; i >= 0; i-- {
+		if c.Models[line[i]] != nil && line[i] != c.Champions[scope] {
+			return line[i]
 		}
 	}
-}
-
-// apply hands over the champion when it is another than the live one.
-func (w *watcher) apply() {
-	if w.champion == "" || w.champion == w.live {
-		return
-	}
-	c, err := models.DecodeClassifier(w.classifiers[w.champion])
-	if err == nil {
-		err = w.options.Champion(c)
-	}
-	if err != nil {
-		w.options.Logger.Error("champion refused, the former stays live", "model", w.champion, "error", err)
-	} else {
-		w.options.Logger.Info("champion is live", "model", w.champion)
-	}
-	w.live = w.champion
+	return ""
 }

@@ -30,7 +30,19 @@ func classifier(t *testing.T, bias float32) *schemas.Classifier {
 	return c
 }
 
-func TestMain(m *testing.M) { os.Exit(clustertest.Main(m)) }
+// TestMain lets this test binary be a promoter that is killed.
+func TestMain(m *testing.M) {
+	if brokers := os.Getenv(promoterEnv); brokers != "" {
+		promoteForEver(kafka.Options{Brokers: strings.Split(brokers, ",")})
+	}
+	os.Exit(clustertest.Main(m))
+}
+
+// promote makes a classifier champion, whoever was before.
+func promote(ctx context.Context, o kafka.Options, c *schemas.Classifier) error {
+	_, err := Writer{Kafka: o, Version: "test"}.Promote(ctx, Promotion{Classifier: c})
+	return err
+}
 
 // eachBroker runs a test on each kind of broker, with the flow's topics.
 func eachBroker(t *testing.T, test func(t *testing.T, o kafka.Options)) {
@@ -57,15 +69,15 @@ func TestWatchFollowsTheChampion(t *testing.T) {
 		if err := models.SealClassifier(other); err != nil {
 			t.Fatal(err)
 		}
-		promote := func(c *schemas.Classifier) {
+		become := func(c *schemas.Classifier) {
 			t.Helper()
-			if err := Promote(t.Context(), o, c); err != nil {
+			if err := promote(t.Context(), o, c); err != nil {
 				t.Fatal(err)
 			}
 		}
-		promote(first)
-		promote(second)
-		promote(other)
+		become(first)
+		become(second)
+		become(other)
 
 		ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 		defer cancel()
@@ -98,10 +110,10 @@ func TestWatchFollowsTheChampion(t *testing.T) {
 		}
 		<-ready
 		next(second.Id) // the first was live once, but is not now
-		promote(refused)
-		promote(third)
+		become(refused)
+		become(third)
 		next(third.Id)
-		promote(first)
+		become(first)
 		next(first.Id) // a former champion is taken back by promoting it again
 		cancel()
 		if err := <-done; err != nil {
@@ -146,7 +158,7 @@ func TestWatchOutlivesItsTopic(t *testing.T) {
 		}
 		next := func(want *schemas.Classifier) {
 			t.Helper()
-			if err := Promote(ctx, o, want); err != nil {
+			if err := promote(ctx, o, want); err != nil {
 				t.Fatal(err)
 			}
 			select {
@@ -186,25 +198,73 @@ func TestWatchOutlivesItsTopic(t *testing.T) {
 	})
 }
 
-func TestFind(t *testing.T) {
-	eachBroker(t, func(t *testing.T, o kafka.Options) {
-		f := func(id, want string, unknown bool) {
-			t.Helper()
-			c, err := Find(t.Context(), o, "t1", "e1", id)
-			if errors.Is(err, ErrUnknown) != unknown || (err == nil) != (want != "") || c.GetId() != want {
-				t.Errorf("%.12s: got %.12s, %v; want %.12s", id, c.GetId(), err, want)
-			}
+// refusals is a logger that hands on what the watcher logs as an error.
+func refusals(to chan<- error) *slog.Logger {
+	return slog.New(slog.NewTextHandler(writerFunc(func(line []byte) {
+		select {
+		case to <- errors.New(string(line)):
+		default:
 		}
-		f("", "", true)
-		first, second := classifier(t, 1), classifier(t, 2)
-		for _, c := range []*schemas.Classifier{first, second} {
-			if err := Promote(t.Context(), o, c); err != nil {
+	}), &slog.HandlerOptions{Level: slog.LevelError}))
+}
+
+type writerFunc func([]byte)
+
+func (f writerFunc) Write(line []byte) (int, error) {
+	f(line)
+	return len(line), nil
+}
+
+// Challengers come, go and become champions; each change is told once.
+func TestWatchFollowsTheChallengers(t *testing.T) {
+	eachBroker(t, func(t *testing.T, o kafka.Options) {
+		ctx, cancel := context.WithTimeout(t.Context(), 60*time.Second)
+		defer cancel()
+		a, b, champion := classifier(t, 1), classifier(t, 2), classifier(t, 3)
+		w := Writer{Kafka: o}
+		do := func(_ *schemas.ModelEvent, err error) {
+			t.Helper()
+			if err != nil {
 				t.Fatal(err)
 			}
 		}
-		f("", second.Id, false)
-		f(first.Id, first.Id, false)
-		f(first.Id[:10], first.Id, false)
-		f("nonsense", "", true)
+		do(w.Challenge(ctx, a, ""))
+		told, done := make(chan []*schemas.Classifier, 10), make(chan error, 1)
+		go func() {
+			done <- Watch(ctx, WatchOptions{
+				Kafka: o, Taxonomy: "t1", Encoder: "e1", Ready: func() {}, Champion: func(*schemas.Classifier) error { return nil },
+				Challengers: func(c []*schemas.Classifier) { told <- c },
+			})
+		}()
+		next := func(want ...*schemas.Classifier) {
+			t.Helper()
+			select {
+			case got := <-told:
+				ids := map[string]bool{}
+				for _, c := range got {
+					ids[c.Id] = true
+				}
+				for _, c := range want {
+					delete(ids, c.Id)
+				}
+				if len(got) != len(want) || len(ids) > 0 {
+					t.Fatalf("told %d challengers, want %d, and not %v", len(got), len(want), ids)
+				}
+			case <-ctx.Done():
+				t.Fatal("nothing was told")
+			}
+		}
+		next(a)
+		do(w.Promote(ctx, Promotion{Classifier: champion}))
+		do(w.Challenge(ctx, b, ""))
+		next(a, b)
+		do(w.Promote(ctx, Promotion{Classifier: a}))
+		next(b)
+		do(w.Withdraw(ctx, b, ""))
+		next()
+		cancel()
+		if err := <-done; err != nil {
+			t.Fatal(err)
+		}
 	})
 }
