@@ -49,7 +49,9 @@ func workerWithRights(t *testing.T, admin *kgo.Client, worker kafka.Options, roo
 		"run extract": func(ctx context.Context) error {
 			return Run(ctx, echo(func([]*kgo.Record) error { return nil }), RunnerOptions{Kafka: worker, Workers: 1, Retries: 1})
 		},
-		"run sink": func(ctx context.Context) error { return Sink(ctx, SinkOptions{Kafka: worker, Warehouse: w, Encoder: testEncoder}) },
+		"run sink": func(ctx context.Context) error {
+			return Sink(ctx, SinkOptions{Kafka: worker, Warehouse: w, Encoder: testEncoder})
+		},
 	}
 	for _, role := range kafka.Roles(testEncoder) {
 		run := runs[role.Command]
