@@ -11,7 +11,7 @@ import (
 // WithoutNumbers returns what is said of a classifier: all but what it computes with. It has the classifier's identity.
 func WithoutNumbers(c *schemas.Classifier) *schemas.Classifier {
 	said := proto.Clone(c).(*schemas.Classifier)
-	said.Weights, said.Weights8, said.Scales, said.Bias, said.Mean, said.Owners = nil, nil, nil, nil, nil, nil
+	said.Weights, said.Weights8, said.Present, said.Scales, said.Bias, said.Mean, said.Owners = nil, nil, nil, nil, nil, nil, nil
 	return said
 }
 

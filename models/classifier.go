@@ -17,6 +17,7 @@ import (
 const (
 	maxDim        = 1 << 16
 	maxCategories = 1 << 12
+	maxSparse     = 1 << 27 // a short message must not unfold into all memory
 )
 
 // SealClassifier validates a classifier and gives it its identity: the hex SHA-256 of the deterministic
@@ -80,40 +81,6 @@ func Owner(c *schemas.Classifier, row int) int {
 	return int(c.Owners[row])
 }
 
-// Weights returns rows × dim numbers, row by row, from whatever holds them. They are not to be changed.
-func Weights(c *schemas.Classifier) []float32 {
-	if len(c.Weights8) == 0 {
-		return c.Weights
-	}
-	dim := int(c.Dim)
-	weights := make([]float32, len(c.Weights8))
-	for i, b := range c.Weights8 {
-		weights[i] = float32(int8(b)) * c.Scales[i/dim]
-	}
-	return weights
-}
-
-// Quantize replaces the weights of a valid classifier by bytes, a quarter of the size. A weight moves by at
-// most 1/254 of the largest in its row.
-func Quantize(c *schemas.Classifier) {
-	dim := int(c.Dim)
-	c.Weights8, c.Scales = make([]byte, len(c.Weights)), make([]float32, Rows(c))
-	for r := range c.Scales {
-		row := c.Weights[r*dim : (r+1)*dim]
-		var largest float64
-		for _, w := range row {
-			largest = max(largest, math.Abs(float64(w)))
-		}
-		c.Scales[r] = float32(largest / 127)
-		for j, w := range row {
-			if largest > 0 {
-				c.Weights8[r*dim+j] = byte(int8(math.Round(float64(w) / largest * 127)))
-			}
-		}
-	}
-	c.Weights = nil
-}
-
 func classifierID(c *schemas.Classifier) (string, error) {
 	bare := proto.Clone(c).(*schemas.Classifier)
 	bare.Id = ""
@@ -144,11 +111,20 @@ func validateClassifier(c *schemas.Classifier) error {
 	if len(c.Owners) > 0 {
 		rows = uint64(len(c.Owners))
 	}
-	if len(c.Weights8) == 0 {
-		check(uint64(len(c.Weights)) == rows*uint64(c.Dim), "weights (%d values) must be rows × dim = %d × %d", len(c.Weights), rows, c.Dim)
-		check(len(c.Scales) == 0, "scales (%d values) must be empty without weights8", len(c.Scales))
+	held, want := rows*uint64(c.Dim), fmt.Sprintf("rows × dim = %d × %d", rows, c.Dim)
+	if len(c.Present) > 0 {
+		check(uint64(len(c.Present)) == (held+7)/8, "present (%d bytes) must have a bit for each of %s weights", len(c.Present), want)
+		check(held <= maxSparse, "weights (%s) must be at most %d where present names those that are not 0", want, maxSparse)
+		if rest := held % 8; rest > 0 {
+			check(c.Present[len(c.Present)-1]>>rest == 0, "present names weights beyond %s", want)
+		}
+		held = countBits(c.Present)
+		want = fmt.Sprintf("%d, as many as present names", held)
+	}
+	if len(c.Weights8) == 0 && len(c.Scales) == 0 {
+		check(uint64(len(c.Weights)) == held, "weights (%d values) must be %s", len(c.Weights), want)
 	} else {
-		check(uint64(len(c.Weights8)) == rows*uint64(c.Dim), "weights8 (%d values) must be rows × dim = %d × %d", len(c.Weights8), rows, c.Dim)
+		check(uint64(len(c.Weights8)) == held, "weights8 (%d values) must be %s", len(c.Weights8), want)
 		check(uint64(len(c.Scales)) == rows, "scales (%d values) must have one for each of %d rows", len(c.Scales), rows)
 		check(len(c.Weights) == 0, "weights (%d values) must be empty beside weights8", len(c.Weights))
 	}

@@ -95,7 +95,11 @@ func TestClassifierFailure(t *testing.T) {
 	f(func(c *schemas.Classifier) { c.Owners = []uint32{0, 1, 2} }, "owners[2] (2)", "weights (6 values) must be rows × dim = 3 × 3", "of 3 rows")
 	f(func(c *schemas.Classifier) { c.Owners = []uint32{1, 1} }, "category 0 owns no row")
 	f(func(c *schemas.Classifier) { c.Weights8 = []byte{1} }, "weights8 (1 values)", "scales (0 values)", "beside weights8")
-	f(func(c *schemas.Classifier) { c.Scales = []float32{1} }, "without weights8")
+	f(func(c *schemas.Classifier) { c.Scales = []float32{1} }, "weights8 (0 values)", "beside weights8")
+	f(func(c *schemas.Classifier) { c.Present = []byte{1, 0} }, "present (2 bytes) must have a bit for each of rows × dim = 2 × 3")
+	f(func(c *schemas.Classifier) { c.Present = []byte{3} }, "weights (6 values) must be 2, as many as present names")
+	f(func(c *schemas.Classifier) { c.Present = []byte{0x43} }, "present names weights beyond")
+	f(func(c *schemas.Classifier) { Quantize(c); c.Present = []byte{1} }, "weights8 (6 values) must be 1, as many as present names")
 	f(func(c *schemas.Classifier) { Quantize(c); c.Scales[1] = nan }, "scales[1] (NaN)")
 
 	if err := SealClassifier(nil); err == nil {
@@ -103,19 +107,6 @@ func TestClassifierFailure(t *testing.T) {
 	}
 	if err := SealClassifier(&schemas.Classifier{}); err == nil || strings.Count(err.Error(), "\n") < 3 {
 		t.Fatalf("an empty classifier has the violations %v, want all of them", err)
-	}
-}
-
-func TestQuantize(t *testing.T) {
-	c := smallClassifier()
-	c.Owners = []uint32{1, 0}
-	c.Weights = []float32{0, 0, 0, -127, .4, 63}
-	Quantize(c)
-	if err := SealClassifier(c); err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff([]float32{0, 0, 0, -127, 0, 63}, Weights(c)); diff != "" || Owner(c, 0) != 1 || Rows(c) != 2 || len(c.Weights) != 0 {
-		t.Fatalf("%d rows, the first of category %d; weights (-want +got):\n%s", Rows(c), Owner(c, 0), diff)
 	}
 }
 
@@ -131,6 +122,14 @@ func FuzzDecodeClassifier(f *testing.F) {
 	}
 	f.Add(data)
 	f.Add(data[:len(data)/2])
+	Prune(c, .5)
+	if err := SealClassifier(c); err != nil {
+		f.Fatal(err)
+	}
+	if data, err = EncodeClassifier(c); err != nil {
+		f.Fatal(err)
+	}
+	f.Add(data)
 	f.Add([]byte{})
 	f.Add([]byte("{}"))
 	f.Fuzz(func(t *testing.T, data []byte) {
@@ -141,6 +140,9 @@ func FuzzDecodeClassifier(f *testing.F) {
 		if err == nil {
 			if _, err := EncodeClassifier(c); err != nil {
 				t.Fatalf("an accepted classifier cannot be written: %v", err)
+			}
+			if got := len(Weights(c)); got != Rows(c)*int(c.Dim) {
+				t.Fatalf("%d rows of %d have %d weights", Rows(c), c.Dim, got)
 			}
 		}
 	})

@@ -923,7 +923,7 @@ type Classifier struct {
 	Dim uint32 `protobuf:"varint,4,opt,name=dim,proto3" json:"dim,omitempty"`
 	// categories counts the categories.
 	Categories uint32 `protobuf:"varint,5,opt,name=categories,proto3" json:"categories,omitempty"`
-	// weights is rows × dim, row by row. Empty where weights8 holds them.
+	// weights is rows × dim, row by row, or those of them that present names. Empty where weights8 holds them.
 	Weights []float32 `protobuf:"fixed32,6,rep,packed,name=weights,proto3" json:"weights,omitempty"`
 	// bias holds one for each row.
 	Bias []float32 `protobuf:"fixed32,7,rep,packed,name=bias,proto3" json:"bias,omitempty"`
@@ -940,12 +940,15 @@ type Classifier struct {
 	Training map[string]string `protobuf:"bytes,13,rep,name=training,proto3" json:"training,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	// owners holds the category of each row. Empty: there is one row a category, in index order.
 	Owners []uint32 `protobuf:"varint,14,rep,packed,name=owners,proto3" json:"owners,omitempty"`
-	// weights8 is rows × dim signed bytes, row by row: a weight is its byte times its row's scale.
+	// weights8 is rows × dim signed bytes, row by row, or those of them that present names: a weight is its byte times its row's scale.
 	Weights8 []byte `protobuf:"bytes,15,opt,name=weights8,proto3" json:"weights8,omitempty"`
-	// scales holds one for each row of weights8.
+	// scales holds one for each row, where weights8 holds the weights.
 	Scales []float32 `protobuf:"fixed32,16,rep,packed,name=scales,proto3" json:"scales,omitempty"`
 	// card says where the numbers come from. Absent in models from before there was one.
-	Card          *Card `protobuf:"bytes,17,opt,name=card,proto3" json:"card,omitempty"`
+	Card *Card `protobuf:"bytes,17,opt,name=card,proto3" json:"card,omitempty"`
+	// present has a bit for each of rows × dim weights, the lowest bit of the first byte for the first: whether weights or weights8 holds it,
+	// otherwise it is 0. Empty: they hold all.
+	Present       []byte `protobuf:"bytes,18,opt,name=present,proto3" json:"present,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1095,6 +1098,13 @@ func (x *Classifier) GetScales() []float32 {
 func (x *Classifier) GetCard() *Card {
 	if x != nil {
 		return x.Card
+	}
+	return nil
+}
+
+func (x *Classifier) GetPresent() []byte {
+	if x != nil {
+		return x.Present
 	}
 	return nil
 }
@@ -1769,7 +1779,7 @@ const file_jobstrom_proto_rawDesc = "" +
 	"\x06offset\x18\x04 \x01(\x03R\x06offset\x12;\n" +
 	"\vreplayed_at\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
 	"replayedAt\x12\x18\n" +
-	"\areplays\x18\x06 \x01(\rR\areplays\"\xa8\x05\n" +
+	"\areplays\x18\x06 \x01(\rR\areplays\"\xc2\x05\n" +
 	"\n" +
 	"Classifier\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x18\n" +
@@ -1792,7 +1802,8 @@ const file_jobstrom_proto_rawDesc = "" +
 	"\x06owners\x18\x0e \x03(\rR\x06owners\x12\x1a\n" +
 	"\bweights8\x18\x0f \x01(\fR\bweights8\x12\x16\n" +
 	"\x06scales\x18\x10 \x03(\x02R\x06scales\x12%\n" +
-	"\x04card\x18\x11 \x01(\v2\x11.jobstrom.v1.CardR\x04card\x1a:\n" +
+	"\x04card\x18\x11 \x01(\v2\x11.jobstrom.v1.CardR\x04card\x12\x18\n" +
+	"\apresent\x18\x12 \x01(\fR\apresent\x1a:\n" +
 	"\fMetricsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\x01R\x05value:\x028\x01\x1a;\n" +

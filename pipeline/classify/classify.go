@@ -12,8 +12,6 @@ import (
 	"slices"
 	"sync/atomic"
 
-	"gonum.org/v1/gonum/blas/blas32"
-
 	"jobstrom/models"
 	"jobstrom/schemas"
 )
@@ -41,9 +39,9 @@ type Prediction struct {
 type Classifier struct {
 	id, encoder string
 	dim         int
-	weights     []float32 // rows × dim
+	weights     weights
 	bias        []float64 // one a row
-	owners      []int     // the category of each row
+	owners      []int     // the category of each row; nil: one row a category, in their order
 	mean        []float32
 	temperature float64
 	shift       []float64 // of each category's score, by the prior
@@ -71,11 +69,14 @@ func New(c *schemas.Classifier, taxonomy *schemas.Taxonomy, opts Options) (*Clas
 		return nil, fmt.Errorf("opening classifier %.12s: %w", c.Id, err)
 	}
 	r := &Classifier{
-		id: c.Id, encoder: c.Encoder, dim: dim, weights: slices.Clone(models.Weights(c)), bias: make([]float64, models.Rows(c)),
-		owners: make([]int, models.Rows(c)), mean: slices.Clone(c.Mean), temperature: float64(c.Temperature), shift: shift,
+		id: c.Id, encoder: c.Encoder, dim: dim, weights: newWeights(c), bias: make([]float64, models.Rows(c)),
+		mean: slices.Clone(c.Mean), temperature: float64(c.Temperature), shift: shift,
 	}
 	for row, b := range c.Bias {
-		r.bias[row], r.owners[row] = float64(b), models.Owner(c, row)
+		r.bias[row] = float64(b)
+	}
+	for _, owner := range c.Owners {
+		r.owners = append(r.owners, int(owner))
 	}
 	if len(r.mean) == 0 {
 		r.mean = make([]float32, dim)
@@ -89,6 +90,12 @@ func (c *Classifier) Model() string { return c.id }
 // Encoder returns the identity of the encoder whose vectors it takes.
 func (c *Classifier) Encoder() string { return c.encoder }
 
+// WeightBytes returns the memory that its weights take.
+func (c *Classifier) WeightBytes() int { return c.weights.bytes() }
+
+// Sparse says whether weights of 0 are left out.
+func (c *Classifier) Sparse() bool { _, ok := c.weights.(*sparseWeights); return ok }
+
 // Dim returns the width of the vectors it takes.
 func (c *Classifier) Dim() int { return c.dim }
 
@@ -97,25 +104,18 @@ func (c *Classifier) Classify(encoder string, vectors [][]float32) ([]Prediction
 	if encoder != c.encoder {
 		return nil, fmt.Errorf("classifying %d vectors: %w: model %.12s is for %.12q, the vectors are of %.12q", len(vectors), ErrOtherEncoder, c.id, c.encoder, encoder)
 	}
-	centred := make([]float32, len(vectors)*c.dim)
 	for i, v := range vectors {
 		if len(v) != c.dim {
 			return nil, fmt.Errorf("classifying vector %d of %d: %w: width %d, model %.12s takes %d", i+1, len(vectors), ErrBadVector, len(v), c.id, c.dim)
 		}
-		for j := range v {
-			centred[i*c.dim+j] = v[j] - c.mean[j]
-		}
 	}
 	rows, categories := len(c.bias), len(c.shift)
 	products := make([]float64, len(vectors)*rows)
-	// Products one by one: a matrix product may add in another order for another number of vectors. Weights
-	// are read once for all vectors of the batch.
-	for row := range rows {
-		w := blas32.Vector{N: c.dim, Inc: 1, Data: c.weights[row*c.dim : (row+1)*c.dim]}
-		for i := range vectors {
-			x := blas32.Vector{N: c.dim, Inc: 1, Data: centred[i*c.dim : (i+1)*c.dim]}
-			products[i*rows+row] = float64(blas32.Dot(w, x)) + c.bias[row]
-		}
+	if bad := c.weights.multiply(products, vectors, c.mean); bad >= 0 {
+		return nil, fmt.Errorf("classifying vector %d of %d: %w: its numbers are not finite", bad+1, len(vectors), ErrBadVector)
+	}
+	for i := range products {
+		products[i] += c.bias[i%rows]
 	}
 	scores, probabilities := make([]float64, categories), make([]float32, len(vectors)*categories)
 	predictions := make([]Prediction, len(vectors))
@@ -134,6 +134,12 @@ func (c *Classifier) Classify(encoder string, vectors [][]float32) ([]Prediction
 // score turns the rows' products into the categories' scores: log Σ exp over each category's rows, divided
 // by the temperature, moved by the prior.
 func (c *Classifier) score(scores, products []float64) {
+	if c.owners == nil {
+		for i, p := range products {
+			scores[i] = p/c.temperature + c.shift[i]
+		}
+		return
+	}
 	highest := make([]float64, len(scores))
 	for i := range scores {
 		highest[i], scores[i] = math.Inf(-1), 0
