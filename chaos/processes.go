@@ -165,7 +165,7 @@ func (f *fleet) pause(ctx context.Context, name string, lasts time.Duration) err
 }
 
 // stopTime is what a process may take to finish what it has in hand.
-const stopTime = 30 * time.Second
+const stopTime = time.Minute
 
 // remove asks a process to finish and waits for its end. Its error is that it had to be killed.
 func (f *fleet) remove(name string) error {
