@@ -57,7 +57,7 @@ var layer = map[string][]string{
 	"security/certs":    {"cluster"},
 	"models":            {"schemas"},
 	"models/onnx":       {},
-	"models/convert":    {"models", "models/onnx"},
+	"models/convert":    {"models", "models/onnx", "schemas"},
 	"pipeline/extract":  {"schemas"},
 	"pipeline/embed":    {"models", "models/onnx"},
 	"pipeline/classify": {"models", "schemas"},
@@ -69,7 +69,7 @@ var layer = map[string][]string{
 	"producers":         {"kafka", "schemas"},
 	"consumers":         {"health", "kafka", "warehouse", "models", "pipeline", "pipeline/extract", "pipeline/embed", "pipeline/classify", "schemas"},
 	"registry":          {"health", "kafka", "models", "schemas"},
-	"trainer":           {"models", "models/onnx", "schemas"},
+	"trainer":           {"models", "models/onnx", "pipeline/classify", "schemas"},
 	"server":            {"health", "pipeline", "pipeline/extract", "schemas"},
 }
 

@@ -3,7 +3,9 @@ package onnx
 import (
 	"encoding/binary"
 	"io"
+	"maps"
 	"math"
+	"slices"
 
 	"google.golang.org/protobuf/encoding/protowire"
 )
@@ -25,6 +27,8 @@ const Microsoft = "com.microsoft"
 type Graph struct {
 	// Name is the graph's, Producer that of the recipe that made it.
 	Name, Producer string
+	// Metadata says what a reader of the file may want to know.
+	Metadata map[string]string
 
 	nodes           [][]byte
 	inputs, outputs [][]byte
@@ -169,6 +173,9 @@ func (g *Graph) Encode(w io.Writer) error {
 		version int64
 	}{{"", 17}, {Microsoft, 1}} {
 		model = appendBytes(model, 8, appendInt(appendString(nil, 1, set.domain), 2, set.version))
+	}
+	for _, name := range slices.Sorted(maps.Keys(g.Metadata)) {
+		model = appendBytes(model, 14, appendString(appendString(nil, 1, name), 2, g.Metadata[name]))
 	}
 	model = protowire.AppendTag(model, 7, protowire.BytesType)
 	model = protowire.AppendVarint(model, uint64(size))
