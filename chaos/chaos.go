@@ -94,7 +94,7 @@ func (o Options) Validate() error {
 	return errors.Join(wrong...)
 }
 
-// Faults and recoveries.
+// How the flow is set up, and how often a run tells how far it is.
 const (
 	partitions         = 6
 	transactionTimeout = 10 * time.Second
