@@ -25,6 +25,7 @@ import (
 	"jobstrom/kafka"
 	"jobstrom/models"
 	"jobstrom/pipeline"
+	"jobstrom/pipeline/classify"
 	"jobstrom/registry"
 	"jobstrom/schemas"
 	"jobstrom/server"
@@ -247,6 +248,7 @@ func (f *flow) watchRegistry(ctx context.Context) error {
 				}
 				return err
 			},
+			Challengers: f.challenge,
 		})
 		failed <- err
 		return err
@@ -259,6 +261,21 @@ func (f *flow) watchRegistry(ctx context.Context) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
+}
+
+// challenge has the classify stage score challengers.
+func (f *flow) challenge(messages []*schemas.Classifier) {
+	var challengers []*classify.Classifier
+	for _, m := range messages {
+		c, err := classify.New(m, f.pipeline.Taxonomy, f.config.classifyOptions())
+		if err != nil {
+			f.log.Error("challenger refused, it is not scored", "model", m.Id, "error", err)
+			continue
+		}
+		f.log.Info("challenger is scored", "model", m.Id)
+		challengers = append(challengers, c)
+	}
+	f.pipeline.Live.Challenge(challengers)
 }
 
 // stages lists the names that jobstrom run takes.

@@ -66,6 +66,7 @@ type block struct {
 	replays     []warehouse.DeadLetterReplayRow
 	erasures    []warehouse.Erasure
 	shadows     []warehouse.ShadowRow
+	events      []warehouse.ModelEventRow
 	refused     []*kgo.Record // dead letters of the sink's own
 	records     int
 	failed      error // nobody can retry it
@@ -203,6 +204,7 @@ func (s *sink) insert(ctx context.Context, b *block) error {
 		s.Warehouse.InsertDeadLetters(ctx, b.dead),
 		s.Warehouse.InsertDeadLetterReplays(ctx, b.replays),
 		s.Warehouse.InsertShadows(ctx, b.shadows),
+		s.Warehouse.InsertModelEvents(ctx, b.events),
 	)
 	if err != nil {
 		return err
@@ -217,6 +219,10 @@ func (s *sink) insert(ctx context.Context, b *block) error {
 
 // add turns a record into a row of the block.
 func (s *sink) add(b *block, r *kgo.Record) error {
+	if r.Topic == kafka.ModelHistory {
+		s.addModelEvent(b, r)
+		return nil
+	}
 	if kafka.IsErasure(r) {
 		return s.addErasure(b, r)
 	}
@@ -283,6 +289,24 @@ func (s *sink) add(b *block, r *kgo.Record) error {
 		return err
 	}
 	return nil
+}
+
+// addModelEvent takes a line of the models' history. It is no vacancy, so it has no dead letter: what cannot be read is left out.
+func (s *sink) addModelEvent(b *block, r *kgo.Record) {
+	e := &schemas.ModelEvent{}
+	if err := schemas.Decode(kafka.Header(r, kafka.ContentType), r.Value, e); err != nil || e.Id == "" {
+		s.Logger.Warn("a record is no line of the models' history", "topic", r.Topic, "offset", r.Offset, "error", err)
+		return
+	}
+	c, card := e.GetClassifier(), e.GetClassifier().GetCard()
+	b.events = append(b.events, warehouse.ModelEventRow{
+		EventID: e.Id, HistoryOffset: r.Offset, At: e.At.AsTime(), Action: e.Action, Model: e.Model, Taxonomy: e.Taxonomy, Encoder: e.Encoder, Previous: e.Previous,
+		Reason: e.Reason, Version: e.Version,
+		TrainedAt: c.GetTrainedAt().AsTime(), TrainedBy: card.GetVersion(), EncoderName: card.GetEncoderName(), Metrics: c.GetMetrics(), Settings: c.GetTraining(),
+		HistoryRows: card.GetHistory().GetRows(), HistoryFirst: card.GetHistory().GetFirst().AsTime(), HistoryLast: card.GetHistory().GetLast().AsTime(),
+		Temperature: c.GetTemperature(), Prior: c.GetPrior(), BaselineRows: card.GetBaseline().GetRows(), BaselineMean: card.GetBaseline().GetMean(),
+		BaselineVariance: card.GetBaseline().GetVariance(), BaselineShares: card.GetBaseline().GetShares(),
+	})
 }
 
 func coordinates(c kafka.Coordinates) warehouse.Coordinates {

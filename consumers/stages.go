@@ -86,7 +86,11 @@ func Embed(e Encoder) Stage {
 	}}
 }
 
-// Classify is the third stage: from vectors to categories. Between two batches it takes over the live classifier.
+// ChallengerName is the version in the header of what challengers answered; a reprocessing has its own name there.
+const ChallengerName = "challenger"
+
+// Classify is the third stage: from vectors to categories. Between two batches it takes over the live classifier. What challengers answer goes to
+// vacancies.shadow in the same transaction; what one of them cannot answer it lacks there, and the flow does not mind.
 func Classify(live *classify.Live, taxonomy *schemas.Taxonomy, encoder string) Stage {
 	names := taxonomy.Names()
 	model := func() string {
@@ -100,19 +104,29 @@ func Classify(live *classify.Live, taxonomy *schemas.Taxonomy, encoder string) S
 		if classifier == nil { // it comes when one is trained and promoted; until then the encoder's vectors wait
 			return nil, fmt.Errorf("%w: %w", ErrTemporary, pipeline.ErrNoClassifier)
 		}
+		challengers := live.Challengers()
 		answers, embeddings, place := decodeAll(in, func() *schemas.Embedding { return &schemas.Embedding{} })
 		now := schemas.Time(time.Now())
 		for k, e := range embeddings {
-			m := e.message
-			predictions, err := classifier.Classify(m.Encoder, [][]float32{m.Vector})
-			if err != nil {
-				answers[place[k]].Err = err
+			m, a := e.message, &answers[place[k]]
+			ask := func(c *classify.Classifier) Answer {
+				predictions, err := c.Classify(m.Encoder, [][]float32{m.Vector})
+				if err != nil {
+					return Answer{Err: err}
+				}
+				classification := pipeline.Classification(m.GetExtraction(), predictions[0], names, c.Model(), m.Encoder)
+				classification.Truncated, classification.ClassifiedAt = m.Truncated, now
+				return answer(classification, nil, classification.Id, schemas.JSON, e.coordinates)
+			}
+			if *a = ask(classifier); a.Err != nil {
 				continue
 			}
-			x := m.GetExtraction()
-			classification := pipeline.Classification(x, predictions[0], names, classifier.Model(), m.Encoder)
-			classification.Truncated, classification.ClassifiedAt = m.Truncated, now
-			answers[place[k]] = answer(classification, nil, x.GetId(), schemas.JSON, e.coordinates)
+			for _, c := range challengers {
+				if shadow := ask(c).Record; shadow != nil {
+					shadow.Topic, shadow.Headers = kafka.Shadow, append(shadow.Headers, kgo.RecordHeader{Key: kafka.Version, Value: []byte(ChallengerName)})
+					a.Also = append(a.Also, shadow)
+				}
+			}
 		}
 		return answers, nil
 	}}

@@ -48,7 +48,21 @@ type Classifier struct {
 }
 
 // Live holds the classifier in use. A worker loads it once a batch, so that it changes between two batches.
-type Live struct{ atomic.Pointer[Classifier] }
+type Live struct {
+	atomic.Pointer[Classifier]
+	challengers atomic.Pointer[[]*Classifier]
+}
+
+// Challenge sets the classifiers that answer beside the one in use, for comparison alone.
+func (l *Live) Challenge(challengers []*Classifier) { l.challengers.Store(&challengers) }
+
+// Challengers returns them; none is the rule.
+func (l *Live) Challengers() []*Classifier {
+	if c := l.challengers.Load(); c != nil {
+		return *c
+	}
+	return nil
+}
 
 // New prepares a sealed classifier for the categories of a taxonomy. Zero options get their defaults.
 func New(c *schemas.Classifier, taxonomy *schemas.Taxonomy, opts Options) (*Classifier, error) {
