@@ -102,7 +102,8 @@ func history(ctx context.Context, w *warehouse.Warehouse, filter warehouse.Histo
 	return func(yield func(trainer.Row, error) bool) {
 		stopped := false
 		err := w.ReadHistory(ctx, filter, func(r warehouse.HistoryRow) error {
-			if !yield(trainer.Row{Vector: r.Vector, Category: int(r.CategoryIndex), Group: string(r.EmployerHash)}, nil) {
+			row := trainer.Row{Vector: r.Vector, Category: int(r.CategoryIndex), Group: r.EmployerHash, ID: r.VacancyID, Source: r.Source, ReceivedAt: r.ReceivedAt}
+			if !yield(row, nil) {
 				stopped = true
 				return context.Canceled
 			}

@@ -22,6 +22,18 @@ type Row struct {
 	Category int
 	// Group keeps vacancies together, for example the keyed hash of the employer; may be empty.
 	Group string
+	// ID, Source and ReceivedAt say which vacancy it is, where it comes from and when it came; may be empty.
+	ID, Source string
+	ReceivedAt time.Time
+}
+
+// TestPart is the vacancies that a result was evaluated on. Every slice has one entry for each.
+type TestPart struct {
+	Examples
+	IDs, Sources []string
+	Times        []time.Time
+	// Probabilities are what the classifier says.
+	Probabilities [][]float32
 }
 
 // History streams labelled vacancies. It ends after its first error.
@@ -99,6 +111,8 @@ type Result struct {
 	Candidates []Candidate
 	// Train, Validation and Test count the vacancies of each part.
 	Train, Validation, Test int
+	// TestPart is what Evaluation was measured on.
+	TestPart TestPart
 }
 
 // Text renders the result for people.
@@ -125,7 +139,7 @@ func Run(ctx context.Context, history History, o RunOptions) (*Result, error) {
 	if err := o.Validate(); err != nil {
 		return nil, fmt.Errorf("training: %w", err)
 	}
-	e, err := read(ctx, history)
+	e, from, err := read(ctx, history)
 	if err != nil {
 		return nil, fmt.Errorf("training: %w", err)
 	}
@@ -163,7 +177,11 @@ func Run(ctx context.Context, history History, o RunOptions) (*Result, error) {
 		}
 	}
 	c := r.Classifier
-	r.Evaluation = Evaluate(Probabilities(Scores(c, test.Vectors), float64(c.Temperature)), test.Categories, k)
+	r.TestPart = TestPart{
+		Examples: test, IDs: pick(from.IDs, split.Test), Sources: pick(from.Sources, split.Test), Times: pick(from.Times, split.Test),
+		Probabilities: Probabilities(Scores(c, test.Vectors), float64(c.Temperature)),
+	}
+	r.Evaluation = Evaluate(r.TestPart.Probabilities, test.Categories, k)
 	c.Encoder, c.Taxonomy, c.TrainedAt, c.Metrics = o.Encoder, o.Taxonomy.ID, timestamppb.New(o.TrainedAt.UTC()), r.Evaluation.Metrics()
 	for name, v := range map[string]int{"rows": e.Len(), "train": r.Train, "validation": r.Validation, "test": r.Test} {
 		c.Training[name] = strconv.Itoa(v)
@@ -175,19 +193,21 @@ func Run(ctx context.Context, history History, o RunOptions) (*Result, error) {
 	return r, nil
 }
 
-// read collects the history.
-func read(ctx context.Context, history History) (Examples, error) {
+// read collects the history, and where its vacancies come from.
+func read(ctx context.Context, history History) (Examples, TestPart, error) {
 	var e Examples
+	var from TestPart
 	for row, err := range history {
 		if err == nil {
 			err = ctx.Err()
 		}
 		if err != nil {
-			return Examples{}, fmt.Errorf("reading row %d of the history: %w", e.Len()+1, err)
+			return Examples{}, TestPart{}, fmt.Errorf("reading row %d of the history: %w", e.Len()+1, err)
 		}
 		e.Vectors = append(e.Vectors, row.Vector)
 		e.Categories = append(e.Categories, row.Category)
 		e.Groups = append(e.Groups, strings.TrimSpace(row.Group))
+		from.IDs, from.Sources, from.Times = append(from.IDs, row.ID), append(from.Sources, row.Source), append(from.Times, row.ReceivedAt)
 	}
-	return e, nil
+	return e, from, nil
 }

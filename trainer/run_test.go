@@ -3,7 +3,10 @@ package trainer
 import (
 	"context"
 	"errors"
+	"fmt"
 	"math"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -28,7 +31,8 @@ func taxonomy(t testing.TB) *schemas.Taxonomy {
 func history(e Examples, end error) History {
 	return func(yield func(Row, error) bool) {
 		for i := range e.Len() {
-			if !yield(Row{Vector: e.Vectors[i], Category: e.Categories[i], Group: e.Groups[i]}, nil) {
+			row := Row{Vector: e.Vectors[i], Category: e.Categories[i], Group: e.Groups[i], ID: fmt.Sprint(i), Source: e.Groups[i], ReceivedAt: time.Unix(int64(i), 0)}
+			if !yield(row, nil) {
 				return
 			}
 		}
@@ -69,6 +73,15 @@ func TestRun(t *testing.T) {
 	}
 	if err := models.VerifyClassifier(r.Classifier); err != nil {
 		t.Fatal(err)
+	}
+	for i, id := range r.TestPart.IDs {
+		at, err := strconv.Atoi(id)
+		if err != nil || !slices.Equal(r.TestPart.Vectors[i], e.Vectors[at]) || r.TestPart.Sources[i] != e.Groups[at] || r.TestPart.Times[i].Unix() != int64(at) {
+			t.Fatalf("vacancy %d of the test part is not %q of the history (%v)", i, id, err)
+		}
+	}
+	if len(r.TestPart.IDs) != r.Test || len(r.TestPart.Probabilities) != r.Test {
+		t.Fatalf("%d ids and %d probabilities of %d vacancies", len(r.TestPart.IDs), len(r.TestPart.Probabilities), r.Test)
 	}
 	if again := run(); again.Classifier.Id != r.Classifier.Id {
 		t.Fatal("the same history gives another classifier")
