@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -20,8 +21,9 @@ import (
 )
 
 func (a *app) trainCommand() *cobra.Command {
-	var out, since string
+	var out, since, profile string
 	var seed uint64
+	o := trainer.RunOptions{}
 	var dry bool
 	cmd := &cobra.Command{
 		Use:   "train",
@@ -34,9 +36,17 @@ write it to a file, and promote it on ` + "models.classifier" + `: running worke
 	a.formatFlag(cmd)
 	cmd.Flags().StringVar(&out, "out", "", "`file` of the classifier (default models/<id>.bin in the data folder)")
 	cmd.Flags().StringVar(&since, "since", "", "first `day` of the history, like 2026-01-31 (default all)")
-	cmd.Flags().Uint64Var(&seed, "seed", 1, "decides the split")
+	cmd.Flags().Uint64Var(&seed, "seed", 1, "decides the split and every other draw")
+	cmd.Flags().StringVar(&o.Method, "method", trainer.MethodLBFGS, "lbfgs finds the best weights, adamw walks over mini-batches")
+	cmd.Flags().StringVar(&o.ClassWeights, "class-weights", trainer.WeightsNone, "none, balanced or effective: how much more a rare category counts")
+	cmd.Flags().StringVar(&profile, "profile", "", "write pprof files of processor and memory into this `folder`")
 	cmd.Flags().BoolVar(&dry, "dry-run", false, "train and evaluate, but promote nothing")
-	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+	cmd.RunE = func(cmd *cobra.Command, _ []string) (err error) {
+		stop, err := startProfile(profile)
+		if err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, stop()) }()
 		ctx, started, taxonomy := cmd.Context(), time.Now(), schemas.Jobnet()
 		filter := warehouse.HistoryFilter{}
 		if since != "" {
@@ -57,10 +67,9 @@ write it to a file, and promote it on ` + "models.classifier" + `: running worke
 		}
 		defer w.Close()
 		progress := a.progress("training", 0, a.err)
-		result, err := trainer.Run(ctx, history(ctx, w, filter), trainer.RunOptions{
-			Encoder: card.ID, Taxonomy: taxonomy, Seed: seed,
-			Progress: func(_, _, _ int, _ float64) { progress.add(1) },
-		})
+		o.Encoder, o.Taxonomy, o.Seed, o.Library = card.ID, taxonomy, seed, a.config.Library
+		o.Progress = func(_, _, _ int, _ float64) { progress.add(1) }
+		result, err := trainer.Run(ctx, history(ctx, w, filter), o)
 		progress.done()
 		if err != nil {
 			return err
@@ -83,7 +92,7 @@ write it to a file, and promote it on ` + "models.classifier" + `: running worke
 		}
 		if a.format == "json" {
 			return json.NewEncoder(a.out).Encode(map[string]any{
-				"model": result.Classifier.Id, "file": out, "promoted": !dry, "evaluation": result.Evaluation, "candidates": result.Candidates,
+				"model": result.Classifier.Id, "file": out, "promoted": !dry, "evaluation": result.Evaluation, "candidates": result.Candidates, "curves": result.Curves,
 				"train": result.Train, "validation": result.Validation, "test": result.Test,
 			})
 		}

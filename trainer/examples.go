@@ -56,12 +56,53 @@ func (e Examples) weight(i int) float64 {
 	return e.Weights[i]
 }
 
+// append adds the examples from first to before end of others, which have the same fields.
+func (e *Examples) append(others Examples, first, end int) {
+	e.Vectors = append(e.Vectors, others.Vectors[first:end]...)
+	e.Categories = append(e.Categories, others.Categories[first:end]...)
+	if others.Targets != nil {
+		e.Targets = append(e.Targets, others.Targets[first:end]...)
+	}
+	if others.Offsets != nil {
+		e.Offsets = append(e.Offsets, others.Offsets[first:end]...)
+	}
+	if others.Weights != nil {
+		e.Weights = append(e.Weights, others.Weights[first:end]...)
+	}
+}
+
 // validate reports every kind of violation, with the first example that shows it.
 func (e Examples) validate(categories int) error {
-	n := e.Len()
-	if n == 0 {
+	if e.Len() == 0 {
 		return fmt.Errorf("%w: there are none", ErrExamples)
 	}
+	if err := e.validateBlock(categories, len(e.Vectors[0])); err != nil {
+		return err
+	}
+	weights := make([]float64, categories)
+	for i, c := range e.Categories {
+		weights[c] += e.weight(i)
+	}
+	return enough(weights)
+}
+
+// enough refuses examples that have one category only.
+func enough(weights []float64) error {
+	seen := 0
+	for _, w := range weights {
+		if w > 0 {
+			seen++
+		}
+	}
+	if seen < 2 {
+		return fmt.Errorf("%w: %d categories have examples with weight, at least 2 are needed", ErrExamples, seen)
+	}
+	return nil
+}
+
+// validateBlock is validate for some of the examples, which have dim components.
+func (e Examples) validateBlock(categories, dim int) error {
+	n := e.Len()
 	var errs []error
 	for _, f := range []struct {
 		name     string
@@ -72,7 +113,7 @@ func (e Examples) validate(categories int) error {
 			errs = append(errs, fmt.Errorf("%w: %d vectors and %d %s", ErrExamples, n, f.len, f.name))
 		}
 	}
-	if len(e.Vectors[0]) == 0 {
+	if dim == 0 {
 		errs = append(errs, fmt.Errorf("%w: vectors without components", ErrExamples))
 	}
 	if len(errs) > 0 {
@@ -92,7 +133,7 @@ func (e Examples) validate(categories int) error {
 			errs = append(errs, fmt.Errorf("%w: %d of %d have %s, the first is example %d", ErrExamples, count, n, what, at))
 		}
 	}
-	first(fmt.Sprintf("another width than %d", len(e.Vectors[0])), func(i int) bool { return len(e.Vectors[i]) != len(e.Vectors[0]) })
+	first(fmt.Sprintf("another width than %d", dim), func(i int) bool { return len(e.Vectors[i]) != dim })
 	first("components that are not finite", func(i int) bool { return !allFinite(e.Vectors[i]) })
 	first(fmt.Sprintf("a category outside 0 to %d", categories-1), func(i int) bool { return e.Categories[i] < 0 || e.Categories[i] >= categories })
 	if e.Weights != nil {
@@ -120,24 +161,13 @@ func (e Examples) validate(categories int) error {
 			return len(e.Offsets[i]) != categories
 		})
 	}
-	if len(errs) > 0 {
-		return errors.Join(errs...)
-	}
-	seen := map[int]bool{}
-	for i, c := range e.Categories {
-		if e.weight(i) > 0 {
-			seen[c] = true
-		}
-	}
-	if len(seen) < 2 {
-		return fmt.Errorf("%w: %d categories have examples with weight, at least 2 are needed", ErrExamples, len(seen))
-	}
-	return nil
+	return errors.Join(errs...)
 }
 
 func allFinite(v []float32) bool {
+	const exponent = 0x7f800000 // All its bits are set in infinities and NaNs alone.
 	for _, x := range v {
-		if math.IsNaN(float64(x)) || math.IsInf(float64(x), 0) {
+		if math.Float32bits(x)&exponent == exponent {
 			return false
 		}
 	}

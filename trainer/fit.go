@@ -5,33 +5,64 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"path/filepath"
+	"runtime"
 	"slices"
 	"strconv"
+	"sync"
 
-	"gonum.org/v1/gonum/blas/blas64"
-	"gonum.org/v1/gonum/optimize"
+	"gonum.org/v1/gonum/floats"
 
+	"jobstrom/models"
+	"jobstrom/models/onnx"
 	"jobstrom/schemas"
+)
+
+// Methods of fitting.
+const (
+	// MethodLBFGS finds the minimum, whatever the order of the examples. It holds the examples in memory.
+	MethodLBFGS = "lbfgs"
+	// MethodAdamW walks over mini-batches for a number of epochs. It can stream the examples, see FitEpochs.
+	MethodAdamW = "adamw"
 )
 
 // Options says how a classifier is fitted.
 type Options struct {
 	// Categories counts the categories, those without examples too.
 	Categories int
-	// L2 is the penalty: half of it times the squared weights is added to the mean loss. Default: 1e-4.
+	// Method is MethodLBFGS (default) or MethodAdamW.
+	Method string
+	// ClassWeights is WeightsNone (default), WeightsBalanced or WeightsEffective. It multiplies the examples' weights.
+	ClassWeights string
+	// L2 is the penalty of L-BFGS: half of it times the squared weights is added to the mean loss. It is scikit-learn's
+	// 1/(C · number of examples). Default: 1e-4. AdamW has its own Decay.
 	L2 float64
 	// MaxIterations bounds the iterations of L-BFGS. Default: 500.
 	MaxIterations int
-	// Tolerance ends the fit when no component of the gradient is larger. Default: 1e-6.
+	// Tolerance ends L-BFGS when no component of the gradient is larger. Default: 1e-6.
 	Tolerance float64
-	// Mean is subtracted from every vector. Default: the examples' own weighted mean.
+	// AdamW sets that method.
+	AdamW AdamW
+	// Mean is subtracted from every vector. Default: with L-BFGS the examples' own weighted mean, with AdamW nothing.
 	Mean []float32
-	// Progress, where given, is called after every iteration with the loss so far.
+	// Seed decides the sample of L-BFGS, and the order and the first weights of AdamW.
+	Seed uint64
+	// Threads bounds the cores. The result does not depend on it. Default: all cores.
+	Threads int
+	// Library is the file of ONNX Runtime. Default: that in the folder of native parts.
+	Library string
+	// Progress, where given, is called after every iteration or epoch with the loss so far.
 	Progress func(iteration int, loss float64)
 }
 
 // EnsureDefaults fills the zero fields.
 func (o *Options) EnsureDefaults() {
+	if o.Method == "" {
+		o.Method = MethodLBFGS
+	}
+	if o.ClassWeights == "" {
+		o.ClassWeights = WeightsNone
+	}
 	if o.L2 == 0 {
 		o.L2 = 1e-4
 	}
@@ -40,6 +71,15 @@ func (o *Options) EnsureDefaults() {
 	}
 	if o.Tolerance == 0 {
 		o.Tolerance = 1e-6
+	}
+	o.AdamW.EnsureDefaults()
+	if o.Threads == 0 {
+		o.Threads = runtime.GOMAXPROCS(0)
+	}
+	if o.Library == "" {
+		if dir, err := models.NativeDir(); err == nil {
+			o.Library = filepath.Join(dir, models.LibraryONNXRuntime)
+		}
 	}
 }
 
@@ -52,18 +92,46 @@ func (o Options) Validate() error {
 		}
 	}
 	check(o.Categories >= 2, "Categories (%d) must be >= 2", o.Categories)
+	check(o.Method == MethodLBFGS || o.Method == MethodAdamW, "Method (%q) must be %s or %s", o.Method, MethodLBFGS, MethodAdamW)
+	check(slices.Contains(classWeights, o.ClassWeights), "ClassWeights (%q) must be one of %q", o.ClassWeights, classWeights)
 	check(o.L2 > 0 && !math.IsInf(o.L2, 0), "L2 (%v) must be > 0 and finite: without it separable categories have no best weights", o.L2)
 	check(o.MaxIterations >= 1, "MaxIterations (%d) must be >= 1", o.MaxIterations)
 	check(o.Tolerance > 0 && o.Tolerance < 1, "Tolerance (%v) must be > 0 and < 1", o.Tolerance)
 	check(allFinite(o.Mean), "Mean must be finite")
-	return errors.Join(errs...)
+	check(o.Threads >= 1, "Threads (%d) must be >= 1", o.Threads)
+	check(o.Library != "", "Library is not given: %w", models.ErrNoNative)
+	return errors.Join(append(errs, o.AdamW.Validate())...)
 }
 
-// Fit fits a multinomial logistic regression with L2 by L-BFGS. The classifier has temperature 1, the
-// weighted shares of the examples as prior, and neither encoder, taxonomy nor id: the caller knows those.
-// It does not hold the examples' offsets.
+// Fit fits a multinomial logistic regression. The classifier has temperature 1, the weighted shares of the examples as
+// prior, and neither encoder, taxonomy nor id: the caller knows those. It does not hold the examples' offsets.
 // Examples that nothing can be learned from give an error that wraps ErrExamples.
 func Fit(ctx context.Context, e Examples, o Options) (*schemas.Classifier, error) {
+	o.EnsureDefaults()
+	if o.Method == MethodAdamW {
+		c, _, err := FitEpochs(ctx, e.Epochs(o.Seed), o)
+		return c, err
+	}
+	f, err := NewFitter(e, o)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	c, _, err := f.Fit(ctx, o.L2)
+	return c, err
+}
+
+// Fitter fits the same examples with several penalties by L-BFGS, each from the weights of the one before.
+type Fitter struct {
+	options   Options
+	objective *objective
+	curvature *curvature
+	prior     []float64
+	x         []float64 // where the last fit ended
+}
+
+// NewFitter checks the examples and prepares them. Close frees what it holds.
+func NewFitter(e Examples, o Options) (_ *Fitter, err error) {
 	o.EnsureDefaults()
 	if err := o.Validate(); err != nil {
 		return nil, fmt.Errorf("fitting: %w", err)
@@ -71,122 +139,148 @@ func Fit(ctx context.Context, e Examples, o Options) (*schemas.Classifier, error
 	if err := e.validate(o.Categories); err != nil {
 		return nil, fmt.Errorf("fitting: %w", err)
 	}
-	dim := len(e.Vectors[0])
+	e.Weights = weigh(e, o.ClassWeights, o.Categories)
 	if o.Mean == nil {
 		o.Mean = e.mean()
 	}
-	if len(o.Mean) != dim {
-		return nil, fmt.Errorf("fitting: Mean has %d values, the vectors have %d", len(o.Mean), dim)
+	if len(o.Mean) != len(e.Vectors[0]) {
+		return nil, fmt.Errorf("fitting: Mean has %d values, the vectors have %d", len(o.Mean), len(e.Vectors[0]))
 	}
-	objective := newObjective(e, o.Categories, widen(o.Mean), o.L2)
-	x, status, iterations, err := minimize(ctx, objective, o)
-	if err != nil {
-		return nil, fmt.Errorf("fitting %d examples: %w", e.Len(), err)
+	if err := onnx.Open(o.Library); err != nil {
+		return nil, fmt.Errorf("fitting: %w", err)
 	}
-	size := o.Categories * dim
-	// Only differences of biases matter; with sum 0 the same fit always has the same ones.
-	var shift float64
-	for _, b := range x[size:] {
-		shift += b / float64(o.Categories)
-	}
-	for i := size; i < len(x); i++ {
-		x[i] -= shift
-	}
-	return &schemas.Classifier{
-		Dim: uint32(dim), Categories: uint32(o.Categories), Weights: narrow(x[:size]), Bias: narrow(x[size:]), Mean: slices.Clone(o.Mean),
-		Temperature: 1, Prior: e.prior(o.Categories),
-		Training: map[string]string{
-			"examples": strconv.Itoa(e.Len()), "l2": strconv.FormatFloat(o.L2, 'g', -1, 64),
-			"iterations": strconv.Itoa(iterations), "stopped": status.String(),
-		},
-	}, nil
-}
-
-// minimize runs L-BFGS from zero.
-func minimize(ctx context.Context, objective *objective, o Options) (x []float64, status optimize.Status, iterations int, err error) {
-	at := func(x []float64) {
-		if !slices.Equal(x, objective.at) {
-			objective.evaluate(x)
+	f := &Fitter{options: o, prior: e.prior(o.Categories)}
+	defer func() {
+		if err != nil {
+			err = errors.Join(fmt.Errorf("fitting: %w", err), f.Close())
 		}
+	}()
+	if f.objective, err = newObjective(e, o.Categories, o.Mean, o.L2, o.Threads); err != nil {
+		return nil, err
 	}
-	problem := optimize.Problem{
-		Func: func(x []float64) float64 { at(x); return objective.loss },
-		Grad: func(gradient, x []float64) { at(x); copy(gradient, objective.gradient) },
-		Status: func() (optimize.Status, error) {
-			if err := ctx.Err(); err != nil {
-				return optimize.Failure, err
-			}
-			return optimize.NotTerminated, nil
-		},
-	}
-	settings := &optimize.Settings{GradientThreshold: o.Tolerance, MajorIterations: o.MaxIterations, Converger: optimize.NeverTerminate{}, Recorder: progress(o.Progress)}
-	result, err := optimize.Minimize(problem, make([]float64, len(objective.gradient)), settings, &optimize.LBFGS{})
-	if ctx.Err() != nil {
-		return nil, 0, 0, ctx.Err()
-	}
-	if result == nil {
-		return nil, 0, 0, err
-	}
-	// Near the optimum the loss differs in its last bits only and the line search finds no better point.
-	// The point it stands on is as good as rounding allows, if its gradient says so.
-	if err != nil && !(largest(result.Gradient) <= max(1e-5, 100*o.Tolerance)) {
-		return nil, 0, 0, fmt.Errorf("L-BFGS stopped after %d iterations with gradient %.2g: %w; a larger L2 or Tolerance may help", result.MajorIterations, largest(result.Gradient), err)
-	}
-	return result.X, result.Status, result.MajorIterations, nil
+	f.curvature, err = newCurvature(e, o.Categories, o.Mean, o.L2, o.Threads, o.Seed)
+	return f, err
 }
 
-// progress reports iterations to a function; nil reports nothing.
-type progress func(iteration int, loss float64)
-
-func (progress) Init() error { return nil }
-
-func (p progress) Record(l *optimize.Location, op optimize.Operation, s *optimize.Stats) error {
-	if p != nil && op == optimize.MajorIteration {
-		p(s.MajorIterations, l.F)
+// Close frees what the fitter holds.
+func (f *Fitter) Close() error {
+	var errs []error
+	if f.curvature != nil {
+		errs = append(errs, f.curvature.close())
 	}
-	return nil
+	if f.objective != nil {
+		errs = append(errs, f.objective.close())
+	}
+	return errors.Join(append(errs, onnx.Close())...)
+}
+
+// Fit fits with a penalty, see Options.L2.
+func (f *Fitter) Fit(ctx context.Context, l2 float64) (*schemas.Classifier, Curve, error) {
+	o := f.options
+	o.L2 = l2
+	if err := o.Validate(); err != nil {
+		return nil, Curve{}, fmt.Errorf("fitting: %w", err)
+	}
+	f.objective.l2, f.curvature.objective.l2 = l2, l2
+	f.objective.evaluations = 0
+	var curve Curve
+	x, err := f.start(ctx)
+	if err == nil {
+		m := lbfgs{objective: f.objective, curvature: f.curvature, maxIterations: o.MaxIterations, tolerance: o.Tolerance, record: func(p Point) {
+			curve.Points = append(curve.Points, p)
+			curve.Gradients.Add(p.Gradient)
+			if o.Progress != nil && p.Step > 0 {
+				o.Progress(p.Step, p.Loss)
+			}
+		}}
+		curve.Stopped, err = m.minimize(ctx, x)
+	}
+	if ctx.Err() != nil {
+		return nil, Curve{}, fmt.Errorf("fitting %d examples: %w", f.objective.examples.Len(), ctx.Err())
+	}
+	if err != nil {
+		return nil, Curve{}, fmt.Errorf("fitting %d examples: %w", f.objective.examples.Len(), err)
+	}
+	f.x = slices.Clone(x)
+	c := linear(x, o.Mean, f.prior)
+	c.Training = map[string]string{
+		"examples": strconv.Itoa(f.objective.examples.Len()), "method": MethodLBFGS, "class_weights": o.ClassWeights, "l2": strconv.FormatFloat(l2, 'g', -1, 64),
+		"iterations": strconv.Itoa(len(curve.Points) - 1), "stopped": curve.Stopped,
+	}
+	return c, curve, nil
+}
+
+// start returns the parameters to begin with: those of the last fit, else those that suit the sample.
+func (f *Fitter) start(ctx context.Context) ([]float64, error) {
+	if f.x != nil {
+		return slices.Clone(f.x), nil
+	}
+	x := make([]float64, f.objective.parameters())
+	for c, share := range f.prior {
+		// A category without examples has no best bias. This one gives it no vacancy, and no gradient.
+		x[len(x)-len(f.prior)+c] = math.Log(math.Max(share, 1e-9))
+	}
+	if len(f.curvature.objective.examples.Vectors) == f.objective.examples.Len() {
+		return x, nil
+	}
+	m := lbfgs{objective: f.curvature.objective, curvature: f.curvature, maxIterations: f.options.MaxIterations, tolerance: math.Max(f.options.Tolerance, 1e-4)}
+	_, err := m.minimize(ctx, x)
+	return x, err
+}
+
+// linear makes a classifier of parameters.
+func linear(x []float64, mean []float32, prior []float64) *schemas.Classifier {
+	categories := len(prior)
+	weights, bias := x[:categories*len(mean)], x[categories*len(mean):]
+	// Only differences of biases matter; with sum 0 the same fit always has the same ones.
+	floats.AddConst(-floats.Sum(bias)/float64(categories), bias)
+	return &schemas.Classifier{
+		Dim: uint32(len(mean)), Categories: uint32(categories), Weights: narrow(weights), Bias: narrow(bias), Mean: slices.Clone(mean),
+		Temperature: 1, Prior: narrow(prior),
+	}
 }
 
 // mean returns the weighted mean of the vectors.
 func (e Examples) mean() []float32 {
-	sum := make([]float64, len(e.Vectors[0]))
-	var total float64
-	for i, v := range e.Vectors {
-		w := e.weight(i)
-		total += w
-		for j := range v {
-			sum[j] += w * float64(v[j])
-		}
+	const lanes = 32
+	sums := make([][]float64, lanes)
+	totals := make([]float64, lanes)
+	each := (e.Len() + lanes - 1) / lanes
+	var wg sync.WaitGroup
+	for l := range lanes {
+		wg.Go(func() {
+			sums[l] = make([]float64, len(e.Vectors[0]))
+			for i := l * each; i < min(e.Len(), (l+1)*each); i++ {
+				w := e.weight(i)
+				totals[l] += w
+				for j, x := range e.Vectors[i] {
+					sums[l][j] += w * float64(x)
+				}
+			}
+		})
 	}
-	blas64.Scal(1/total, blas64.Vector{N: len(sum), Inc: 1, Data: sum})
-	return narrow(sum)
+	wg.Wait()
+	for _, s := range sums[1:] {
+		floats.Add(sums[0], s)
+	}
+	floats.Scale(1/floats.Sum(totals), sums[0])
+	return narrow(sums[0])
 }
 
 // prior returns the weighted shares of the categories, those of the targets where given.
-func (e Examples) prior(categories int) []float32 {
+func (e Examples) prior(categories int) []float64 {
 	shares := make([]float64, categories)
-	var total float64
 	for i := range e.Len() {
-		w := e.weight(i)
-		total += w
 		if e.Targets == nil {
-			shares[e.Categories[i]] += w
+			shares[e.Categories[i]] += e.weight(i)
 			continue
 		}
 		for c, p := range e.Targets[i] {
-			shares[c] += w * float64(p)
+			shares[c] += e.weight(i) * float64(p)
 		}
 	}
-	blas64.Scal(1/total, blas64.Vector{N: categories, Inc: 1, Data: shares})
-	return narrow(shares)
-}
-
-func largest(v []float64) float64 {
-	var m float64
-	for _, x := range v {
-		m = math.Max(m, math.Abs(x))
-	}
-	return m
+	floats.Scale(1/floats.Sum(shares), shares)
+	return shares
 }
 
 func widen(v []float32) []float64 {

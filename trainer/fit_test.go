@@ -16,6 +16,7 @@ import (
 	"gonum.org/v1/gonum/diff/fd"
 	"google.golang.org/protobuf/proto"
 
+	"jobstrom/models/onnx"
 	"jobstrom/schemas"
 )
 
@@ -55,21 +56,52 @@ func top1(c *schemas.Classifier, e Examples) float64 {
 	return Evaluate(Probabilities(Scores(c, e.Vectors), float64(c.Temperature)), e.Categories, int(c.Categories)).Top1
 }
 
+// testObjective returns the loss of examples around their own mean.
+func testObjective(t testing.TB, e Examples, categories int, l2 float64) *objective {
+	t.Helper()
+	options := Options{Categories: categories}
+	options.EnsureDefaults()
+	if err := onnx.Open(options.Library); err != nil {
+		t.Fatal(err)
+	}
+	o, err := newObjective(e, categories, e.mean(), l2, 2)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := errors.Join(o.close(), onnx.Close()); err != nil {
+			t.Error(err)
+		}
+	})
+	return o
+}
+
 func TestGradientAgreesWithDifferences(t *testing.T) {
 	f := func(e Examples) {
 		t.Helper()
-		o := newObjective(e, 3, widen(e.mean()), .1)
+		o := testObjective(t, e, 3, .1)
 		random := rand.New(rand.NewPCG(2, 2))
-		x := make([]float64, len(o.gradient))
+		x := make([]float64, o.parameters())
 		for i := range x {
 			x[i] = random.NormFloat64()
 		}
-		o.evaluate(x)
-		got := slices.Clone(o.gradient)
-		want := fd.Gradient(nil, func(x []float64) float64 { o.evaluate(x); return o.loss }, x, &fd.Settings{Formula: fd.Central})
+		evaluate := func(x []float64, precise bool) (float64, []float64) {
+			gradient := make([]float64, len(x))
+			loss, err := o.evaluate(x, gradient, precise, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return loss, gradient
+		}
+		want := fd.Gradient(nil, func(x []float64) float64 { loss, _ := evaluate(x, true); return loss }, x, &fd.Settings{Formula: fd.Central})
+		loss, precise := evaluate(x, true)
+		rough, single := evaluate(x, false)
+		if math.Abs(loss-rough) > 1e-5*loss {
+			t.Fatalf("the loss is %v in float64 and %v in float32", loss, rough)
+		}
 		for i := range want {
-			if math.Abs(got[i]-want[i]) > 1e-6 {
-				t.Fatalf("gradient[%d] is %v, differences say %v", i, got[i], want[i])
+			if math.Abs(precise[i]-want[i]) > 1e-7 || math.Abs(single[i]-want[i]) > 1e-5 {
+				t.Fatalf("gradient[%d] is %v in float64 and %v in float32, differences say %v", i, precise[i], single[i], want[i])
 			}
 		}
 	}
@@ -89,7 +121,7 @@ func TestGradientAgreesWithDifferences(t *testing.T) {
 		e.Offsets = append(e.Offsets, []float64{1, 0, float64(i % 3)})
 	}
 	f(e)
-	f(clouds(2*chunkRows+7, 5, 3, 1, 1)) // three chunks
+	f(clouds(2*blockRows+7, 5, 3, 1, 1)) // three blocks
 }
 
 // TestFitBesideOffsets: where the offsets say it all, nothing is left to learn.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"math"
 	"strconv"
 	"strings"
 	"time"
@@ -45,12 +46,19 @@ type RunOptions struct {
 	Encoder string
 	// Taxonomy holds the categories.
 	Taxonomy *schemas.Taxonomy
-	// L2s are the penalties to try. Default: 1e-3 to 1e-6 in steps of √10.
+	// Method, ClassWeights and AdamW are those of Options.
+	Method, ClassWeights string
+	AdamW                AdamW
+	// L2s are the penalties to try by L-BFGS, each from the weights of the one before. Default: 1e-3 to 1e-6 in steps
+	// of √10.
 	L2s []float64
 	// Validation and Test are the shares held out to choose and to evaluate. Default: 0.15 each.
 	Validation, Test float64
-	// Seed decides the split.
+	// Seed decides the split, and what Options.Seed does.
 	Seed uint64
+	// Threads and Library are those of Options.
+	Threads int
+	Library string
 	// MaxIterations and Tolerance are those of Options.
 	MaxIterations int
 	Tolerance     float64
@@ -109,6 +117,8 @@ type Result struct {
 	Evaluation Evaluation
 	// Candidates are the penalties that were tried, judged on the validation part.
 	Candidates []Candidate
+	// Curves say how the candidates were fitted, in their order.
+	Curves []Curve
 	// Train, Validation and Test count the vacancies of each part.
 	Train, Validation, Test int
 	// TestPart is what Evaluation was measured on.
@@ -157,24 +167,8 @@ func Run(ctx context.Context, history History, o RunOptions) (*Result, error) {
 			ErrExamples, e.Len(), train.Len(), validation.Len(), test.Len())
 	}
 	r := &Result{Train: train.Len(), Validation: validation.Len(), Test: test.Len()}
-	best := 0
-	for i, l2 := range o.L2s {
-		fit := Options{Categories: k, L2: l2, MaxIterations: o.MaxIterations, Tolerance: o.Tolerance}
-		if o.Progress != nil {
-			fit.Progress = func(iteration int, loss float64) { o.Progress(i+1, len(o.L2s), iteration, loss) }
-		}
-		c, err := Fit(ctx, train, fit)
-		if err != nil {
-			return nil, fmt.Errorf("training: %w", err)
-		}
-		scores := Scores(c, validation.Vectors)
-		temperature := Temperature(scores, validation.Categories)
-		c.Temperature = float32(temperature)
-		held := Evaluate(Probabilities(scores, temperature), validation.Categories, k)
-		r.Candidates = append(r.Candidates, Candidate{Setting: fmt.Sprintf("L2 %g", l2), LogLoss: held.LogLoss, Top1: held.Top1, Top3: held.Top3})
-		if i == 0 || held.LogLoss < r.Candidates[best].LogLoss {
-			best, r.Classifier = i, c
-		}
+	if err := r.choose(ctx, train, validation, o); err != nil {
+		return nil, fmt.Errorf("training: %w", err)
 	}
 	c := r.Classifier
 	r.TestPart = TestPart{
@@ -191,6 +185,53 @@ func Run(ctx context.Context, history History, o RunOptions) (*Result, error) {
 		return nil, fmt.Errorf("training: %w", err)
 	}
 	return r, nil
+}
+
+// choose fits the candidates and takes the one with the lowest log loss on the validation part.
+func (r *Result) choose(ctx context.Context, train, validation Examples, o RunOptions) error {
+	k, fits, number := len(o.Taxonomy.Categories), len(o.L2s), 0
+	fit := Options{
+		Categories: k, Method: o.Method, ClassWeights: o.ClassWeights, AdamW: o.AdamW, MaxIterations: o.MaxIterations, Tolerance: o.Tolerance,
+		Seed: o.Seed, Threads: o.Threads, Library: o.Library,
+	}
+	if o.Progress != nil {
+		fit.Progress = func(iteration int, loss float64) { o.Progress(number, fits, iteration, loss) }
+	}
+	best := math.Inf(1)
+	judge := func(setting string, c *schemas.Classifier, curve Curve) {
+		scores := Scores(c, validation.Vectors)
+		temperature := Temperature(scores, validation.Categories)
+		c.Temperature = float32(temperature)
+		held := Evaluate(Probabilities(scores, temperature), validation.Categories, k)
+		r.Candidates = append(r.Candidates, Candidate{Setting: setting, LogLoss: held.LogLoss, Top1: held.Top1, Top3: held.Top3})
+		r.Curves = append(r.Curves, curve)
+		if held.LogLoss < best {
+			best, r.Classifier = held.LogLoss, c
+		}
+	}
+	if o.Method == MethodAdamW {
+		number, fits = 1, 1
+		c, curve, err := FitEpochs(ctx, train.Epochs(o.Seed), fit)
+		if err != nil {
+			return err
+		}
+		judge(fmt.Sprintf("AdamW %s", c.Training["learning_rate"]), c, curve)
+		return nil
+	}
+	f, err := NewFitter(train, fit)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	for _, l2 := range o.L2s {
+		number++
+		c, curve, err := f.Fit(ctx, l2)
+		if err != nil {
+			return err
+		}
+		judge(fmt.Sprintf("L2 %g", l2), c, curve)
+	}
+	return nil
 }
 
 // read collects the history, and where its vacancies come from.
