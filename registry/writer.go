@@ -101,7 +101,11 @@ func (w Writer) Rollback(ctx context.Context, scope Scope, expect *string, reaso
 	return event, nil
 }
 
-// Challenge makes a model a challenger, which classify workers score beside the champion. The event is nil when it is one already.
+// MaxChallengers bounds the challengers of a scope, because each costs the classify stage as much as the champion.
+const MaxChallengers = 5
+
+// Challenge makes a model a challenger, which classify workers score beside the champion. The oldest one makes room where there are MaxChallengers. The event is
+// nil when it is one already.
 func (w Writer) Challenge(ctx context.Context, model *schemas.Classifier, reason string) (*schemas.ModelEvent, error) {
 	event, err := w.change(ctx, func(c *change) error {
 		scope := ScopeOf(model)
@@ -113,6 +117,11 @@ func (w Writer) Challenge(ctx context.Context, model *schemas.Classifier, reason
 		}
 		if err := c.register(model); err != nil {
 			return err
+		}
+		for i := range len(c.Challengers[scope]) - MaxChallengers + 1 {
+			oldest := c.Challengers[scope][i]
+			c.write(kafka.Models, scope.challengerKey(oldest), nil)
+			c.event(Withdrawn, scope, oldest, "", fmt.Sprintf("made room: there are %d challengers at most", MaxChallengers))
 		}
 		c.write(kafka.Models, scope.challengerKey(model.Id), []byte(model.Id))
 		c.event(Challenged, scope, model.Id, "", reason)

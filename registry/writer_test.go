@@ -143,6 +143,12 @@ func TestWriter(t *testing.T) {
 		if e := c.History[11]; e.Reason != "worse than it looked" || e.Version != "1.0" {
 			t.Errorf("the history says %v", e)
 		}
+		for i := range MaxChallengers + 2 {
+			did(Challenged)(w.Challenge(ctx, classifier(t, float32(100+i)), ""))
+		}
+		if got := contents(t, o).Challengers[scope]; len(got) != MaxChallengers || got[0] != classifier(t, 102).Id || got[MaxChallengers-1] != classifier(t, 106).Id {
+			t.Errorf("%d challengers: %v", len(got), got)
+		}
 		if got, err := c.Find(b.Id[:8]); err != nil || got.Id != b.Id {
 			t.Errorf("found %v, %v", got.GetId(), err)
 		}
