@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"jobstrom/models"
 	"jobstrom/pipeline"
 	"jobstrom/pipeline/classify"
 	"jobstrom/pipeline/embed"
@@ -29,7 +30,7 @@ the input. A line that cannot be classified is reported on stderr with file, lin
 		Example: "  jobstrom classify samples/unseen.jsonl | head -1\n  echo '{\"text\":\"Vi søger en kok\"}' | jobstrom classify -",
 		Args:    args(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, given []string) error {
-			p, err := a.pipeline(nil)
+			p, err := a.pipeline(nil, true)
 			if err != nil {
 				return err
 			}
@@ -105,25 +106,28 @@ func (a *app) readFile(name string, f func(int, *schemas.Vacancy) error, bad fun
 	return producers.Read(in, name, producers.FormatOf(name), f, bad)
 }
 
-// pipeline loads the three stages. The employer key may be empty.
-func (a *app) pipeline(employerKey []byte) (*pipeline.Pipeline, error) {
+// pipeline loads the three stages, the encoder, by far the largest, only for who encodes. The employer key may be empty.
+func (a *app) pipeline(employerKey []byte, encodes bool) (*pipeline.Pipeline, error) {
+	card, err := models.ReadEncoderCard(a.encoderDir())
+	if err != nil {
+		return nil, err
+	}
 	taxonomy := schemas.Jobnet()
 	extractor, err := extract.New(extract.Options{Taxonomy: taxonomy, EmployerKey: employerKey, Attributes: a.config.Attributes})
 	if err != nil {
 		return nil, err
 	}
-	encoder, err := embed.New(a.config.embedOptions())
-	if err != nil {
-		return nil, err
-	}
-	p := &pipeline.Pipeline{Extractor: extractor, Encoder: encoder, Live: &classify.Live{}, Taxonomy: taxonomy}
+	p := &pipeline.Pipeline{Extractor: extractor, Live: &classify.Live{}, Taxonomy: taxonomy}
 	// Without a default for this encoder the flow waits for a trained one; the log says so.
-	if c, err := classify.DefaultModel(encoder.Card().ID); err != nil {
-		a.log.Warn("no default classifier", "encoder", encoder.Card().ID, "error", err)
+	if c, err := classify.DefaultModel(card.ID); err != nil {
+		a.log.Warn("no default classifier", "encoder", card.ID, "error", err)
 	} else if err := a.promote(p, c); err != nil {
 		return nil, err
 	}
-	return p, nil
+	if encodes {
+		p.Encoder, err = embed.New(a.config.embedOptions())
+	}
+	return p, err
 }
 
 // promote makes a classifier live in this process.

@@ -21,7 +21,7 @@ func (a *app) evaluateCommand() *cobra.Command {
 	}
 	a.formatFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, given []string) error {
-		p, err := a.pipeline(nil)
+		p, err := a.pipeline(nil, true)
 		if err != nil {
 			return err
 		}

@@ -38,6 +38,7 @@ type flow struct {
 	kafka     kafka.Options
 	warehouse *warehouse.Warehouse
 	pipeline  *pipeline.Pipeline
+	encoder   string // identity of the encoder whose vectors flow
 	metrics   *prometheus.Registry
 	board     *health.Board
 	// clickHouseHTTP is where the embedded engine answers HTTP; empty for another's.
@@ -56,9 +57,9 @@ var (
 	noClassifier = health.Place{Part: "classifier"}
 )
 
-// parts says which parts of a flow a command needs.
+// parts says which parts of a flow a command needs. Encodes says that its pipeline must encode, too.
 type parts struct {
-	kafka, warehouse, pipeline bool
+	kafka, warehouse, pipeline, encodes bool
 }
 
 // start brings up the parts, those that do not need each other side by side. On error what was started is stopped.
@@ -89,8 +90,13 @@ func (a *app) start(ctx context.Context, need parts) (*flow, error) {
 			if err != nil {
 				return err
 			}
-			f.pipeline, err = a.pipeline(key)
-			if err == nil {
+			card, err := models.ReadEncoderCard(a.encoderDir())
+			if err != nil {
+				return err
+			}
+			f.encoder = card.ID
+			f.pipeline, err = a.pipeline(key, need.encodes)
+			if err == nil && need.encodes {
 				stopLater(func() { _ = f.pipeline.Encoder.Close() })
 			}
 			return err
@@ -239,7 +245,7 @@ func (f *flow) watchRegistry(ctx context.Context) error {
 	failed := make(chan error, 1)
 	f.actors.Go(func() error {
 		err := registry.Watch(f.work, registry.WatchOptions{
-			Kafka: f.kafka, Taxonomy: f.pipeline.Taxonomy.ID, Encoder: f.pipeline.Encoder.Card().ID, Board: f.board, Logger: f.log,
+			Kafka: f.kafka, Taxonomy: f.pipeline.Taxonomy.ID, Encoder: f.encoder, Board: f.board, Logger: f.log,
 			Ready: func() { close(ready) },
 			Champion: func(c *schemas.Classifier) error {
 				err := f.promote(f.pipeline, c)
@@ -283,7 +289,7 @@ var stages = []string{"extract", "embed", "classify", "sink"}
 
 // runStages adds workers for the named stages.
 func (f *flow) runStages(ctx context.Context, names []string, slot string) error {
-	encoder := f.pipeline.Encoder.Card().ID
+	encoder := f.encoder
 	if err := f.ensureTopics(ctx, encoder); err != nil {
 		return err
 	}
@@ -329,7 +335,7 @@ func (f *flow) serve() (string, error) {
 	}
 	batcher := pipeline.NewBatcher(f.work, f.pipeline.Run, 64, 512)
 	handler := server.New(server.Options{
-		Classify: batcher.Do, Taxonomy: f.pipeline.Taxonomy, Encoder: f.pipeline.Encoder.Card().ID, Problems: f.board.Problems,
+		Classify: batcher.Do, Taxonomy: f.pipeline.Taxonomy, Encoder: f.encoder, Problems: f.board.Problems,
 		Gatherer: f.metrics, Registerer: f.metrics, Logger: f.log,
 	})
 	f.serveHTTP(listener, handler)

@@ -32,7 +32,7 @@ name others. Their data stays in --data and survives a restart.`,
 // up starts the whole flow and says where its parts are.
 func (a *app) up(ctx context.Context) (*flow, error) {
 	start := time.Now()
-	f, err := a.start(ctx, parts{kafka: true, warehouse: true, pipeline: true})
+	f, err := a.start(ctx, parts{kafka: true, warehouse: true, pipeline: true, encodes: true})
 	if err != nil {
 		return nil, err
 	}
@@ -73,7 +73,7 @@ func (a *app) runCommand() *cobra.Command {
 			if sink && len(a.config.ClickHouse) == 0 {
 				return fmt.Errorf("run sink needs --clickhouse: the embedded one lives inside jobstrom up (%w)", errUsage)
 			}
-			f, err := a.start(cmd.Context(), parts{kafka: true, warehouse: sink, pipeline: true})
+			f, err := a.start(cmd.Context(), parts{kafka: true, warehouse: sink, pipeline: true, encodes: slices.Contains(given, "embed")})
 			if err != nil {
 				return err
 			}
@@ -96,13 +96,13 @@ func (a *app) serveCommand() *cobra.Command {
 		Args:  args(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			follow := len(a.config.Brokers) > 0
-			f, err := a.start(cmd.Context(), parts{kafka: follow, pipeline: true})
+			f, err := a.start(cmd.Context(), parts{kafka: follow, pipeline: true, encodes: true})
 			if err != nil {
 				return err
 			}
 			defer f.stop()
 			if follow {
-				if err := f.ensureTopics(cmd.Context(), f.pipeline.Encoder.Card().ID); err != nil {
+				if err := f.ensureTopics(cmd.Context(), f.encoder); err != nil {
 					return err
 				}
 				if err := f.watchRegistry(cmd.Context()); err != nil {
