@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
+	"strconv"
 	"sync"
 	"time"
 
@@ -151,29 +152,14 @@ func (f *flow) startWarehouse(ctx context.Context, stopLater func(func())) error
 		if err != nil {
 			return err
 		}
-		engine, err := embedded.StartClickHouse(ctx, embedded.ClickHouseOptions{
+		engine, err := f.startEngine(ctx, embedded.ClickHouseOptions{
 			DataDir: dir, NativePort: f.config.ClickHousePort, HTTPPort: f.config.ClickHouseHTTP, Library: f.config.engineLibrary(), Logger: f.log,
-		})
+		}, stopLater)
 		if err != nil {
 			return err
 		}
-		stopLater(func() {
-			ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
-			defer cancel()
-			if err := engine.Stop(ctx); err != nil {
-				f.log.Warn("stopping ClickHouse", "error", err)
-			}
-		})
 		f.clickHouseHTTP = engine.HTTPAddr()
 		options.Addr = []string{engine.Addr()}
-		f.actors.Go(func() error {
-			select {
-			case <-engine.Done():
-				return engine.Err()
-			case <-f.work.Done():
-				return nil
-			}
-		})
 	}
 	w, err := warehouse.Open(ctx, options)
 	if err != nil {
@@ -182,6 +168,58 @@ func (f *flow) startWarehouse(ctx context.Context, stopLater func(func())) error
 	stopLater(func() { _ = w.Close() })
 	f.warehouse = w
 	return w.Migrate(ctx, f.log)
+}
+
+// startEngine starts ClickHouse here, and again on the same ports and data whenever it ends by itself: meanwhile the sink waits and the stages go on.
+func (f *flow) startEngine(ctx context.Context, o embedded.ClickHouseOptions, stopLater func(func())) (*embedded.ClickHouse, error) {
+	engine, err := embedded.StartClickHouse(ctx, o)
+	if err != nil {
+		return nil, err
+	}
+	o.NativePort, o.HTTPPort = portOf(engine.Addr()), portOf(engine.HTTPAddr())
+	current := make(chan *embedded.ClickHouse, 1) // the one to stop, when nobody starts it
+	current <- engine
+	stopLater(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		defer cancel()
+		if err := (<-current).Stop(ctx); err != nil {
+			f.log.Warn("stopping ClickHouse", "error", err)
+		}
+	})
+	f.actors.Go(func() error {
+		at := health.Place{Part: "clickhouse"}
+		for engine, pause := engine, time.Second; ; {
+			select {
+			case <-engine.Done():
+			case <-f.work.Done():
+				return nil
+			}
+			f.log.Error("the embedded ClickHouse ended, starting it again", "after", pause, "error", engine.Err())
+			f.board.Report(health.Problem{Place: at, Reason: engine.Err().Error(), Remedy: "it is started again by itself; if it ends again, see the log, its data folder and its disk"}, 0)
+			select {
+			case <-time.After(pause):
+			case <-f.work.Done():
+				return nil
+			}
+			pause = min(2*pause, 30*time.Second)
+			again, err := embedded.StartClickHouse(f.work, o)
+			if err != nil {
+				f.log.Error("starting ClickHouse again", "error", err)
+				continue
+			}
+			<-current
+			current <- again
+			engine, pause = again, time.Second
+			f.board.Clear(at)
+		}
+	})
+	return engine, nil
+}
+
+func portOf(address string) int {
+	_, port, _ := net.SplitHostPort(address) // the engine's own
+	n, _ := strconv.Atoi(port)
+	return n
 }
 
 // engineLibrary returns libchdb.so where there is one; elsewhere clickhouse on PATH serves.

@@ -261,6 +261,7 @@ func testFlow(t *testing.T, broker string) {
 	t.Run("bad records", func(t *testing.T) { f.badRecords(t) })
 	t.Run("privacy", func(t *testing.T) { f.privacy(t) })
 	t.Run("metrics", func(t *testing.T) { f.metrics(t) })
+	t.Run("killed ClickHouse", func(t *testing.T) { f.killedClickHouse(t) })
 }
 
 // kcat knows nothing of us: it publishes a vacancy as JSON without a key or header, and reads its classification; curl counts it.

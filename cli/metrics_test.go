@@ -82,6 +82,40 @@ func (f *flowUnderTest) metrics(t *testing.T) {
 	}
 }
 
+// killedClickHouse kills the engine of jobstrom up: the flow says so, classifies on, starts it again, and its rows catch up.
+func (f *flowUnderTest) killedClickHouse(t *testing.T) {
+	f.t = t
+	before := f.ask("SELECT count() FROM jobstrom.predictions")
+	killed := 0
+	processes, err := filepath.Glob("/proc/[0-9]*/cmdline")
+	must(t, err)
+	for _, name := range processes {
+		line, _ := os.ReadFile(name) // it may have ended meanwhile
+		if strings.Contains(string(line), embedded.EngineCommand+"\x00") && strings.Contains(string(line), "--path="+filepath.Join(f.dir, "var")) {
+			pid, err := strconv.Atoi(filepath.Base(filepath.Dir(name)))
+			must(t, err)
+			must(t, syscall.Kill(pid, syscall.SIGKILL))
+			killed++
+		}
+	}
+	if killed != 1 {
+		t.Fatalf("%d engines were killed", killed)
+	}
+	url := "http://127.0.0.1:" + f.web + "/readyz"
+	f.until("the flow says that ClickHouse is away", func() bool {
+		status, body := get(url)
+		return status == 503 && strings.Contains(body, `"part":"clickhouse"`)
+	})
+	f.shell(`echo '{"id":"meanwhile","text":"Vi søger en kok til vores restaurant. Du skal lave mad."}' | bin/jobstrom produce -`)
+	f.until("the flow is ready again", func() bool { status, _ := get(url); return status == 200 })
+	f.until("the rows are there", func() bool {
+		return f.ask("SELECT count() FROM jobstrom.predictions WHERE vacancy_id = 'meanwhile'") == "1"
+	})
+	if got := f.ask("SELECT count() - " + before + " FROM jobstrom.predictions"); got != "1" {
+		t.Errorf("%s predictions came, want 1", got)
+	}
+}
+
 // A stage's process tells of its health. While the broker is away it names that, and is well again by itself when the broker is back.
 func TestRunStageTellsOfABrokerThatIsAway(t *testing.T) {
 	native, err := models.NativeDir()

@@ -73,6 +73,7 @@ type LagReader struct {
 
 // NewLagReader returns a reader; it does not connect yet.
 func NewLagReader(o Options) (*LagReader, error) {
+	o.Logger = nil // it would tell of each look; what goes wrong is in the error
 	client, err := NewClient(o,
 		kgo.KeepControlRecords(),
 		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()), // what retention took is not unread

@@ -145,30 +145,89 @@ func (w *Warehouse) InsertTrainingRun(ctx context.Context, run TrainingRun) erro
 	return insert(ctx, w, "training_run_rows", []TrainingRun{run})
 }
 
+// maxMonths bounds the partitions (months) of one INSERT: each is a part and memory of its own. The server's default of 100 refuses history of ten years.
+const maxMonths = 200
+
+// Times outside of these are kept as the nearest: DateTime64 holds no others, and the index has a part for each month in between.
+var (
+	earliest = time.UnixMilli(0).UTC()
+	latest   = time.Date(2199, 12, 31, 23, 59, 59, 999e6, time.UTC)
+)
+
+// insert inserts rows as one block, or as few as maxMonths allows. It sets times that no column can hold to the nearest that can, in the rows given.
 func insert[Row any](ctx context.Context, w *Warehouse, table string, rows []Row) error {
 	if len(rows) == 0 {
 		return nil
 	}
 	var columns []string
+	var times [][]int // fields that hold a time
+	received := -1    // which of them is received_at
 	for _, field := range reflect.VisibleFields(reflect.TypeFor[Row]()) {
-		if column := field.Tag.Get("ch"); column != "" {
-			columns = append(columns, column)
+		column := field.Tag.Get("ch")
+		if column == "" {
+			continue
+		}
+		columns = append(columns, column)
+		if field.Type == reflect.TypeFor[time.Time]() {
+			if column == "received_at" {
+				received = len(times)
+			}
+			times = append(times, field.Index)
 		}
 	}
-	// The server refuses a block of more than 100 partitions (months) by default, which history of ten years is.
-	ctx = clickhouse.Context(ctx, clickhouse.WithSettings(clickhouse.Settings{"max_partitions_per_insert_block": 0}))
+	months, blocks := map[int]bool{}, [][]int{nil}
+	for i := range rows {
+		row := reflect.ValueOf(&rows[i]).Elem()
+		for k, field := range times {
+			at := row.FieldByIndex(field).Addr().Interface().(*time.Time)
+			if !at.IsZero() {
+				*at = within(*at)
+			}
+			if k == received {
+				month := 12*at.UTC().Year() + int(at.UTC().Month())
+				if !months[month] && len(months) == maxMonths {
+					clear(months)
+					blocks = append(blocks, nil)
+				}
+				months[month] = true
+			}
+		}
+		last := len(blocks) - 1
+		blocks[last] = append(blocks[last], i)
+	}
+	ctx = clickhouse.Context(ctx, clickhouse.WithSettings(clickhouse.Settings{"max_partitions_per_insert_block": maxMonths}))
+	for _, block := range blocks {
+		if err := insertBlock(ctx, w, table, columns, rows, block); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func insertBlock[Row any](ctx context.Context, w *Warehouse, table string, columns []string, rows []Row, block []int) error {
 	batch, err := w.conn.PrepareBatch(ctx, "INSERT INTO "+table+" ("+strings.Join(columns, ", ")+")")
 	if err != nil {
-		return fmt.Errorf("inserting %d rows into %s: %w", len(rows), table, err)
+		return fmt.Errorf("inserting %d rows into %s: %w", len(block), table, Explain(err))
 	}
 	defer batch.Close()
-	for i := range rows {
+	for _, i := range block {
 		if err := batch.AppendStruct(&rows[i]); err != nil {
 			return fmt.Errorf("inserting into %s: row %d: %w", table, i, err)
 		}
 	}
 	if err := batch.Send(); err != nil {
-		return fmt.Errorf("inserting %d rows into %s: %w", len(rows), table, err)
+		return fmt.Errorf("inserting %d rows into %s: %w", len(block), table, Explain(err))
 	}
 	return nil
+}
+
+// within returns the time nearest to t that a column can hold.
+func within(t time.Time) time.Time {
+	if t.Before(earliest) {
+		return earliest
+	}
+	if t.After(latest) {
+		return latest
+	}
+	return t
 }
