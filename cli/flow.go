@@ -125,7 +125,7 @@ func (f *flow) startKafka(ctx context.Context, stopLater func(func())) error {
 		if err != nil {
 			return err
 		}
-		broker, err := embedded.StartKafka(embedded.KafkaOptions{Dir: dir, Port: f.config.KafkaPort})
+		broker, err := embedded.StartKafka(embedded.KafkaOptions{Dir: dir, Port: f.config.KafkaPort, Logger: f.log})
 		if err != nil {
 			return fmt.Errorf("%w (--kafka-port, or --brokers for a cluster that runs already)", err)
 		}

@@ -3,6 +3,7 @@ package consumers
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"net"
 	"os"
 	"os/exec"
@@ -247,4 +248,75 @@ func TestSinkWaitsWhileTheDiskIsFull(t *testing.T) {
 		t.Fatal(err)
 	}
 	waitFor(t, func() bool { return counted(t, w, 21)() && len(board.Problems()) == 0 })
+}
+
+// When the embedded Kafka's disk is full, the stage waits and the log names disk and partition; when there is room again, each record is answered once.
+func TestStageWaitsWhileKafkasDiskIsFull(t *testing.T) {
+	if _, err := os.Stat("/dev/full"); err != nil {
+		t.Fatal("/dev/full is missing: it is what has no space left")
+	}
+	dir, log := t.TempDir(), &lockedLog{}
+	broker, err := embedded.StartKafka(embedded.KafkaOptions{Dir: dir, Logger: slog.New(slog.NewTextHandler(log, nil))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(broker.Stop)
+	o := kafka.Options{Brokers: broker.Addrs()}
+	client, err := kafka.NewClient(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	if err := kafka.EnsureTopics(t.Context(), client, testEncoder, kafka.Layout{Partitions: 3, Replication: 1}); err != nil {
+		t.Fatal(err)
+	}
+	publish(t, client, 0, 60)
+	var full []string // the files that the first records of a partition will make
+	for partition := range 3 {
+		folder := filepath.Join(dir, "partitions", fmt.Sprintf("%s-%d", kafka.Extracted, partition))
+		if err := os.MkdirAll(folder, 0o755); err != nil {
+			t.Fatal(err)
+		}
+		full = append(full, filepath.Join(folder, "0.dat"))
+		if err := os.Symlink("/dev/full", full[partition]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	registry := prometheus.NewRegistry()
+	stop := start(t, echo(func([]*kgo.Record) error { return nil }), RunnerOptions{Kafka: o, TransactionTimeout: 3 * time.Second, Registerer: registry})
+	waitFor(t, func() bool {
+		text := log.text()
+		return strings.Contains(text, "no space left on device") && strings.Contains(text, kafka.Extracted) && strings.Contains(text, "make room") && errorsOf(t, registry, Retry) > 0
+	})
+	if n := errorsOf(t, registry, Suspect) + errorsOf(t, registry, Fatal); n > 0 {
+		t.Errorf("%v failures were taken for something else than a full disk", n)
+	}
+	for _, name := range full {
+		if err := os.Remove(name); err != nil {
+			t.Fatal(err)
+		}
+	}
+	once(t, o, 60)
+	if err := stop(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// errorsOf reads how many failures of the extract stage had a verdict.
+func errorsOf(t *testing.T, registry *prometheus.Registry, verdict Verdict) float64 {
+	t.Helper()
+	families, err := registry.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range families {
+		for _, m := range f.GetMetric() {
+			for _, l := range m.GetLabel() {
+				if f.GetName() == "jobstrom_stage_errors_total" && l.GetName() == "verdict" && l.GetValue() == string(verdict) {
+					return m.GetCounter().GetValue()
+				}
+			}
+		}
+	}
+	return 0
 }

@@ -3,9 +3,11 @@ package embedded
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 
 	"github.com/twmb/franz-go/pkg/kfake"
@@ -17,6 +19,17 @@ type KafkaOptions struct {
 	Dir string
 	// Port to listen on at 127.0.0.1; 0 takes a free one.
 	Port int
+	// Logger receives what keeps the broker from its work: a full disk. Nil discards.
+	Logger *slog.Logger
+}
+
+// kafkaLog passes on what the broker warns of. It calls requests that fail a warning, too, but those concern the client that has the error.
+type kafkaLog struct{ logger *slog.Logger }
+
+func (l kafkaLog) Logf(level kfake.LogLevel, format string, values ...any) {
+	if level == kfake.LogLevelError || level == kfake.LogLevelWarn && strings.HasPrefix(format, "persist ") {
+		l.logger.Error("the embedded Kafka cannot write its data: clients wait and try again; make room in its folder", "error", fmt.Sprintf(format, values...))
+	}
 }
 
 // Kafka is a broker inside this process that listens on a real port, so that any Kafka client can join.
@@ -37,6 +50,9 @@ func StartKafka(o KafkaOptions) (*Kafka, error) {
 			"group.consumer.session.timeout.ms":    "6000",
 			"message.max.bytes":                    "16777216",
 		}),
+	}
+	if o.Logger != nil {
+		opts = append(opts, kfake.WithLogger(kafkaLog{o.Logger}))
 	}
 	if o.Port != 0 {
 		if err := portIsFree(o.Port); err != nil {
