@@ -215,7 +215,7 @@ func TestFitWeights(t *testing.T) {
 }
 
 func TestFitIsDeterministic(t *testing.T) {
-	e := clouds(3000, 48, 7, .3, 5)
+	e := clouds(9000, 48, 7, .3, 5)
 	var first []byte
 	for _, cores := range []int{1, 2, 5} {
 		old := runtime.GOMAXPROCS(cores)
@@ -260,6 +260,8 @@ func TestFitFailure(t *testing.T) {
 	f(func(e *Examples, o *Options) { e.Targets = slices.Repeat([][]float32{{.5, .6}}, 20) }, "targets that are not 2 probabilities")
 	f(func(e *Examples, o *Options) { e.Offsets = slices.Repeat([][]float64{{0, math.Inf(1)}}, 20) }, "offsets that are not 2 finite scores")
 	f(func(e *Examples, o *Options) { o.Mean = []float32{1} }, "Mean has 1 values")
+	f(func(e *Examples, o *Options) { o.Method, o.ClassWeights, o.Threads = "sgd", "some", -1 }, `Method ("sgd")`, `ClassWeights ("some")`, "Threads (-1)")
+	f(func(e *Examples, o *Options) { o.Library = "absent.so" }, "absent.so", "make setup")
 	f(func(e *Examples, o *Options) { o.Categories, o.L2, o.MaxIterations, o.Tolerance = 1, -1, -1, 2 }, "Categories (1)", "L2 (-1)", "MaxIterations (-1)", "Tolerance (2)")
 
 	if _, err := Fit(t.Context(), Examples{}, Options{Categories: 2}); !errors.Is(err, ErrExamples) {
