@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"jobstrom/health"
@@ -52,11 +53,36 @@ func gauge(t *testing.T, registry *prometheus.Registry, name string, partition i
 	return -1
 }
 
+// publishersClock makes topics as others made them: a record's time is its publisher's.
+func publishersClock(t *testing.T, client *kgo.Client, topics ...string) {
+	t.Helper()
+	const name, value = "message.timestamp.type", "CreateTime"
+	admin, clock := kadm.NewClient(client), value
+	if _, err := admin.AlterTopicConfigs(t.Context(), []kadm.AlterConfig{{Op: kadm.SetConfig, Name: name, Value: &clock}}, topics...); err != nil {
+		t.Fatal(err)
+	}
+	waitFor(t, func() bool { // a broker takes it up some time after it has acknowledged it
+		configs, err := admin.DescribeTopicConfigs(t.Context(), topics...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, topic := range configs {
+			for _, c := range topic.Configs {
+				if c.Key == name && c.MaybeValue() != value {
+					return false
+				}
+			}
+		}
+		return true
+	})
+}
+
 // A partition that stands is named, with its stage, since when, why and what to do; when it moves it is taken down.
 func TestStuckPartitionIsNamed(t *testing.T) {
 	eachBroker(t, func(t *testing.T, o kafka.Options, client *kgo.Client) {
 		var board health.Board
 		registry := prometheus.NewRegistry()
+		publishersClock(t, client, kafka.Raw)
 		watchStage(t, o, &board, registry)
 		at := health.Place{Part: "partition", Stage: "extract", Topic: kafka.Raw, Partition: 1}
 		named := func(part string) func() bool {

@@ -46,24 +46,7 @@ func verify(t *testing.T, o kafka.Options, client *kgo.Client) {
 		return got
 	}
 	at := time.Now().Add(-24 * time.Hour).UTC().Truncate(time.Second)
-	publishersClock := "CreateTime" // as on topics that others made
-	if _, err := kadm.NewClient(client).AlterTopicConfigs(t.Context(), []kadm.AlterConfig{{Op: kadm.SetConfig, Name: "message.timestamp.type", Value: &publishersClock}}, kafka.Raw, kafka.Labels); err != nil {
-		t.Fatal(err)
-	}
-	waitFor(t, func() bool { // a broker takes it up some time after it has acknowledged it
-		configs, err := kadm.NewClient(client).DescribeTopicConfigs(t.Context(), kafka.Raw, kafka.Labels)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, topic := range configs {
-			for _, c := range topic.Configs {
-				if c.Key == "message.timestamp.type" && c.MaybeValue() != publishersClock {
-					return false
-				}
-			}
-		}
-		return true
-	})
+	publishersClock(t, client, kafka.Raw, kafka.Labels)
 	value := []byte(`{"title":"Kok","text":"Vi søger en kok til vores restaurant. Du skal lave mad."}`)
 	id := schemas.ContentID(&schemas.Vacancy{Title: "Kok", Text: "Vi søger en kok til vores restaurant. Du skal lave mad."})
 	send := func(records ...*kgo.Record) {

@@ -4,10 +4,12 @@ import (
 	"context"
 	"net"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"jobstrom/cluster/clustertest"
@@ -97,5 +99,58 @@ func TestOptionsValidate(t *testing.T) {
 	_, err := kafka.NewClient(kafka.Options{Brokers: []string{"a", "b:1", "c"}})
 	if err == nil || !strings.Contains(err.Error(), `broker "a"`) || !strings.Contains(err.Error(), `broker "c"`) {
 		t.Fatalf("got %v, want both violations", err)
+	}
+}
+
+// A publisher's clock must not say when Kafka deletes what it publishes.
+func TestRawTakesTheBrokersTime(t *testing.T) {
+	for _, b := range clustertest.Brokers(t) {
+		t.Run(b.Name, func(t *testing.T) { brokersTime(t, b) })
+	}
+}
+
+func brokersTime(t *testing.T, b clustertest.Broker) {
+	addrs := b.Start(t)
+	c := client(t, addrs...)
+	if err := kafka.EnsureTopics(t.Context(), c, "abc", kafka.Layout{Partitions: 1, Replication: 1}); err != nil {
+		t.Fatal(err)
+	}
+	configs, err := kadm.NewClient(c).DescribeTopicConfigs(t.Context(), kafka.Raw, kafka.Labels)
+	if err != nil || len(configs) != 2 {
+		t.Fatalf("%v, %v", configs, err)
+	}
+	for _, topic := range configs {
+		if !slices.ContainsFunc(topic.Configs, func(c kadm.Config) bool {
+			return c.Key == "message.timestamp.type" && c.MaybeValue() == "LogAppendTime"
+		}) {
+			t.Errorf("%s takes its publishers' time", topic.Name)
+		}
+	}
+	if b.Name == "kfake" {
+		return // it keeps the setting and does not do as it says
+	}
+	begun := time.Now().Add(-time.Second)
+	for _, at := range []time.Time{time.UnixMilli(0), time.Now().Add(100 * 24 * time.Hour)} {
+		for _, topic := range []string{kafka.Raw, kafka.Labels} {
+			if err := c.ProduceSync(t.Context(), &kgo.Record{Topic: topic, Value: []byte("{}"), Timestamp: at}).FirstErr(); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	reader, err := kafka.NewClient(kafka.Options{Brokers: addrs}, kgo.ConsumeTopics(kafka.Raw, kafka.Labels), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer reader.Close()
+	for n := 0; n < 4; {
+		fetches := reader.PollFetches(t.Context())
+		if err := fetches.Err(); err != nil {
+			t.Fatal(err)
+		}
+		for _, r := range fetches.Records() {
+			if n++; r.Timestamp.Before(begun) || r.Timestamp.After(time.Now().Add(time.Second)) {
+				t.Errorf("%s: the time is %v, want the broker's", r.Topic, r.Timestamp)
+			}
+		}
 	}
 }
