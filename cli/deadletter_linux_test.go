@@ -39,8 +39,8 @@ func TestDeadletterReplayAsks(t *testing.T) {
 				t.Errorf("%q: status %d, stdout %q, stderr %q", answer, got, &o, &e)
 			}
 		}
-		f("", 1, "", "jobstrom: replaying dead letters: nothing was sent")
-		f("nej", 1, "", "jobstrom: replaying dead letters: nothing was sent")
+		f("", 1, "", "jobstrom: asking first: nothing was done")
+		f("nej", 1, "", "jobstrom: asking first: nothing was done")
 		f("Yes", 0, "replayed=1 skipped=0 (already replayed) refused=0\n", "")
 	})
 }

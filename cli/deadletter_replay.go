@@ -91,12 +91,12 @@ Vacancies keep their identity; a record comes at the end of its partition, so be
 func (a *app) confirm(question string) error {
 	file, ok := a.in.(*os.File)
 	if !ok || !term.IsTerminal(int(file.Fd())) {
-		return fmt.Errorf("%s Nobody can be asked without a terminal: say --yes, or --dry-run (%w)", question, errUsage)
+		return fmt.Errorf("%s Nobody can be asked without a terminal: say --yes (%w)", question, errUsage)
 	}
 	fmt.Fprint(a.err, question+" [y/N] ")
 	answer, _ := bufio.NewReader(file).ReadString('\n')
 	if answer = strings.ToLower(strings.TrimSpace(answer)); answer != "y" && answer != "yes" {
-		return fmt.Errorf("replaying dead letters: nothing was sent, because the answer was not y")
+		return fmt.Errorf("asking first: nothing was done, because the answer was not y")
 	}
 	return nil
 }

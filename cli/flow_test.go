@@ -293,13 +293,17 @@ func (f *flowUnderTest) outsideClient(t *testing.T) {
 	})
 }
 
-// hotSwap follows the README's jobstrom train: the flow answers with the trained classifier without a restart.
+// hotSwap trains and promotes: the flow answers with the trained classifier without a restart.
 func (f *flowUnderTest) hotSwap(t *testing.T) {
 	f.t = t
+	f.shell("bin/jobstrom train --promote always")
 	trained := f.ask("SELECT model FROM jobstrom.training_runs WHERE published ORDER BY finished_at DESC LIMIT 1")
 	if len(trained) != 64 {
 		t.Fatalf("ClickHouse names the model %q", trained)
 	}
+	f.until("ClickHouse says who is live", func() bool {
+		return f.ask("SELECT model FROM jobstrom.champions WHERE live_until > now()") == trained
+	})
 	n := 0
 	f.until("a vacancy is classified by the trained classifier", func() bool {
 		n++

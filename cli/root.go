@@ -42,6 +42,9 @@ var errUsage = errors.New("see jobstrom --help")
 // errPartial says that the work was done but some input was refused; what was refused has been reported.
 var errPartial = errors.New("some input was refused, see above")
 
+// errRefused says that a model did not pass the gate; why has been said.
+var errRefused = errors.New("nothing passes the gate, see above")
+
 // Main runs a command line and returns the exit status.
 func Main(args []string) int {
 	if len(args) > 0 && args[0] == embedded.EngineCommand {
@@ -65,7 +68,7 @@ func run(ctx context.Context, args []string, in io.Reader, out, errOut io.Writer
 	switch {
 	case err == nil:
 		return 0
-	case errors.Is(err, errPartial):
+	case errors.Is(err, errPartial), errors.Is(err, errRefused):
 		fmt.Fprintln(errOut, "jobstrom:", err)
 		return exitPartial
 	case errors.Is(err, errUsage):
@@ -108,7 +111,7 @@ Settings come from defaults < jobstrom.yaml < JOBSTROM_* in the environment < fl
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return fmt.Errorf("%w (%w)", err, errUsage)
 	})
-	root.AddCommand(a.demoCommand(), a.upCommand(), a.produceCommand(), a.followCommand(), a.deadletterCommand(), a.runCommand(), a.serveCommand(), a.trainCommand(),
+	root.AddCommand(a.demoCommand(), a.upCommand(), a.produceCommand(), a.followCommand(), a.deadletterCommand(), a.runCommand(), a.serveCommand(), a.trainCommand(), a.modelsCommand(),
 		a.classifyCommand(), a.evaluateCommand(), a.checkCommand(), a.topicsCommand(), a.lagCommand(), a.auditCommand(), a.eraseCommand(), a.reprocessCommand(), a.convertCommand(), a.versionCommand())
 	return root
 }

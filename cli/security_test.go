@@ -153,6 +153,9 @@ func TestNoCommandShowsASecret(t *testing.T) {
 			{"", "jobstrom.classify", []string{"classify"}}, {"", "jobstrom.sink", []string{"sink"}},
 		},
 		"version":           {{"", "jobstrom", nil}},
+		"models list":       {{"", "no models", nil}},
+		"models gate":       {{"", "", []string{"--auto"}}},
+		"models promote":    {{"", "", []string{"champion"}}},
 		"deadletter list":   {{"", "dead letters", nil}},
 		"deadletter replay": {{"", "", []string{"--dry-run"}}},
 		"reprocess":         {{"", "", nil}, {"", "", []string{"--classifier", "unknown"}}},
@@ -277,6 +280,10 @@ func TestCommandsAndRights(t *testing.T) {
 	ends("deadletter list", kafka.ReadTopic(kafka.DeadLetter), "")
 	works("deadletter replay", "", "", "0/0", "--yes")
 	ends("deadletter replay", kafka.WriteTransactions("jobstrom.replay"), "", "0/0", "--yes")
+	works("models promote", "is the champion", "", "champion")
+	works("models list", "champion", "")
+	ends("models list", kafka.ReadTopic(kafka.ModelHistory), "")
+	ends("models rollback", kafka.WriteTransactions("jobstrom.registry"), "")
 	works("erase", "", "", "nobody")
 	works("reprocess", "", "")
 	ends("reprocess", kafka.ReadGroup("jobstrom.reprocess.*"), "")

@@ -7,13 +7,14 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
 	"github.com/spf13/cobra"
 
+	"jobstrom/kafka"
 	"jobstrom/models"
-	"jobstrom/pipeline/classify"
 	"jobstrom/registry"
 	"jobstrom/schemas"
 	"jobstrom/trainer"
@@ -21,16 +22,18 @@ import (
 )
 
 func (a *app) trainCommand() *cobra.Command {
-	var out, since, profile string
+	var out, since, profile, promote string
 	var seed uint64
 	o := trainer.RunOptions{}
 	var dry bool
 	cmd := &cobra.Command{
 		Use:   "train",
-		Short: "Train a classifier on labelled history and make it live",
+		Short: "Train a classifier on labelled history, and make it live when it is not worse",
 		Long: `Read the labelled history (embeddings with their newest label) from ClickHouse, train a classifier, evaluate it on vacancies it has not seen,
-write it to a file, and promote it on ` + "models.classifier" + `: running workers take it over between two batches.`,
-		Example: "  jobstrom train --dry-run\n  jobstrom train --since 2026-01-01 --seed 7 --format json",
+write it to a file and register it on ` + kafka.Models + `. When it is right on at least as many of those vacancies as the champion, it becomes the champion:
+running workers take it over between two batches. Otherwise it becomes a challenger: workers score it beside the champion, and
+jobstrom models gate compares them on labelled traffic.`,
+		Example: "  jobstrom train --dry-run\n  jobstrom train --since 2026-01-01 --seed 7 --format json\n  jobstrom train --promote never",
 		Args:    args(cobra.NoArgs),
 	}
 	a.formatFlag(cmd)
@@ -40,7 +43,9 @@ write it to a file, and promote it on ` + "models.classifier" + `: running worke
 	cmd.Flags().StringVar(&o.Method, "method", trainer.MethodLBFGS, "lbfgs finds the best weights, adamw walks over mini-batches")
 	cmd.Flags().StringVar(&o.ClassWeights, "class-weights", trainer.WeightsNone, "none, balanced or effective: how much more a rare category counts")
 	cmd.Flags().StringVar(&profile, "profile", "", "write pprof files of processor and memory into this `folder`")
-	cmd.Flags().BoolVar(&dry, "dry-run", false, "train and evaluate, but promote nothing")
+	cmd.Flags().BoolVar(&dry, "dry-run", false, "train and evaluate, but register nothing")
+	cmd.Flags().StringVar(&promote, "promote", promoteBetter, "make it the champion `when`: better (it is not worse than the champion on the same test vacancies), always or never; else it is a challenger")
+	_ = cmd.RegisterFlagCompletionFunc("promote", cobra.FixedCompletions([]string{promoteBetter, promoteAlways, promoteNever}, cobra.ShellCompDirectiveNoFileComp))
 	cmd.RunE = func(cmd *cobra.Command, _ []string) (err error) {
 		stop, err := startProfile(profile)
 		if err != nil {
@@ -48,6 +53,9 @@ write it to a file, and promote it on ` + "models.classifier" + `: running worke
 		}
 		defer func() { err = errors.Join(err, stop()) }()
 		ctx, started, taxonomy := cmd.Context(), time.Now(), schemas.Jobnet()
+		if !slices.Contains([]string{promoteBetter, promoteAlways, promoteNever}, promote) {
+			return fmt.Errorf("--promote is %q: use better, always or never (%w)", promote, errUsage)
+		}
 		filter := warehouse.HistoryFilter{}
 		if since != "" {
 			day, err := time.Parse(time.DateOnly, since)
@@ -66,6 +74,15 @@ write it to a file, and promote it on ` + "models.classifier" + `: running worke
 			return err
 		}
 		defer w.Close()
+		if !dry { // what would fail after the training fails before it
+			if _, err := registry.Read(ctx, a.kafkaOptions()); err != nil {
+				return err
+			}
+		}
+		o.Card = &schemas.Card{EncoderName: card.Name, Version: version, History: &schemas.TrainingHistory{Source: filter.Source}}
+		if !filter.Since.IsZero() {
+			o.Card.History.Since = schemas.Time(filter.Since)
+		}
 		progress := a.progress("training", 0, a.err)
 		o.Encoder, o.Taxonomy, o.Seed, o.Library = card.ID, taxonomy, seed, a.config.Library
 		o.Progress = func(_, _, _ int, _ float64) { progress.add(1) }
@@ -80,26 +97,25 @@ write it to a file, and promote it on ` + "models.classifier" + `: running worke
 		if err := writeClassifier(out, result.Classifier); err != nil {
 			return err
 		}
+		outcome := publication{}
 		if !dry {
-			builtIn, _ := classify.DefaultModel(card.ID) // not every encoder has one
-			promotion := registry.Promotion{Classifier: result.Classifier, BuiltIn: builtIn, Reason: "trained"}
-			if _, err := (registry.Writer{Kafka: a.kafkaOptions(), Version: version}).Promote(ctx, promotion); err != nil {
+			if outcome, err = a.publish(ctx, result, promote); err != nil {
 				return err
 			}
 		}
-		if err := w.InsertTrainingRun(ctx, trainingRun(result, seed, started, !dry)); err != nil {
+		if err := w.InsertTrainingRun(ctx, trainingRun(result, seed, started, outcome.Alias == registry.Champion)); err != nil {
 			return err
 		}
 		if a.format == "json" {
 			return json.NewEncoder(a.out).Encode(map[string]any{
-				"model": result.Classifier.Id, "file": out, "promoted": !dry, "evaluation": result.Evaluation, "candidates": result.Candidates, "curves": result.Curves,
+				"model": result.Classifier.Id, "file": out, "promoted": outcome.Alias == registry.Champion, "publication": outcome, "evaluation": result.Evaluation, "candidates": result.Candidates, "curves": result.Curves,
 				"train": result.Train, "validation": result.Validation, "test": result.Test,
 			})
 		}
 		fmt.Fprintln(a.out, result.Text(taxonomy.Names()))
 		fmt.Fprintf(a.out, "\nwritten to %s\n", out)
 		if !dry {
-			fmt.Fprintln(a.out, "promoted: it is the champion")
+			fmt.Fprintln(a.out, outcome)
 		}
 		return nil
 	}

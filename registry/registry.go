@@ -110,7 +110,7 @@ func read(ctx context.Context, o kafka.Options, s kafka.ScanOptions) (*Contents,
 		err = fmt.Errorf("%w: jobstrom topics --create makes what is missing", err)
 	}
 	if err != nil {
-		return nil, kafka.Denied(err, kafka.ReadTopic(kafka.Models), kafka.ReadTopic(kafka.ModelHistory))
+		return nil, err
 	}
 	return c, nil
 }
@@ -169,6 +169,16 @@ func (c *Contents) Find(prefix string) (*schemas.Classifier, error) {
 		found[i] = fmt.Sprintf("%.20s", found[i])
 	}
 	return nil, fmt.Errorf("%w as %.64q: give more digits of %s", ErrAmbiguous, prefix, strings.Join(found, ", "))
+}
+
+// Retired returns what the history says of the model that was registered last among those whose id begins so; nil when there was none.
+func (c *Contents) Retired(prefix string) *schemas.Classifier {
+	for _, e := range slices.Backward(c.History) {
+		if prefix != "" && e.Action == Registered && strings.HasPrefix(e.Model, strings.ToLower(prefix)) {
+			return e.Classifier
+		}
+	}
+	return nil
 }
 
 // Alias returns what a model is: Champion, Challenger or nothing.

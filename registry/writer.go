@@ -263,7 +263,7 @@ func (w Writer) try(ctx context.Context, id string, decide func(*change) error) 
 	defer client.Close()
 	// From here on no earlier writer can commit, so what is read to the end now is what this change is made on.
 	if _, _, err := client.ProducerID(ctx); err != nil {
-		return nil, kafka.Denied(fmt.Errorf("taking over %s: %w", writerID, err), kafka.WriteTransactions(writerID))
+		return nil, fmt.Errorf("taking over %s: %w", writerID, err)
 	}
 	contents, err := read(ctx, w.Kafka, kafka.ScanOptions{Topics: []string{kafka.Models, kafka.ModelHistory}, Whole: true})
 	if err != nil {
@@ -304,7 +304,6 @@ func commit(ctx context.Context, client *kgo.Client, records []*kgo.Record) erro
 	}
 	if err := client.ProduceSync(work, records...).FirstErr(); err != nil {
 		// Nothing more is sent through this client: one that recovers might have been fenced, with a decision on what is no longer so.
-		err = kafka.Denied(err, kafka.WriteTopic(kafka.Models), kafka.WriteTopic(kafka.ModelHistory))
 		return fenced(errors.Join(err, client.EndTransaction(work, kgo.TryAbort)))
 	}
 	if err := client.EndTransaction(work, kgo.TryCommit); err != nil {

@@ -1,13 +1,17 @@
 package trainer
 
 import (
+	"slices"
+	"time"
+
 	"google.golang.org/protobuf/proto"
 
 	"jobstrom/schemas"
 )
 
-// completeCard adds to what a caller says of the history how it was divided, how calibrated the test part is and what was trained on.
-func completeCard(given *schemas.Card, o RunOptions, r *Result, train Examples) *schemas.Card {
+// completeCard adds to what a caller says how much history there was and when its vacancies came, how it was divided, how calibrated the test part is and what was
+// trained on.
+func completeCard(given *schemas.Card, o RunOptions, r *Result, train Examples, times []time.Time) *schemas.Card {
 	card := &schemas.Card{}
 	if given != nil {
 		card = proto.Clone(given).(*schemas.Card)
@@ -16,6 +20,10 @@ func completeCard(given *schemas.Card, o RunOptions, r *Result, train Examples) 
 		card.History = &schemas.TrainingHistory{}
 	}
 	card.History.Rows = uint64(r.Train + r.Validation + r.Test)
+	times = slices.DeleteFunc(slices.Clone(times), time.Time.IsZero)
+	if len(times) > 0 {
+		card.History.First, card.History.Last = schemas.Time(slices.MinFunc(times, time.Time.Compare)), schemas.Time(slices.MaxFunc(times, time.Time.Compare))
+	}
 	card.Split = &schemas.TrainingSplit{Train: uint64(r.Train), Validation: uint64(r.Validation), Test: uint64(r.Test), Seed: o.Seed, Method: "stratified, no employer in two parts"}
 	card.Calibration = &schemas.Calibration{Ece: r.Evaluation.ECE}
 	for _, b := range r.Evaluation.Reliability {

@@ -62,7 +62,7 @@ type RunOptions struct {
 	// MaxIterations and Tolerance are those of Options.
 	MaxIterations int
 	Tolerance     float64
-	// Card is what the caller says of the encoder, the version and the history; the rest of the classifier's card is added. It is read when the history was.
+	// Card is what the caller says of the encoder, the version and which history was asked for; the rest of the classifier's card is added.
 	Card *schemas.Card
 	// TrainedAt is written into the classifier. Default: now.
 	TrainedAt time.Time
@@ -183,7 +183,7 @@ func Run(ctx context.Context, history History, o RunOptions) (*Result, error) {
 		c.Training[name] = strconv.Itoa(v)
 	}
 	c.Training["seed"] = strconv.FormatUint(o.Seed, 10)
-	c.Card = completeCard(o.Card, o, r, train)
+	c.Card = completeCard(o.Card, o, r, train, from.Times)
 	if err := models.SealClassifier(c); err != nil {
 		return nil, fmt.Errorf("training: %w", err)
 	}
