@@ -3,7 +3,7 @@ SHELL := bash
 export CGO_LDFLAGS := -L$(CURDIR)/.native/lib
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 
-.PHONY: help demo up kafka test lint bench bench-stream chaos fuzz build setup setup-test doctor generate classifier clean
+.PHONY: help demo up kafka test lint bench bench-stream bench-train chaos fuzz build setup setup-test doctor generate classifier clean
 
 help: ## Say what the targets do
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
@@ -43,6 +43,10 @@ bench: build ## Compare with the physical limit: name, ratio, target, ok or shor
 
 bench-stream: setup-test ## Measure the stream without the models on Apache Kafka: throughput, latency, scaling, memory
 	go run ./bench/stream
+
+bench-train: setup ## Compare the trainer with scikit-learn: time to its loss, memory
+	@bench/train/setup.sh
+	go build -o bin/bench-train ./bench/train && bin/bench-train
 
 chaos: setup-test build ## Kill processes while 100,000 vacancies stream, say what became of each (SHORT=1: 5 minutes, real encoder)
 	go build -o bin/chaos ./chaos/run

@@ -194,7 +194,7 @@ type walk struct {
 // newWalk starts where PyTorch's linear layer does: all parameters uniform within ± 1/√dim.
 func newWalk(k *kernel[float32], o Options, classWeights []float64) *walk {
 	n := o.Categories * (k.dim + 1)
-	w := &walk{kernel: k, options: o, classWeights: classWeights, x: make([]float64, n), gradient: make([]float64, n), first: make([]float64, n), second: make([]float64, n), lanes: newLanes(o.AdamW.Batch)}
+	w := &walk{kernel: k, options: o, classWeights: classWeights, x: make([]float64, n), gradient: make([]float64, n), first: make([]float64, n), second: make([]float64, n), lanes: make([]lane, lanesFor(o.AdamW.Batch))}
 	random := rand.New(rand.NewPCG(o.Seed, 3))
 	bound := 1 / math.Sqrt(float64(k.dim))
 	for i := range w.x {
@@ -234,7 +234,6 @@ func (w *walk) flush(norms *Histogram) error {
 	if total == 0 {
 		return nil
 	}
-	size := w.options.Categories * w.kernel.dim
 	fill := func(b *block[float32], from int) {
 		for r := range b.rows {
 			fillTarget(b, r, w.options.Categories, e, from+r)
@@ -244,9 +243,8 @@ func (w *walk) flush(norms *Histogram) error {
 	loss := func(b *block[float32], from int) float64 {
 		return crossEntropy(b, w.options.Categories, func(r int) float64 { return weight(from+r) / total })
 	}
-	x := narrow(w.x)
-	lanes := w.lanes[:len(newLanes(e.Len()))]
-	if err := w.kernel.pass(e.Vectors, x[:size], x[size:], w.options.Threads, lanes, fill, loss); err != nil {
+	lanes := w.lanes[:lanesFor(e.Len())]
+	if err := w.kernel.pass(e.Vectors, w.x, w.options.Threads, lanes, fill, loss); err != nil {
 		return err
 	}
 	g := lanes[0].sums

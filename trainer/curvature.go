@@ -12,7 +12,7 @@ import (
 
 const (
 	// sampleShare of the examples says how the loss is curved; below sampleLeast examples all of them do.
-	sampleShare = 0.1
+	sampleShare = 0.05
 	sampleLeast = 4096
 	// sampleOfEach is how many of a category are sampled at least, as far as there are.
 	sampleOfEach = 50
@@ -28,19 +28,21 @@ const (
 type curvature struct {
 	objective     *objective // of the sample
 	kernel        *kernel[float32]
-	lanes         []lane
 	probabilities []float32 // of the sample where the curvature is taken
 	squares       []float64 // mean square of each component
 	diagonal      []float64 // approximates that of the second derivatives
 	products      int
+	// Work space of solve.
+	solution, residual, scaled, way []float64
 }
 
-func newCurvature(e Examples, categories int, mean []float32, l2 float64, threads int, seed uint64) (*curvature, error) {
-	sample := sampleOf(e, categories, seed)
+// newCurvature takes a sample of an objective's examples. It adds up in the objective's lanes: the two take turns.
+func newCurvature(o *objective, seed uint64) (*curvature, error) {
+	sample, mean, categories := sampleOf(o.examples, o.categories, seed), o.mean, o.categories
 	// The sample is read most often, so it lies together and centred.
 	dim := len(mean)
 	data := make([]float32, sample.Len()*dim)
-	c := &curvature{squares: make([]float64, dim), lanes: newLanes(sample.Len()), probabilities: make([]float32, sample.Len()*categories)}
+	c := &curvature{squares: make([]float64, dim), probabilities: make([]float32, sample.Len()*categories)}
 	for i, v := range sample.Vectors {
 		row := data[i*dim : (i+1)*dim]
 		for j := range v {
@@ -50,11 +52,12 @@ func newCurvature(e Examples, categories int, mean []float32, l2 float64, thread
 		sample.Vectors[i] = row
 	}
 	var err error
-	if c.objective, err = newObjective(sample, categories, make([]float32, dim), l2, threads); err != nil {
+	if c.objective, err = newObjective(sample, categories, make([]float32, dim), o.l2, o.threads, o.lanes[:lanesFor(sample.Len())]); err != nil {
 		return nil, err
 	}
 	floats.Scale(1/c.objective.total, c.squares)
-	c.diagonal = make([]float64, c.objective.parameters())
+	n := c.objective.parameters()
+	c.diagonal, c.solution, c.residual, c.scaled, c.way = make([]float64, n), make([]float64, n), make([]float64, n), make([]float64, n), make([]float64, n)
 	if c.kernel, err = curvatureKernel(dim, categories); err != nil {
 		return nil, errors.Join(err, c.objective.close())
 	}
@@ -98,7 +101,7 @@ func sampleOf(e Examples, categories int, seed uint64) Examples {
 // at takes the curvature at x.
 func (c *curvature) at(x []float64) error {
 	o := c.objective
-	if _, err := o.evaluate(x, make([]float64, len(x)), false, c.probabilities); err != nil {
+	if _, err := o.evaluate(x, c.scaled, false, c.probabilities); err != nil {
 		return err
 	}
 	spread := make([]float64, o.categories)
@@ -118,11 +121,11 @@ func (c *curvature) at(x []float64) error {
 	return nil
 }
 
-// product returns the second derivatives times v.
+// product returns the second derivatives times v, until it is called again.
 func (c *curvature) product(v []float64) ([]float64, error) {
 	c.products++
 	o := c.objective
-	size, w := o.categories*len(o.mean), narrow(v)
+	size := o.categories * len(o.mean)
 	fill := func(b *block[float32], from int) {
 		copy(b.inputs["p"], c.probabilities[from*o.categories:(from+b.rows)*o.categories])
 		for r := range b.rows {
@@ -130,20 +133,22 @@ func (c *curvature) product(v []float64) ([]float64, error) {
 		}
 	}
 	none := func(*block[float32], int) float64 { return 0 }
-	if err := c.kernel.pass(o.examples.Vectors, w[:size], w[size:], o.threads, c.lanes, fill, none); err != nil {
+	if err := c.kernel.pass(o.examples.Vectors, v, o.threads, c.objective.lanes, fill, none); err != nil {
 		return nil, err
 	}
-	product := slices.Clone(c.lanes[0].sums)
+	product := c.objective.lanes[0].sums
 	floats.AddScaled(product[:size], o.l2, v[:size])
 	return product, nil
 }
 
-// solve returns about (second derivatives)⁻¹ · g, by conjugate gradients with the diagonal for a preconditioner.
+// solve returns about (second derivatives)⁻¹ · g until it is called again, by conjugate gradients with the diagonal for a preconditioner.
 func (c *curvature) solve(g []float64) ([]float64, error) {
-	x, r := make([]float64, len(g)), slices.Clone(g)
-	z := make([]float64, len(g))
+	x, r, z, p := c.solution, c.residual, c.scaled, c.way
+	clear(x)
+	copy(r, g)
 	floats.DivTo(z, r, c.diagonal)
-	p, rz := slices.Clone(z), floats.Dot(r, z)
+	copy(p, z)
+	rz := floats.Dot(r, z)
 	goal := solveTo * solveTo * rz
 	for range solveSteps {
 		if rz <= goal || rz == 0 {

@@ -121,7 +121,8 @@ func Fit(ctx context.Context, e Examples, o Options) (*schemas.Classifier, error
 	return c, err
 }
 
-// Fitter fits the same examples with several penalties by L-BFGS, each from the weights of the one before.
+// Fitter fits the same examples with several penalties by L-BFGS, each from the weights of the one before. It serves one
+// call at a time.
 type Fitter struct {
 	options   Options
 	objective *objective
@@ -155,10 +156,10 @@ func NewFitter(e Examples, o Options) (_ *Fitter, err error) {
 			err = errors.Join(fmt.Errorf("fitting: %w", err), f.Close())
 		}
 	}()
-	if f.objective, err = newObjective(e, o.Categories, o.Mean, o.L2, o.Threads); err != nil {
+	if f.objective, err = newObjective(e, o.Categories, o.Mean, o.L2, o.Threads, make([]lane, lanesFor(e.Len()))); err != nil {
 		return nil, err
 	}
-	f.curvature, err = newCurvature(e, o.Categories, o.Mean, o.L2, o.Threads, o.Seed)
+	f.curvature, err = newCurvature(f.objective, o.Seed)
 	return f, err
 }
 

@@ -64,7 +64,7 @@ func testObjective(t testing.TB, e Examples, categories int, l2 float64) *object
 	if err := onnx.Open(options.Library); err != nil {
 		t.Fatal(err)
 	}
-	o, err := newObjective(e, categories, e.mean(), l2, 2)
+	o, err := newObjective(e, categories, e.mean(), l2, 2, make([]lane, lanesFor(e.Len())))
 	if err != nil {
 		t.Fatal(err)
 	}

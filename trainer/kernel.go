@@ -28,8 +28,12 @@ type real interface{ float32 | float64 }
 type kernel[T real] struct {
 	session         *ort.DynamicAdvancedSession
 	dim, categories int
-	tables          int // inputs and outputs of [rows, categories]
+	tables          int // outputs of [rows, categories]
 	inputs          []string
+	parameters      []T // of the pass
+	// blocks belong to a pass's workers, one each. They stay, because what is allocated anew in every pass is a multiple
+	// of the examples' own memory by the time the collector comes.
+	blocks []block[T]
 }
 
 // gradientKernel computes log probabilities and the gradient of the weighted loss, by
@@ -192,23 +196,30 @@ type lane struct {
 	sums []float64 // categories × dim of the products, then the sums of the residuals
 }
 
-// pass runs a kernel over all vectors and adds losses, products and residuals into the first lane. fill and loss are
+// pass runs a kernel with parameters x over all vectors and adds losses, products and residuals into the first lane. fill and loss are
 // called with the position of a block's first vector, by several goroutines.
-func (k *kernel[T]) pass(vectors [][]float32, w, bias []T, threads int, lanes []lane, fill func(b *block[T], from int), loss func(b *block[T], from int) float64) error {
+func (k *kernel[T]) pass(vectors [][]float32, x []float64, threads int, lanes []lane, fill func(b *block[T], from int), loss func(b *block[T], from int) float64) error {
 	blocks := (len(vectors) + blockRows - 1) / blockRows
 	each := (blocks + len(lanes) - 1) / len(lanes)
 	var next atomic.Int64
 	var wg sync.WaitGroup
 	errs := make([]error, max(1, min(threads, len(lanes))))
+	if len(k.blocks) < len(errs) {
+		k.blocks = make([]block[T], len(errs))
+	}
+	k.parameters = k.parameters[:0]
+	for _, v := range x {
+		k.parameters = append(k.parameters, T(v))
+	}
+	w, bias := k.parameters[:k.categories*k.dim], k.parameters[k.categories*k.dim:]
 	for worker := range errs {
 		wg.Go(func() {
-			var b block[T]
 			for errs[worker] == nil {
 				l := int(next.Add(1)) - 1
 				if l >= len(lanes) {
 					return
 				}
-				errs[worker] = k.lane(&lanes[l], &b, vectors, l*each, min(blocks, (l+1)*each), w, bias, fill, loss)
+				errs[worker] = k.lane(&lanes[l], &k.blocks[worker], vectors, l*each, min(blocks, (l+1)*each), w, bias, fill, loss)
 			}
 		})
 	}
@@ -254,7 +265,5 @@ func (k *kernel[T]) lane(l *lane, b *block[T], vectors [][]float32, first, end i
 	return nil
 }
 
-// newLanes returns the lanes for so many vectors.
-func newLanes(vectors int) []lane {
-	return make([]lane, min(maxLanes, (vectors+blockRows-1)/blockRows))
-}
+// lanesFor says how many lanes so many vectors need.
+func lanesFor(vectors int) int { return min(maxLanes, (vectors+blockRows-1)/blockRows) }

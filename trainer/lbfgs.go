@@ -104,10 +104,12 @@ func (m *lbfgs) direction(x, gradient []float64) ([]float64, error) {
 		shares[i] = floats.Dot(s, q) / floats.Dot(s, m.changes[i])
 		floats.AddScaled(q, -shares[i], m.changes[i])
 	}
-	p, err := m.curvature.solve(q)
+	solution, err := m.curvature.solve(q)
 	if err != nil {
 		return nil, err
 	}
+	p := q
+	copy(p, solution)
 	for i, s := range m.steps {
 		floats.AddScaled(p, shares[i]-floats.Dot(m.changes[i], p)/floats.Dot(s, m.changes[i]), s)
 	}

@@ -29,8 +29,8 @@ type objective struct {
 	evaluations int
 }
 
-func newObjective(e Examples, categories int, mean []float32, l2 float64, threads int) (*objective, error) {
-	o := &objective{examples: e, categories: categories, mean: mean, l2: l2, threads: threads, lanes: newLanes(e.Len())}
+func newObjective(e Examples, categories int, mean []float32, l2 float64, threads int, lanes []lane) (*objective, error) {
+	o := &objective{examples: e, categories: categories, mean: mean, l2: l2, threads: threads, lanes: lanes}
 	for i := range e.Len() {
 		o.total += e.weight(i)
 	}
@@ -65,7 +65,7 @@ func (o *objective) evaluate(x, gradient []float64, precise bool, probabilities 
 		}
 		err = evaluate(o, o.double, x, probabilities)
 	} else {
-		err = evaluate(o, o.single, narrow(x), probabilities)
+		err = evaluate(o, o.single, x, probabilities)
 	}
 	if err != nil {
 		return 0, err
@@ -78,8 +78,8 @@ func (o *objective) evaluate(x, gradient []float64, precise bool, probabilities 
 }
 
 // evaluate leaves loss and gradient without the penalty in the first lane.
-func evaluate[T real](o *objective, k *kernel[T], x []T, probabilities []float32) error {
-	size, e := o.categories*len(o.mean), o.examples
+func evaluate[T real](o *objective, k *kernel[T], x []float64, probabilities []float32) error {
+	e := o.examples
 	fill := func(b *block[T], from int) {
 		for r := range b.rows {
 			fillTarget(b, r, o.categories, e, from+r)
@@ -95,7 +95,7 @@ func evaluate[T real](o *objective, k *kernel[T], x []T, probabilities []float32
 		}
 		return crossEntropy(b, o.categories, func(r int) float64 { return e.weight(from+r) / o.total })
 	}
-	return k.pass(e.Vectors, x[:size], x[size:], o.threads, o.lanes, fill, loss)
+	return k.pass(e.Vectors, x, o.threads, o.lanes, fill, loss)
 }
 
 // fillTarget writes what example i is to become, and its offset, into row r of a block.

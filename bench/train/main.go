@@ -1,0 +1,235 @@
+// Command train compares the trainer with scikit-learn on the same examples and cores, and prints one tab-separated line a
+// figure: name, ratio, target, ok or short. Lines that begin with # say what was measured.
+//
+// scikit-learn fits first. Ours fits until its loss, computed in float64, is no higher than scikit-learn's; all of our
+// time counts. Each fit runs in a process of its own, whose highest memory counts, the program's included.
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"math"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"jobstrom/models"
+	"jobstrom/schemas"
+	"jobstrom/trainer"
+)
+
+const (
+	targetTime   = 1.0 / 3
+	targetMemory = 1.3
+	tolerance    = 1e-6
+	c            = 1.0
+)
+
+func main() {
+	rows := flag.Int("rows", 100_000, "examples")
+	dim := flag.Int("dim", 1024, "components of a vector")
+	fit := flag.String("fit", "", "internal: fit the examples of this `folder`")
+	tol := flag.Float64("tolerance", tolerance, "internal: of that fit")
+	flag.Parse()
+	ctx := context.Background()
+	err := error(nil)
+	if *fit != "" {
+		err = fitOurs(ctx, *fit, *dim, *tol)
+	} else {
+		err = run(ctx, *rows, *dim)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "bench-train:", err)
+		os.Exit(1)
+	}
+}
+
+// outcome is what a fit says of itself.
+type outcome struct {
+	Seconds    float64 `json:"seconds"`
+	Processor  float64 `json:"processor_seconds"`
+	Iterations int     `json:"iterations"`
+	Peak       float64 `json:"peak_bytes"`
+}
+
+func run(ctx context.Context, rows, dim int) error {
+	native, err := models.NativeDir()
+	if err != nil {
+		return err
+	}
+	dir, err := os.MkdirTemp("", "bench-train-*")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	if err := writeExamples(dir, rows, dim); err != nil {
+		return err
+	}
+	fmt.Printf("# %d × %d float32 in %d unequal categories, C = %g; %s/%s, %d cores\n", rows, dim, len(counts), c, runtime.GOOS, runtime.GOARCH, runtime.NumCPU())
+
+	var theirs outcome
+	if err := child(ctx, &theirs, filepath.Join(native, "scikit-learn/bin/python"), "bench/train/sklearn_fit.py", dir, strconv.Itoa(dim), fmt.Sprint(c), fmt.Sprint(tolerance)); err != nil {
+		return err
+	}
+	their, err := lossOf(dir, dim)
+	if err != nil {
+		return err
+	}
+	report("scikit-learn", theirs, their, rows, dim)
+
+	self, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	var seconds, peak float64
+	for tol := tolerance; ; tol /= 10 {
+		var ours outcome
+		if err := child(ctx, &ours, self, "-fit", dir, "-dim", strconv.Itoa(dim), "-tolerance", fmt.Sprint(tol)); err != nil {
+			return err
+		}
+		our, err := lossOf(dir, dim)
+		if err != nil {
+			return err
+		}
+		report(fmt.Sprintf("ours, tolerance %.0e", tol), ours, our, rows, dim)
+		seconds, peak = seconds+ours.Seconds, max(peak, ours.Peak)
+		if our <= their {
+			break
+		}
+		if tol < 1e-9 {
+			return fmt.Errorf("our loss %.12f does not reach scikit-learn's %.12f", our, their)
+		}
+	}
+	line("time to scikit-learn's loss, ours / scikit-learn's", seconds/theirs.Seconds, targetTime)
+	line("peak memory / data", peak/float64(4*rows*dim), targetMemory)
+	return nil
+}
+
+func report(name string, o outcome, loss float64, rows, dim int) {
+	fmt.Printf("# %s: %.2f s (%.2f s of processors), %d iterations, loss %.12f, peak %.2f × the data\n",
+		name, o.Seconds, o.Processor, o.Iterations, loss, o.Peak/float64(4*rows*dim))
+}
+
+func line(name string, ratio, target float64) {
+	verdict := "short"
+	if ratio <= target {
+		verdict = "ok"
+	}
+	fmt.Printf("%s\t%.3f\t%.3f\t%s\n", name, ratio, target, verdict)
+}
+
+// child runs a fit and reads what it prints.
+func child(ctx context.Context, o *outcome, program string, args ...string) error {
+	cmd := exec.CommandContext(ctx, program, args...)
+	cmd.Stderr = os.Stderr
+	out, err := cmd.Output()
+	if err != nil {
+		return fmt.Errorf("running %s: %w; `make bench-train` sets it up", filepath.Base(program), err)
+	}
+	return json.Unmarshal(out, o)
+}
+
+// fitOurs is the child that fits by the trainer.
+func fitOurs(ctx context.Context, dir string, dim int, tol float64) error {
+	e, err := readExamples(dir, dim)
+	if err != nil {
+		return err
+	}
+	began := time.Now()
+	model, err := trainer.Fit(ctx, e, trainer.Options{Categories: len(counts), L2: 1 / (c * float64(e.Len())), Tolerance: tol, Seed: 1})
+	if err != nil {
+		return err
+	}
+	o := outcome{Seconds: time.Since(began).Seconds()}
+	var usage syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &usage); err != nil {
+		return err
+	}
+	o.Processor = float64(usage.Utime.Nano()+usage.Stime.Nano()) / 1e9
+	if o.Peak, err = peak(); err != nil {
+		return err
+	}
+	if o.Iterations, err = strconv.Atoi(model.Training["iterations"]); err != nil {
+		return err
+	}
+	parameters := make([]float64, 0, len(counts)*(dim+1))
+	for _, w := range model.Weights {
+		parameters = append(parameters, float64(w))
+	}
+	for k, b := range model.Bias {
+		bias := float64(b)
+		for j, m := range model.Mean {
+			bias -= float64(m) * parameters[k*dim+j]
+		}
+		parameters = append(parameters, bias)
+	}
+	var data bytes.Buffer
+	if err := binary.Write(&data, binary.LittleEndian, parameters); err != nil {
+		return err
+	}
+	if err := os.WriteFile(filepath.Join(dir, "coefficients.f64"), data.Bytes(), 0o644); err != nil {
+		return err
+	}
+	return json.NewEncoder(os.Stdout).Encode(o)
+}
+
+// peak returns the highest resident memory of this process, in bytes.
+func peak() (float64, error) {
+	status, err := os.ReadFile("/proc/self/status")
+	if err != nil {
+		return 0, err
+	}
+	for l := range strings.Lines(string(status)) {
+		if f := strings.Fields(l); f[0] == "VmHWM:" {
+			kib, err := strconv.ParseFloat(f[1], 64)
+			return kib * 1024, err
+		}
+	}
+	return 0, errors.New("/proc/self/status lacks VmHWM")
+}
+
+// lossOf returns the loss of the coefficients in the folder: the mean cross-entropy and the penalty.
+func lossOf(dir string, dim int) (float64, error) {
+	e, err := readExamples(dir, dim)
+	if err != nil {
+		return 0, err
+	}
+	data, err := os.ReadFile(filepath.Join(dir, "coefficients.f64"))
+	if err != nil {
+		return 0, err
+	}
+	parameters := make([]float64, len(counts)*(dim+1))
+	if err := binary.Read(bytes.NewReader(data), binary.LittleEndian, parameters); err != nil {
+		return 0, err
+	}
+	m := &schemas.Classifier{Dim: uint32(dim), Categories: uint32(len(counts))}
+	var squares float64
+	for i, p := range parameters {
+		if i < len(counts)*dim {
+			m.Weights = append(m.Weights, float32(p))
+			squares += p * p
+		} else {
+			m.Bias = append(m.Bias, float32(p))
+		}
+	}
+	var loss float64
+	for i, scores := range trainer.Scores(m, e.Vectors) {
+		highest, sum := slices.Max(scores), 0.0
+		for _, s := range scores {
+			sum += math.Exp(s - highest)
+		}
+		loss += highest + math.Log(sum) - scores[e.Categories[i]]
+	}
+	return (loss + squares/(2*c)) / float64(e.Len()), nil
+}
