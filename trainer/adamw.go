@@ -120,7 +120,7 @@ func fitEpochs(ctx context.Context, epochs Epochs, o Options) (_ *schemas.Classi
 		o.Mean = make([]float32, count.dim)
 	}
 	if len(o.Mean) != count.dim {
-		return nil, Curve{}, fmt.Errorf("Mean has %d values, the vectors have %d", len(o.Mean), count.dim)
+		return nil, Curve{}, fmt.Errorf("the Mean has %d values, the vectors have %d", len(o.Mean), count.dim)
 	}
 	if err := onnx.Open(o.Library); err != nil {
 		return nil, Curve{}, err
