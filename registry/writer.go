@@ -174,7 +174,6 @@ type change struct {
 	at          time.Time
 	records     []*kgo.Record
 	last        *schemas.ModelEvent
-	err         error
 }
 
 func (c *change) expect(scope Scope, champion *string) error {

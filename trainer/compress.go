@@ -54,10 +54,10 @@ func (o *CompressOptions) EnsureDefaults() {
 func (o CompressOptions) Validate() error {
 	var errs []error
 	if !(o.Prune > 0 && o.Prune < 1) {
-		errs = append(errs, fmt.Errorf("Prune (%v) must be > 0 and < 1", o.Prune))
+		errs = append(errs, fmt.Errorf("prune (%v) must be > 0 and < 1", o.Prune))
 	}
 	if o.Batch < 1 {
-		errs = append(errs, fmt.Errorf("Batch (%d) must be >= 1", o.Batch))
+		errs = append(errs, fmt.Errorf("batch (%d) must be >= 1", o.Batch))
 	}
 	return errors.Join(errs...)
 }
