@@ -71,7 +71,7 @@ func TestVariants(t *testing.T) {
 		kind string
 		o    CompressOptions
 		want string
-	}{{"zip", CompressOptions{}, `no variant "zip"`}, {Pruned, CompressOptions{Prune: 1, Batch: -1}, "Prune (1)"}, {Pruned, CompressOptions{Prune: -1, Batch: -1}, "Batch (-1)"}} {
+	}{{"zip", CompressOptions{}, `no variant "zip"`}, {Pruned, CompressOptions{Prune: 1, Batch: -1}, "prune (1)"}, {Pruned, CompressOptions{Prune: -1, Batch: -1}, "batch (-1)"}} {
 		if _, err := Compress(c, bad.kind, bad.o); err == nil || !strings.Contains(err.Error(), bad.want) {
 			t.Errorf("Compress(%q, %+v) = %v", bad.kind, bad.o, err)
 		}
