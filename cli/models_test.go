@@ -269,5 +269,33 @@ func TestPublish(t *testing.T) {
 		f(trained(t, 11, noon), 8, promoteNever, registry.Challenger, "(--promote never)")
 		f(trained(t, 12, noon), 8, promoteBetter, registry.Champion, "it is right on 8 of 8")
 		f(trained(t, 13, noon), 0, promoteAlways, registry.Champion, "(--promote always)")
+
+		// Two trainers at once: whoever comes second has compared with the first, or with a champion that is no more, and never mixes with it.
+		first, second := trained(t, 14, noon), trained(t, 15, noon)
+		published := make(chan publication, 2)
+		for _, m := range []*schemas.Classifier{first, second} {
+			r := result(m, 8)
+			go func() {
+				p, err := app.publish(context.Background(), r, promoteBetter)
+				if err != nil {
+					t.Error(err)
+				}
+				published <- p
+			}()
+		}
+		champions := 0
+		for range 2 {
+			if p := <-published; p.Alias == registry.Champion {
+				champions++
+			} else if !strings.Contains(p.Why, "was replaced meanwhile") {
+				t.Errorf("a trainer came second: %+v", p)
+			}
+		}
+		contents, err := registry.Read(t.Context(), o)
+		must(t, err)
+		live := contents.Champions[registry.ScopeOf(first)]
+		if champions == 0 || live != first.Id && live != second.Id || contents.Models[first.Id] == nil || contents.Models[second.Id] == nil {
+			t.Errorf("%d became champion, live is %.12s", champions, live)
+		}
 	})
 }

@@ -31,7 +31,7 @@ func Readers(encoder string) []Reader {
 		{"extract", []string{Raw}},
 		{"embed", []string{Extracted}},
 		{"classify", []string{embedded}},
-		{"sink", []string{embedded, Classified, Labels, DeadLetter, Shadow}},
+		{"sink", []string{embedded, Classified, Labels, DeadLetter, Shadow, ModelHistory}},
 	}
 }
 

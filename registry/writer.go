@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 
@@ -308,7 +309,31 @@ func commit(ctx context.Context, client *kgo.Client, records []*kgo.Record) erro
 	if err := client.EndTransaction(work, kgo.TryCommit); err != nil {
 		return fenced(fmt.Errorf("committing: %w", err))
 	}
+	awaitVisible(work, kadm.NewClient(client), records)
 	return nil
+}
+
+// awaitVisible waits until readers see what was committed: brokers mark it as such in each topic a moment after they acknowledge the commit, and whoever reads next should find
+// it. It is committed whether or not that comes in time.
+func awaitVisible(ctx context.Context, admin *kadm.Client, records []*kgo.Record) {
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	for pause := time.Millisecond; ; pause = min(2*pause, 100*time.Millisecond) {
+		ends, err := admin.ListCommittedOffsets(ctx, kafka.Models, kafka.ModelHistory)
+		seen := err == nil
+		for _, r := range records {
+			end, ok := ends.Lookup(r.Topic, r.Partition)
+			seen = seen && ok && end.Offset > r.Offset
+		}
+		if seen {
+			return
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(pause):
+		}
+	}
 }
 
 // fenced marks the errors of a writer that another one fenced, and of a commit that may or may not have been: reading again tells. A commit is told so by
