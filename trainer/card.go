@@ -25,12 +25,18 @@ func completeCard(given *schemas.Card, o RunOptions, r *Result, train Examples, 
 		card.History.First, card.History.Last = schemas.Time(slices.MinFunc(times, time.Time.Compare)), schemas.Time(slices.MaxFunc(times, time.Time.Compare))
 	}
 	card.Split = &schemas.TrainingSplit{Train: uint64(r.Train), Validation: uint64(r.Validation), Test: uint64(r.Test), Seed: o.Seed, Method: "stratified, no employer in two parts"}
-	card.Calibration = &schemas.Calibration{Ece: r.Evaluation.ECE}
-	for _, b := range r.Evaluation.Reliability {
-		card.Calibration.Bins = append(card.Calibration.Bins, &schemas.CalibrationBin{Count: uint64(b.N), Confidence: b.Confidence, Accuracy: b.Accuracy})
-	}
+	card.Calibration = calibration(r.Evaluation)
 	card.Baseline = baseline(train, len(o.Taxonomy.Categories))
 	return card
+}
+
+// calibration is what a card says of an evaluation.
+func calibration(e Evaluation) *schemas.Calibration {
+	c := &schemas.Calibration{Ece: e.ECE}
+	for _, b := range e.Reliability {
+		c.Bins = append(c.Bins, &schemas.CalibrationBin{Count: uint64(b.N), Confidence: b.Confidence, Accuracy: b.Accuracy})
+	}
+	return c
 }
 
 // baseline describes the vectors and categories that were trained on. Sums are in float64, in two passes, so that little is lost.

@@ -123,11 +123,44 @@ type Variant struct {
 	BatchTime time.Duration `json:"batch_ns"`
 	TotalTime time.Duration `json:"total_ns"`
 
-	classifier *schemas.Classifier
+	classifier    *schemas.Classifier
+	probabilities [][]float32
+	evaluation    Evaluation
 }
 
-// Classifier returns the variant itself, sealed.
+// Classifier returns the variant itself, sealed, with its own metrics.
 func (v Variant) Classifier() *schemas.Classifier { return v.classifier }
+
+// Take makes a variant of the classifier the result.
+func (r *Result) Take(v Variant) {
+	r.Classifier, r.TestPart.Probabilities, r.Evaluation = v.classifier, v.probabilities, v.evaluation
+}
+
+// CompareWith sets what the test part's classifier says beside a champion, which takes the same vectors.
+func CompareWith(champion *schemas.Classifier, taxonomy *schemas.Taxonomy, part TestPart) (Comparison, error) {
+	opened, err := classify.New(champion, taxonomy, classify.Options{})
+	if err != nil {
+		return Comparison{}, fmt.Errorf("comparing with the champion: %w", err)
+	}
+	probabilities, err := classified(opened, part.Vectors)
+	if err != nil {
+		return Comparison{}, fmt.Errorf("comparing with the champion: %w", err)
+	}
+	return Compare(probabilities, part.Probabilities, part.Categories, len(taxonomy.Categories)), nil
+}
+
+// classified returns the probabilities of vectors as the pipeline computes them.
+func classified(c *classify.Classifier, vectors [][]float32) ([][]float32, error) {
+	predictions, err := c.Classify(c.Encoder(), vectors)
+	if err != nil {
+		return nil, err
+	}
+	probabilities := make([][]float32, len(predictions))
+	for i, p := range predictions {
+		probabilities[i] = p.Probabilities
+	}
+	return probabilities, nil
+}
 
 // Variants makes every variant of a sealed plain classifier and compares them on the same vacancies, as the pipeline would classify them.
 // The variants' batches are timed in turns, so that what else the machine does hits all of them.
@@ -142,28 +175,33 @@ func Variants(ctx context.Context, c *schemas.Classifier, taxonomy *schemas.Taxo
 		if v.classifier, err = Compress(c, kind, o); err != nil {
 			return nil, err
 		}
-		data, err := models.EncodeClassifier(v.classifier)
-		if err != nil {
-			return nil, fmt.Errorf("comparing variants: %w", err)
-		}
 		ready, err := classify.New(v.classifier, taxonomy, classify.Options{})
 		if err != nil {
 			return nil, fmt.Errorf("comparing variants: %w", err)
 		}
-		predictions, err := ready.Classify(c.Encoder, test.Vectors)
-		if err != nil {
+		if v.probabilities, err = classified(ready, test.Vectors); err != nil {
 			return nil, fmt.Errorf("comparing variants: %w", err)
 		}
-		probabilities := make([][]float32, len(predictions))
-		for i, p := range predictions {
-			probabilities[i] = p.Probabilities
-		}
-		e, predicted := Evaluate(probabilities, test.Categories, int(c.Categories)), Predictions(probabilities)
+		v.evaluation = Evaluate(v.probabilities, test.Categories, int(c.Categories))
+		predicted := Predictions(v.probabilities)
 		if plain == nil {
 			plain = predicted
 		}
+		if kind != Plain {
+			v.classifier.Metrics = v.evaluation.Metrics()
+			if v.classifier.Card != nil {
+				v.classifier.Card.Calibration = calibration(v.evaluation)
+			}
+			if err := models.SealClassifier(v.classifier); err != nil {
+				return nil, fmt.Errorf("comparing variants: %w", err)
+			}
+		}
+		data, err := models.EncodeClassifier(v.classifier)
+		if err != nil {
+			return nil, fmt.Errorf("comparing variants: %w", err)
+		}
 		v.Model, v.Bytes, v.WeightBytes, v.Sparse = v.classifier.Id, len(data), ready.WeightBytes(), ready.Sparse()
-		v.Top1, v.MacroF1, v.LogLoss = e.Top1, e.MacroF1, e.LogLoss
+		v.Top1, v.MacroF1, v.LogLoss = v.evaluation.Top1, v.evaluation.MacroF1, v.evaluation.LogLoss
 		v.Agreement, v.Zeros = share(predicted, func(i int) bool { return predicted[i] == plain[i] }), zeros(v.classifier)
 		variants, opened = append(variants, v), append(opened, ready)
 	}
