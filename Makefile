@@ -3,7 +3,7 @@ SHELL := bash
 export CGO_LDFLAGS := -L$(CURDIR)/.native/lib
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 
-.PHONY: help demo up kafka test lint bench bench-stream bench-train chaos fuzz build setup setup-test doctor generate classifier clean
+.PHONY: help demo up kafka test test-peers lint bench bench-stream bench-train chaos fuzz build setup setup-test doctor generate classifier clean
 
 help: ## Say what the targets do
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
@@ -32,6 +32,14 @@ test: setup-test build ## Run every test, with the race detector and a coverage 
 	go test -race -timeout 15m -coverprofile=coverage.out ./...
 	@go tool cover -func=coverage.out | tail -1
 	@test -e .native/kafka || echo 'SKIPPED: everything on Apache Kafka; the set-up above says what is missing'
+
+test-peers: setup ## Compare with scikit-learn, statsmodels and MLflow from PyPI: goldens made again, a run logged to a real server
+	@test "$$(cat .native/peers/from 2>/dev/null)" = "$$(sha256sum <native/peers.txt)" || { rm -rf .native/peers && python3 -m venv .native/peers \
+		&& .native/peers/bin/pip install --quiet --disable-pip-version-check -r native/peers.txt && sha256sum <native/peers.txt >.native/peers/from; }
+	cd trainer/testdata && ../../.native/peers/bin/python make_metrics.py
+	cd models/testdata && ../../.native/peers/bin/python make_compressed.py
+	git diff --exit-code --stat -- trainer/testdata models/testdata
+	go test -count 1 -tags peers ./mlflow ./trainer ./models
 
 lint: setup ## gofmt, staticcheck, generated code
 	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { gofmt -l $$(git ls-files '*.go'); echo 'run gofmt -w on these'; exit 1; }
