@@ -301,6 +301,13 @@ func (f *flowUnderTest) hotSwap(t *testing.T) {
 	if len(trained) != 64 {
 		t.Fatalf("ClickHouse names the model %q", trained)
 	}
+	reported := strings.TrimSpace(f.shell(`grep -m1 '"model"' var/training/report.json | cut -d'"' -f4`))
+	if page := f.shell("cat var/training/report.html"); len(reported) != 64 || !strings.Contains(page, reported) || strings.Contains(page, "<script") {
+		t.Errorf("the page of %d bytes is not that of %q", len(page), reported)
+	}
+	if got := f.ask("SELECT metrics['int8_bytes'] < metrics['plain_bytes'], metrics['macro_f1_low'] <= metrics['macro_f1'] FROM jobstrom.training_runs WHERE model = '" + reported + "' LIMIT 1"); got != "1\t1" {
+		t.Errorf("ClickHouse says %q of its variants and intervals", got)
+	}
 	f.until("ClickHouse says who is live", func() bool {
 		return f.ask("SELECT model FROM jobstrom.champions WHERE live_until > now()") == trained
 	})

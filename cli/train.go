@@ -18,6 +18,7 @@ import (
 	"jobstrom/registry"
 	"jobstrom/schemas"
 	"jobstrom/trainer"
+	"jobstrom/trainer/report"
 	"jobstrom/warehouse"
 )
 
@@ -26,6 +27,7 @@ func (a *app) trainCommand() *cobra.Command {
 	var seed uint64
 	o := trainer.RunOptions{}
 	var dry bool
+	var reporting reporting
 	cmd := &cobra.Command{
 		Use:   "train",
 		Short: "Train a classifier on labelled history, and make it live when it is not worse",
@@ -33,7 +35,7 @@ func (a *app) trainCommand() *cobra.Command {
 write it to a file and register it on ` + kafka.Models + `. When it is right on at least as many of those vacancies as the champion, it becomes the champion:
 running workers take it over between two batches. Otherwise it becomes a challenger: workers score it beside the champion, and
 jobstrom models gate compares them on labelled traffic.`,
-		Example: "  jobstrom train --dry-run\n  jobstrom train --since 2026-01-01 --seed 7 --format json\n  jobstrom train --promote never",
+		Example: "  jobstrom train --dry-run --report report\n  jobstrom train --since 2026-01-01 --seed 7 --variant int8 --format json\n  jobstrom train --promote never",
 		Args:    args(cobra.NoArgs),
 	}
 	a.formatFlag(cmd)
@@ -46,7 +48,11 @@ jobstrom models gate compares them on labelled traffic.`,
 	cmd.Flags().BoolVar(&dry, "dry-run", false, "train and evaluate, but register nothing")
 	cmd.Flags().StringVar(&promote, "promote", promoteBetter, "make it the champion `when`: better (it is not worse than the champion on the same test vacancies), always or never; else it is a challenger")
 	_ = cmd.RegisterFlagCompletionFunc("promote", cobra.FixedCompletions([]string{promoteBetter, promoteAlways, promoteNever}, cobra.ShellCompDirectiveNoFileComp))
+	reporting.flags(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) (err error) {
+		if err := reporting.validate(); err != nil {
+			return err
+		}
 		stop, err := startProfile(profile)
 		if err != nil {
 			return err
@@ -91,6 +97,11 @@ jobstrom models gate compares them on labelled traffic.`,
 		if err != nil {
 			return err
 		}
+		variants, err := trainer.Variants(ctx, result.Classifier, taxonomy, result.TestPart.Examples, reporting.compress)
+		if err != nil {
+			return err
+		}
+		result.Take(variants[slices.Index(trainer.Kinds, reporting.variant)])
 		if out == "" {
 			out = filepath.Join(a.config.Data, "models", result.Classifier.Id+".bin")
 		}
@@ -103,17 +114,25 @@ jobstrom models gate compares them on labelled traffic.`,
 				return err
 			}
 		}
-		if err := w.InsertTrainingRun(ctx, trainingRun(result, seed, started, outcome.Alias == registry.Champion)); err != nil {
+		told, err := a.report(ctx, result, variants, outcome, seed, started)
+		if err != nil {
+			return err
+		}
+		if err := w.InsertTrainingRun(ctx, trainingRun(result, told, seed, outcome.Alias == registry.Champion)); err != nil {
+			return err
+		}
+		written, err := a.files(ctx, told, reporting.dir, out)
+		if err != nil {
 			return err
 		}
 		if a.format == "json" {
-			return json.NewEncoder(a.out).Encode(map[string]any{
-				"model": result.Classifier.Id, "file": out, "promoted": outcome.Alias == registry.Champion, "publication": outcome, "evaluation": result.Evaluation, "candidates": result.Candidates, "curves": result.Curves,
-				"train": result.Train, "validation": result.Validation, "test": result.Test,
-			})
+			return json.NewEncoder(a.out).Encode(trainedJSON{Report: told, File: out, Written: written, Promoted: outcome.Alias == registry.Champion, Publication: outcome})
 		}
 		fmt.Fprintln(a.out, result.Text(taxonomy.Names()))
-		fmt.Fprintf(a.out, "\nwritten to %s\n", out)
+		fmt.Fprintf(a.out, "\n%s\n\nwritten to %s\n", trainer.VariantTable(told.Variants), out)
+		for _, path := range written {
+			fmt.Fprintf(a.out, "written to %s\n", path)
+		}
 		if !dry {
 			fmt.Fprintln(a.out, outcome)
 		}
@@ -155,7 +174,7 @@ func writeClassifier(path string, c *schemas.Classifier) error {
 	return os.Rename(path+".part", path)
 }
 
-func trainingRun(r *trainer.Result, seed uint64, started time.Time, published bool) warehouse.TrainingRun {
+func trainingRun(r *trainer.Result, told report.Report, seed uint64, published bool) warehouse.TrainingRun {
 	confusion := make([][]uint32, len(r.Evaluation.Confusion))
 	for i, row := range r.Evaluation.Confusion {
 		for _, n := range row {
@@ -163,7 +182,7 @@ func trainingRun(r *trainer.Result, seed uint64, started time.Time, published bo
 		}
 	}
 	return warehouse.TrainingRun{
-		RunID: uuid.NewString(), StartedAt: started, FinishedAt: time.Now(), Encoder: r.Classifier.Encoder, Taxonomy: r.Classifier.Taxonomy, Model: r.Classifier.Id,
-		Rows: uint64(r.Train + r.Validation + r.Test), Seed: seed, Settings: r.Classifier.Training, Metrics: r.Evaluation.Metrics(), Confusion: confusion, Published: published,
+		RunID: uuid.NewString(), StartedAt: told.Started, FinishedAt: told.Finished, Encoder: r.Classifier.Encoder, Taxonomy: r.Classifier.Taxonomy, Model: r.Classifier.Id,
+		Rows: uint64(r.Train + r.Validation + r.Test), Seed: seed, Settings: r.Classifier.Training, Metrics: told.Metrics(), Confusion: confusion, Published: published,
 	}
 }

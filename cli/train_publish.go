@@ -65,8 +65,10 @@ func (a *app) publish(ctx context.Context, r *trainer.Result, when string) (publ
 	p := publication{Former: live.GetId()}
 	good, why := true, "there was no champion"
 	if live != nil {
-		test := r.TestPart
-		comparison := trainer.Compare(trainer.Probabilities(trainer.Scores(live, test.Vectors), float64(live.Temperature)), test.Probabilities, test.Categories, int(c.Categories))
+		comparison, err := trainer.CompareWith(live, schemas.Jobnet(), r.TestPart)
+		if err != nil {
+			return p, err
+		}
 		p.Comparison = &comparison
 		good, why = comparison.NotWorse()
 		why = "of the same test vacancies " + why
