@@ -1,8 +1,8 @@
 // Command train compares the trainer with scikit-learn on the same examples and cores, and prints one tab-separated line a
 // figure: name, ratio, target, ok or short. Lines that begin with # say what was measured.
 //
-// scikit-learn fits first. Ours fits until its loss, computed in float64, is no higher than scikit-learn's; all of our
-// time counts. Each fit runs in a process of its own, whose highest memory counts, the program's included.
+// scikit-learn fits first, with one thread and with all cores: the faster time and the lower loss count. Ours fits until its
+// loss, computed in float64, is no higher; all of our time counts. Each fit runs in a process of its own, whose highest memory counts, the program's included.
 package main
 
 import (
@@ -78,15 +78,25 @@ func run(ctx context.Context, rows, dim int) error {
 	}
 	fmt.Printf("# %d × %d float32 in %d unequal categories, C = %g; %s/%s, %d cores\n", rows, dim, len(counts), c, runtime.GOOS, runtime.GOARCH, runtime.NumCPU())
 
+	// On a machine that others use, OpenBLAS can be many times slower with all cores than with one: its threads wait busily.
 	var theirs outcome
-	if err := child(ctx, &theirs, filepath.Join(native, "scikit-learn/bin/python"), "bench/train/sklearn_fit.py", dir, strconv.Itoa(dim), fmt.Sprint(c), fmt.Sprint(tolerance)); err != nil {
-		return err
+	their := math.Inf(1)
+	for _, threads := range []int{1, runtime.NumCPU()} {
+		var o outcome
+		env := fmt.Sprintf("OPENBLAS_NUM_THREADS=%d", threads)
+		if err := child(ctx, &o, env, filepath.Join(native, "scikit-learn/bin/python"), "bench/train/sklearn_fit.py", dir, strconv.Itoa(dim), fmt.Sprint(c), fmt.Sprint(tolerance)); err != nil {
+			return err
+		}
+		loss, err := lossOf(dir, dim)
+		if err != nil {
+			return err
+		}
+		report(fmt.Sprintf("scikit-learn, %d threads", threads), o, loss, rows, dim)
+		if theirs.Seconds == 0 || o.Seconds < theirs.Seconds {
+			theirs = o
+		}
+		their = min(their, loss)
 	}
-	their, err := lossOf(dir, dim)
-	if err != nil {
-		return err
-	}
-	report("scikit-learn", theirs, their, rows, dim)
 
 	self, err := os.Executable()
 	if err != nil {
@@ -95,7 +105,7 @@ func run(ctx context.Context, rows, dim int) error {
 	var seconds, peak float64
 	for tol := tolerance; ; tol /= 10 {
 		var ours outcome
-		if err := child(ctx, &ours, self, "-fit", dir, "-dim", strconv.Itoa(dim), "-tolerance", fmt.Sprint(tol)); err != nil {
+		if err := child(ctx, &ours, "", self, "-fit", dir, "-dim", strconv.Itoa(dim), "-tolerance", fmt.Sprint(tol)); err != nil {
 			return err
 		}
 		our, err := lossOf(dir, dim)
@@ -129,9 +139,12 @@ func line(name string, ratio, target float64) {
 	fmt.Printf("%s\t%.3f\t%.3f\t%s\n", name, ratio, target, verdict)
 }
 
-// child runs a fit and reads what it prints.
-func child(ctx context.Context, o *outcome, program string, args ...string) error {
+// child runs a fit, with a variable in its environment, and reads what it prints.
+func child(ctx context.Context, o *outcome, variable, program string, args ...string) error {
 	cmd := exec.CommandContext(ctx, program, args...)
+	if variable != "" {
+		cmd.Env = append(os.Environ(), variable)
+	}
 	cmd.Stderr = os.Stderr
 	out, err := cmd.Output()
 	if err != nil {
