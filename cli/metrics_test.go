@@ -77,7 +77,7 @@ func (f *flowUnderTest) metrics(t *testing.T) {
 			t.Errorf("got %+v", l)
 		}
 	}
-	if len(lines) != 32 {
+	if len(lines) != 33 {
 		t.Errorf("%d lines, want one for each partition of each stage", len(lines))
 	}
 }
