@@ -171,7 +171,7 @@ func (d *demo) arrived(r *kgo.Record, progress *bar) (ours bool, err error) {
 	if !ours {
 		return false, nil
 	}
-	took := time.Since(rawTime(r))
+	took := time.Since(kafka.RawTime(r))
 	d.answers = append(d.answers, answer{s, c, took})
 	d.last = time.Now()
 	progress.log("%s  %s  %5.1f %%  %7d ms", cut(s.title, 40), cut(c.Category, 50), 100*c.Confidence, took.Milliseconds())

@@ -54,22 +54,13 @@ func (a *app) followCommand() *cobra.Command {
 				}
 				fmt.Fprintf(a.out, "%s\n", line)
 			} else {
-				fmt.Fprintln(a.out, row(c, c.ClassifiedAt.AsTime().Sub(rawTime(r))))
+				fmt.Fprintln(a.out, row(c, c.ClassifiedAt.AsTime().Sub(kafka.RawTime(r))))
 			}
 			seen++
 			return limit == 0 || seen < limit, nil
 		})
 	}
 	return cmd
-}
-
-// rawTime is when the vacancy reached Kafka.
-func rawTime(r *kgo.Record) time.Time {
-	coordinates, err := kafka.CoordinatesOf(r)
-	if err != nil {
-		return r.Timestamp
-	}
-	return coordinates.Time
 }
 
 // row shows a classification: vacancy, category, confidence, time from publish to classified.

@@ -24,8 +24,8 @@ type AuditOptions struct {
 	Raw kafka.TopicID
 	// Wait bounds how long the flow may take to get through what is on the raw topic when the audit begins. Default 1 minute.
 	Wait time.Duration
-	// Start is called for each topic with the number of offsets to pass, Passed with how many were. Nil is allowed.
-	Start, Passed func(offsets int64)
+	// Passed is called with the number of offsets passed since the last call. Nil is allowed.
+	Passed func(offsets int64)
 }
 
 // AuditResult counts vacancies by what became of them.
@@ -145,7 +145,7 @@ func (a *audit) settle(ctx context.Context) error {
 }
 
 func (a *audit) scan(ctx context.Context, topic string, to map[int32]int64, f func(*kgo.Record) error) error {
-	return kafka.Scan(ctx, a.Kafka, kafka.ScanOptions{Topics: []string{topic}, To: to, Start: a.Start, Passed: a.Passed}, f)
+	return kafka.Scan(ctx, a.Kafka, kafka.ScanOptions{Topics: []string{topic}, To: to, Passed: a.Passed}, f)
 }
 
 // readRaw notes the vacancies.
@@ -194,11 +194,9 @@ func (a *audit) readLetters(ctx context.Context) error {
 	for _, l := range letters.All {
 		if here := a.at(l.Coordinates.Topic, l.Coordinates.Partition, l.Coordinates.Offset); here != nil && l.Message.Stage != "sink" {
 			switch l.State {
-			case kafka.Waiting, kafka.Erased:
-				here.count(&here.letters)
 			case kafka.Replayed:
 				here.replayed = true
-			case kafka.Copy: // only the sink's letters have copies: the stages' are transactional
+			default: // a copy is a fault: the stages' letters are transactional, only the sink's may have any
 				here.count(&here.letters)
 			}
 		}

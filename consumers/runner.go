@@ -17,9 +17,6 @@ import (
 	"jobstrom/kafka"
 )
 
-// kafkaWait bounds how long a broker holds a fetch that has nothing to give.
-const kafkaWait = 250 * time.Millisecond
-
 // sessionTimeout is how long the partitions of a killed worker, or sink, rest in the classic protocol. The client's own 45 s would be a long standstill.
 const sessionTimeout = 6 * time.Second
 

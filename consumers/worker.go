@@ -144,7 +144,6 @@ func (w *worker) open(ctx context.Context) error {
 		kgo.TransactionTimeout(w.options.TransactionTimeout),
 		kgo.RecordPartitioner(kgo.ManualPartitioner()),
 		kgo.ProducerLinger(0),
-		kgo.FetchMaxWait(kafkaWait),
 		kgo.FetchMaxBytes(fetch),
 		kgo.FetchMaxPartitionBytes(min(fetch, 1<<20)),
 		kgo.MaxConcurrentFetches(2),
