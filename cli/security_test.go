@@ -183,7 +183,7 @@ func TestNoCommandShowsASecret(t *testing.T) {
 	card, err := models.ReadEncoderCard((&app{}).encoderDir())
 	must(t, err)
 	written, bare := map[string]int{}, 0
-	must(t, kafka.Scan(t.Context(), reader, kafka.ScanOptions{Topics: []string{kafka.Raw, kafka.Extracted, kafka.Embedded(card.ID), kafka.Classified, kafka.Labels}}, func(r *kgo.Record) error {
+	must(t, kafka.Scan(t.Context(), reader, kafka.ScanOptions{Topics: []string{kafka.Raw, kafka.Extracted, kafka.Embedded(card.ID), kafka.Classified, kafka.Labels}, Whole: true}, func(r *kgo.Record) error {
 		written[r.Topic]++
 		if len(r.Value) > 0 && r.Value[0] != 0 {
 			bare++ // the classification above

@@ -182,7 +182,7 @@ func eraseForGood(t *testing.T, o kafka.Options, client *kgo.Client) {
 	}
 	for _, topic := range []string{kafka.Extracted, kafka.Embedded(testEncoder), kafka.Classified, kafka.Labels, kafka.DeadLetter} {
 		got := map[string]int{}
-		err := kafka.Scan(t.Context(), o, kafka.ScanOptions{Topics: []string{topic}}, func(r *kgo.Record) error {
+		err := kafka.Scan(t.Context(), o, kafka.ScanOptions{Topics: []string{topic}, Whole: true}, func(r *kgo.Record) error {
 			if kafka.IsErasure(r) {
 				c, err := kafka.CoordinatesOf(r)
 				if err != nil || c.Partition != r.Partition || kafka.Header(r, "erase") == "" {

@@ -54,7 +54,7 @@ func trial(from string, raw kafka.TopicID, before func()) []Stage {
 // everything returns each record of a topic, as its place and the hash of all its parts.
 func everything(t *testing.T, o kafka.Options, topic string) (records []string) {
 	t.Helper()
-	err := kafka.Scan(t.Context(), o, kafka.ScanOptions{Topics: []string{topic}}, func(r *kgo.Record) error {
+	err := kafka.Scan(t.Context(), o, kafka.ScanOptions{Topics: []string{topic}, Whole: true}, func(r *kgo.Record) error {
 		records = append(records, fmt.Sprintf("%d/%d %x", r.Partition, r.Offset, sha256.Sum256(fmt.Appendf(nil, "%q %q %q %v", r.Key, r.Value, r.Headers, r.Timestamp))))
 		return nil
 	})
@@ -69,7 +69,7 @@ func everything(t *testing.T, o kafka.Options, topic string) (records []string) 
 func shadows(t *testing.T, o kafka.Options, name string) map[kafka.Coordinates]int {
 	t.Helper()
 	got := map[kafka.Coordinates]int{}
-	err := kafka.Scan(t.Context(), o, kafka.ScanOptions{Topics: []string{kafka.Shadow}}, func(r *kgo.Record) error {
+	err := kafka.Scan(t.Context(), o, kafka.ScanOptions{Topics: []string{kafka.Shadow}, Whole: true}, func(r *kgo.Record) error {
 		if kafka.Header(r, kafka.Version) != name {
 			return nil
 		}

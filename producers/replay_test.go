@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"pgregory.net/rapid"
 
@@ -107,39 +106,18 @@ func isLetter(r *kgo.Record) bool { return kafka.Header(r, kafka.ReplayMarker) =
 func isMarker(r *kgo.Record) bool { return !isLetter(r) }
 func isReplay(r *kgo.Record) bool { return kafka.Replays(r) > 0 }
 
-// read returns what is committed on a topic now, in the order of each partition.
+// read returns what is committed on a topic, in the order of each partition. Apache Kafka answers a commit before readers see it, so what is open is
+// waited for.
 func read(t *testing.T, o kafka.Options, topic string, choose func(*kgo.Record) bool) (records []*kgo.Record) {
 	t.Helper()
-	client, err := kafka.NewClient(o, kgo.ConsumeTopics(topic), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()), kgo.KeepControlRecords())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer client.Close()
-	ends, err := kadm.NewClient(client).ListCommittedOffsets(t.Context(), topic)
-	if err != nil {
-		t.Fatal(err)
-	}
-	left := map[int32]int64{}
-	ends.Each(func(o kadm.ListedOffset) {
-		if o.Offset > 0 {
-			left[o.Partition] = o.Offset
+	err := kafka.Scan(t.Context(), o, kafka.ScanOptions{Topics: []string{topic}, Whole: true}, func(r *kgo.Record) error {
+		if choose(r) {
+			records = append(records, r)
 		}
+		return nil
 	})
-	for len(left) > 0 {
-		ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
-		fetches := client.PollFetches(ctx)
-		cancel()
-		if err := fetches.Err0(); err != nil {
-			t.Fatalf("reading %s: %v", topic, err)
-		}
-		for _, r := range fetches.Records() {
-			if !r.Attrs.IsControl() && choose(r) {
-				records = append(records, r)
-			}
-			if r.Offset+1 >= left[r.Partition] {
-				delete(left, r.Partition)
-			}
-		}
+	if err != nil {
+		t.Fatal(err)
 	}
 	return records
 }
