@@ -21,12 +21,12 @@ type Sample struct {
 	Employer string
 }
 
-// Setting is one way to make a default classifier. It has a row for each name, title, task and sample: what rows say of
+// DefaultSetting is one way to make a default classifier. It has a row for each name, title, task and sample: what rows say of
 // a vacancy for a category is log Σ weight · exp(Sharpness · similarity), the weights of a category summing to 1. The
 // similarity is the cosine, but for the vacancy's own length, whose mean stands in for it. Names and titles are centred
 // on their own mean, tasks and vacancies on theirs: the kinds of text lie apart in the encoder's space, and only
 // vacancies are classified.
-type Setting struct {
+type DefaultSetting struct {
 	Sharpness float64
 	// TaskWeight and SampleWeight say what a task and a sample count, a title counting 1.
 	TaskWeight, SampleWeight float64
@@ -36,7 +36,7 @@ type Setting struct {
 }
 
 // String names the setting in reports.
-func (s Setting) String() string {
+func (s DefaultSetting) String() string {
 	return fmt.Sprintf("sharpness %g, task %g, sample %g, L2 %g", s.Sharpness, s.TaskWeight, s.SampleWeight, s.L2)
 }
 
@@ -58,7 +58,7 @@ type DefaultOptions struct {
 	// Samples are labelled vacancies.
 	Samples []Sample
 	// Settings are tried by cross-validation. Default: a grid.
-	Settings []Setting
+	Settings []DefaultSetting
 	// Folds divide the samples by employer. Default: 5.
 	Folds int
 	// Seed decides the folds.
@@ -75,7 +75,7 @@ func (o *DefaultOptions) EnsureDefaults() {
 	}
 	for _, sharpness := range []float64{15, 20, 25} {
 		for _, l2 := range []float64{0, 1e-4} {
-			o.Settings = append(o.Settings, Setting{Sharpness: sharpness, TaskWeight: 1, SampleWeight: 1, L2: l2})
+			o.Settings = append(o.Settings, DefaultSetting{Sharpness: sharpness, TaskWeight: 1, SampleWeight: 1, L2: l2})
 		}
 	}
 }
@@ -227,7 +227,7 @@ func gather(ctx context.Context, o DefaultOptions) (material, error) {
 }
 
 // build makes a classifier by one setting, with these samples only.
-func (m material) build(ctx context.Context, s Setting, samples Examples) (*schemas.Classifier, error) {
+func (m material) build(ctx context.Context, s DefaultSetting, samples Examples) (*schemas.Classifier, error) {
 	c := m.rows(s, samples)
 	if s.L2 == 0 {
 		return c, nil
@@ -269,7 +269,7 @@ func (m material) build(ctx context.Context, s Setting, samples Examples) (*sche
 
 // rows makes a classifier with a row for each name, title, task and sample: sharpness times the vector, the log of its
 // share of its category's weight as bias.
-func (m material) rows(s Setting, samples Examples) *schemas.Classifier {
+func (m material) rows(s DefaultSetting, samples Examples) *schemas.Classifier {
 	mean := samples.mean()
 	vacancies := centre(samples.Vectors, mean)
 	c := &schemas.Classifier{Dim: uint32(len(mean)), Categories: uint32(m.categories), Mean: mean, Temperature: 1}

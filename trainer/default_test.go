@@ -48,7 +48,7 @@ func world(ctx context.Context, texts []string) ([][]float32, error) {
 func smallWorld(t testing.TB) DefaultOptions {
 	t.Helper()
 	x := taxonomy(t)
-	o := DefaultOptions{Embed: world, Encoder: "enc", Taxonomy: x, Seed: 1, Settings: []Setting{
+	o := DefaultOptions{Embed: world, Encoder: "enc", Taxonomy: x, Seed: 1, Settings: []DefaultSetting{
 		{Sharpness: 8, SampleWeight: .3}, {Sharpness: .1}, {Sharpness: 1, L2: 1e-2},
 	}}
 	for c := range x.Categories {
@@ -110,16 +110,16 @@ func TestDefaultLearnsWhatTitlesLack(t *testing.T) {
 	for i := range o.Samples {
 		o.Samples[i].Category = (o.Samples[i].Category + 1) % 3
 	}
-	top1 := func(s Setting) (float64, int) {
-		o.Settings = []Setting{s}
+	top1 := func(s DefaultSetting) (float64, int) {
+		o.Settings = []DefaultSetting{s}
 		c, report, err := Default(t.Context(), o)
 		if err != nil {
 			t.Fatal(err)
 		}
 		return report.Evaluation.Top1, models.Rows(c)
 	}
-	alone, rows := top1(Setting{Sharpness: 2})
-	learnt, rowsToo := top1(Setting{Sharpness: 2, L2: 1e-4})
+	alone, rows := top1(DefaultSetting{Sharpness: 2})
+	learnt, rowsToo := top1(DefaultSetting{Sharpness: 2, L2: 1e-4})
 	if alone > .1 || learnt < alone+.3 || rows != rowsToo {
 		t.Fatalf("rows alone are right on %v with %d rows, with what is learnt on %v with %d", alone, rows, learnt, rowsToo)
 	}
@@ -140,7 +140,7 @@ func TestDefaultFailure(t *testing.T) {
 	f(func(o *DefaultOptions) { *o = DefaultOptions{Folds: 1} }, "Embed is missing", "Encoder is empty", "Taxonomy is missing", "Folds (1)", "Samples (0)")
 	f(func(o *DefaultOptions) { o.Samples[3].Category = 3 }, "Samples[3].Category (3)")
 	f(func(o *DefaultOptions) {
-		o.Settings = []Setting{{}, {Sharpness: 1, L2: -1}, {Sharpness: 1, TaskWeight: -1}}
+		o.Settings = []DefaultSetting{{}, {Sharpness: 1, L2: -1}, {Sharpness: 1, TaskWeight: -1}}
 	}, "Settings[0]: Sharpness (0)", "Settings[1]", "Settings[2]: TaskWeight (-1)")
 	f(func(o *DefaultOptions) {
 		o.Embed = func(context.Context, []string) ([][]float32, error) { return nil, errors.New("no encoder") }
