@@ -107,18 +107,22 @@ func (o Options) Validate() error {
 // prior, and neither encoder, taxonomy nor id: the caller knows those. It does not hold the examples' offsets.
 // Examples that nothing can be learned from give an error that wraps ErrExamples.
 func Fit(ctx context.Context, e Examples, o Options) (*schemas.Classifier, error) {
+	c, _, err := fitCurve(ctx, e, o)
+	return c, err
+}
+
+// fitCurve is Fit, and says how it went.
+func fitCurve(ctx context.Context, e Examples, o Options) (*schemas.Classifier, Curve, error) {
 	o.EnsureDefaults()
 	if o.Method == MethodAdamW {
-		c, _, err := FitEpochs(ctx, e.Epochs(o.Seed), o)
-		return c, err
+		return FitEpochs(ctx, e.Epochs(o.Seed), o)
 	}
 	f, err := NewFitter(e, o)
 	if err != nil {
-		return nil, err
+		return nil, Curve{}, err
 	}
 	defer f.Close()
-	c, _, err := f.Fit(ctx, o.L2)
-	return c, err
+	return f.Fit(ctx, o.L2)
 }
 
 // Fitter fits the same examples with several penalties by L-BFGS, each from the weights of the one before. It serves one

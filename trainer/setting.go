@@ -56,15 +56,17 @@ func (s Setting) Validate() error {
 	o.EnsureDefaults()
 	s.Apply(&o)
 	errs := []error{o.Validate()}
+	check := func(ok bool, format string, args ...any) {
+		if !ok {
+			errs = append(errs, fmt.Errorf(format, args...))
+		}
+	}
 	if s.Method == MethodAdamW {
-		if s.L2 != 0 {
-			errs = append(errs, fmt.Errorf("L2 (%v) must be 0: it belongs to %s", s.L2, MethodLBFGS))
-		}
-		if !(s.Decay >= 0) {
-			errs = append(errs, fmt.Errorf("Decay (%v) must be >= 0", s.Decay))
-		}
-	} else if s.LearningRate != 0 || s.Batch != 0 || s.Epochs != 0 || s.Decay != 0 {
-		errs = append(errs, fmt.Errorf("LearningRate (%v), Batch (%d), Epochs (%d) and Decay (%v) must be 0: they belong to %s", s.LearningRate, s.Batch, s.Epochs, s.Decay, MethodAdamW))
+		check(s.L2 == 0, "L2 (%v) must be 0: it belongs to %s", s.L2, MethodLBFGS)
+		check(s.Decay >= 0, "Decay (%v) must be >= 0", s.Decay)
+	} else {
+		check(s.LearningRate == 0 && s.Batch == 0 && s.Epochs == 0 && s.Decay == 0, "LearningRate (%v), Batch (%d), Epochs (%d) and Decay (%v) must be 0: they belong to %s",
+			s.LearningRate, s.Batch, s.Epochs, s.Decay, MethodAdamW)
 	}
 	return errors.Join(errs...)
 }
