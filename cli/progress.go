@@ -63,3 +63,30 @@ func (b *bar) done() {
 	<-b.stopped
 	b.writer = nil
 }
+
+// phases shows one bar after the other.
+type phases struct {
+	app   *app
+	phase string
+	at    int
+	bar   *bar
+}
+
+func (a *app) phases() *phases { return &phases{app: a} }
+
+// show says that so much of a phase is done, of a total or, with 0, of nobody knows how much.
+func (p *phases) show(phase string, done, of int) {
+	if p.bar == nil || phase != p.phase {
+		p.done()
+		p.phase, p.at, p.bar = phase, 0, p.app.progress(phase, of, p.app.err)
+	}
+	p.bar.add(done - p.at)
+	p.at = done
+}
+
+func (p *phases) done() {
+	if p.bar != nil {
+		p.bar.done()
+		p.bar = nil
+	}
+}

@@ -133,6 +133,7 @@ func (a *app) logRun(ctx context.Context, o mlflow.Options, r report.Report, wri
 type trainedJSON struct {
 	report.Report
 	File     string   `json:"file"`
+	Split    string   `json:"split"`
 	Written  []string `json:"written"`
 	Promoted bool     `json:"promoted"`
 	// Publication is empty in a dry run.

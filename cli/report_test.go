@@ -114,4 +114,18 @@ func TestTrainFlags(t *testing.T) {
 	}
 	f(`--variant is "zip": use one of [plain int8 pruned both]`, "--variant", "zip")
 	f("--prune is 1: use a share above 0 and below 1", "--prune", "1")
+	f(`--promote is "soon": use better, always or never`, "--promote", "soon")
+	f(`--since is "monday": use a day like 2026-01-31`, "--since", "monday")
+	f("--since 2026-02-01 must be before --until 2026-02-01", "--since", "2026-02-01", "--until", "2026-02-01")
+	f(`--memory is "much": use bytes like 4GiB`, "--memory", "much")
+	f("Memory (1000 bytes) must be >= 16777216", "--memory", "1kB")
+	f(`Method ("sgd") must be lbfgs or adamw`, "--method", "sgd")
+	f(`ClassWeights ("some") must be one of`, "--class-weights", "some")
+	f("AdamW.LearningRate (2) must be > 0 and <= 1", "--learning-rate", "2")
+	f("AdamW.Batch (-1) must be >= 1", "--batch", "-1")
+	f("L2s[1] (0) must be > 0", "--l2", "1e-3,0")
+	f(`Split ("coin") must be one of ["employer" "vacancy" "time"]`, "--split", "coin")
+	f("Validation (0.6) and Test (0.4) must be > 0 and leave a share for training", "--validation", "0.6", "--test", "0.4")
+	f("want a file that a training wrote", "--split-from", write(t, "split", "vacancy_id,part\n"))
+	f("no such file", "--split-from", "absent.csv.gz")
 }

@@ -1,13 +1,16 @@
 package cli
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -23,10 +26,7 @@ import (
 )
 
 func (a *app) trainCommand() *cobra.Command {
-	var out, since, profile, promote string
-	var seed uint64
-	o := trainer.RunOptions{}
-	var dry bool
+	var t training
 	var reporting reporting
 	cmd := &cobra.Command{
 		Use:   "train",
@@ -34,91 +34,74 @@ func (a *app) trainCommand() *cobra.Command {
 		Long: `Read the labelled history (embeddings with their newest label) from ClickHouse, train a classifier, evaluate it on vacancies it has not seen,
 write it to a file and register it on ` + kafka.Models + `. When it is right on at least as many of those vacancies as the champion, it becomes the champion:
 running workers take it over between two batches. Otherwise it becomes a challenger: workers score it beside the champion, and
-jobstrom models gate compares them on labelled traffic.`,
-		Example: "  jobstrom train --dry-run --report report\n  jobstrom train --since 2026-01-01 --seed 7 --variant int8 --format json\n  jobstrom train --promote never",
-		Args:    args(cobra.NoArgs),
+jobstrom models gate compares them on labelled traffic.
+
+Beside the classifier lies its split (.split.csv.gz): which vacancy was in which part. --split-from FILE trains on exactly that again.
+A history that --memory does not hold lies in a file in the data folder while it is trained on.`,
+		Example: `  jobstrom train --dry-run --report report
+  jobstrom train --since 2026-01-01 --split time --variant int8 --format json
+  jobstrom train --method adamw --learning-rate 1e-3 --batch 512 --epochs 15 --promote never`,
+		Args: args(cobra.NoArgs),
 	}
 	a.formatFlag(cmd)
-	cmd.Flags().StringVar(&out, "out", "", "`file` of the classifier (default models/<id>.bin in the data folder)")
-	cmd.Flags().StringVar(&since, "since", "", "first `day` of the history, like 2026-01-31 (default all)")
-	cmd.Flags().Uint64Var(&seed, "seed", 1, "decides the split and every other draw")
-	cmd.Flags().StringVar(&o.Method, "method", trainer.MethodLBFGS, "lbfgs finds the best weights, adamw walks over mini-batches")
-	cmd.Flags().StringVar(&o.ClassWeights, "class-weights", trainer.WeightsNone, "none, balanced or effective: how much more a rare category counts")
-	cmd.Flags().StringVar(&profile, "profile", "", "write pprof files of processor and memory into this `folder`")
-	cmd.Flags().BoolVar(&dry, "dry-run", false, "train and evaluate, but register nothing")
-	cmd.Flags().StringVar(&promote, "promote", promoteBetter, "make it the champion `when`: better (it is not worse than the champion on the same test vacancies), always or never; else it is a challenger")
-	_ = cmd.RegisterFlagCompletionFunc("promote", cobra.FixedCompletions([]string{promoteBetter, promoteAlways, promoteNever}, cobra.ShellCompDirectiveNoFileComp))
+	t.flags(cmd)
 	reporting.flags(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) (err error) {
-		if err := reporting.validate(); err != nil {
+		if err := errors.Join(t.validate(), reporting.validate()); err != nil {
 			return err
 		}
-		stop, err := startProfile(profile)
+		stop, err := startProfile(t.profile)
 		if err != nil {
 			return err
 		}
 		defer func() { err = errors.Join(err, stop()) }()
 		ctx, started, taxonomy := cmd.Context(), time.Now(), schemas.Jobnet()
-		if !slices.Contains([]string{promoteBetter, promoteAlways, promoteNever}, promote) {
-			return fmt.Errorf("--promote is %q: use better, always or never (%w)", promote, errUsage)
-		}
-		filter := warehouse.HistoryFilter{}
-		if since != "" {
-			day, err := time.Parse(time.DateOnly, since)
-			if err != nil {
-				return fmt.Errorf("--since is %q: use a day like 2026-01-31 (%w)", since, errUsage)
-			}
-			filter.Since = day
-		}
 		card, err := models.ReadEncoderCard(a.encoderDir())
 		if err != nil {
 			return err
 		}
-		filter.Encoder = card.ID
 		w, err := a.dialWarehouse(ctx)
 		if err != nil {
 			return err
 		}
 		defer w.Close()
-		if !dry { // what would fail after the training fails before it
+		if !t.dry { // what would fail after the training fails before it
 			if _, err := registry.Read(ctx, a.kafkaOptions()); err != nil {
 				return err
 			}
 		}
-		o.Card = &schemas.Card{EncoderName: card.Name, Version: version, History: &schemas.TrainingHistory{Source: filter.Source}}
-		if !filter.Since.IsZero() {
-			o.Card.History.Since = schemas.Time(filter.Since)
-		}
-		progress := a.progress("training", 0, a.err)
-		o.Encoder, o.Taxonomy, o.Seed, o.Library = card.ID, taxonomy, seed, a.config.Library
-		o.Progress = func(_, _, _ int, _ float64) { progress.add(1) }
-		result, err := trainer.Run(ctx, history(ctx, w, filter), o)
-		progress.done()
+		result, err := a.train(ctx, w, card, t)
 		if err != nil {
 			return err
 		}
+		defer func() { err = errors.Join(err, result.Close()) }()
 		variants, err := trainer.Variants(ctx, result.Classifier, taxonomy, result.TestPart.Examples, reporting.compress)
 		if err != nil {
 			return err
 		}
 		result.Take(variants[slices.Index(trainer.Kinds, reporting.variant)])
+		out := t.out
 		if out == "" {
 			out = filepath.Join(a.config.Data, "models", result.Classifier.Id+".bin")
 		}
 		if err := writeClassifier(out, result.Classifier); err != nil {
 			return err
 		}
-		outcome := publication{}
-		if !dry {
-			if outcome, err = a.publish(ctx, result, promote); err != nil {
-				return err
-			}
-		}
-		told, err := a.report(ctx, result, variants, outcome, seed, started)
+		split, err := writeParts(out, result.Parts)
 		if err != nil {
 			return err
 		}
-		if err := w.InsertTrainingRun(ctx, trainingRun(result, told, seed, outcome.Alias == registry.Champion)); err != nil {
+		outcome := publication{}
+		if !t.dry {
+			if outcome, err = a.publish(ctx, result, t.promote); err != nil {
+				return err
+			}
+		}
+		told, err := a.report(ctx, result, variants, outcome, t.seed, started)
+		if err != nil {
+			return err
+		}
+		if err := w.InsertTrainingRun(ctx, trainingRun(result, told, t.seed, outcome.Alias == registry.Champion)); err != nil {
 			return err
 		}
 		written, err := a.files(ctx, told, reporting.dir, out)
@@ -126,19 +109,84 @@ jobstrom models gate compares them on labelled traffic.`,
 			return err
 		}
 		if a.format == "json" {
-			return json.NewEncoder(a.out).Encode(trainedJSON{Report: told, File: out, Written: written, Promoted: outcome.Alias == registry.Champion, Publication: outcome})
+			return json.NewEncoder(a.out).Encode(trainedJSON{Report: told, File: out, Split: split, Written: written, Promoted: outcome.Alias == registry.Champion, Publication: outcome})
 		}
 		fmt.Fprintln(a.out, result.Text(taxonomy.Names()))
-		fmt.Fprintf(a.out, "\n%s\n\nwritten to %s\n", trainer.VariantTable(told.Variants), out)
-		for _, path := range written {
+		fmt.Fprintf(a.out, "\n%s\n\n", trainer.VariantTable(told.Variants))
+		for _, path := range append([]string{out, split}, written...) {
 			fmt.Fprintf(a.out, "written to %s\n", path)
 		}
-		if !dry {
+		if !t.dry {
 			fmt.Fprintln(a.out, outcome)
 		}
 		return nil
 	}
 	return cmd
+}
+
+// train reads the history that is asked for and trains on it.
+func (a *app) train(ctx context.Context, w *warehouse.Warehouse, card models.EncoderCard, t training) (*trainer.Result, error) {
+	o, filter, err := t.options()
+	if err != nil {
+		return nil, err
+	}
+	filter.Encoder = card.ID
+	rows, err := w.CountHistory(ctx, filter)
+	if err != nil {
+		return nil, err
+	}
+	if rows == 0 {
+		return nil, noHistory(ctx, w, filter)
+	}
+	if o.Dir, err = a.config.dataFolder("tmp"); err == nil {
+		err = os.MkdirAll(o.Dir, 0o755)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("making a folder for what memory does not hold: %w", err)
+	}
+	// Garbage is collected more often before the history takes more than it may.
+	defer debug.SetMemoryLimit(debug.SetMemoryLimit(min(debug.SetMemoryLimit(-1), o.Memory+programMemory)))
+	o.Card = &schemas.Card{EncoderName: card.Name, Version: version, History: &schemas.TrainingHistory{Source: filter.Source}}
+	if !filter.Since.IsZero() {
+		o.Card.History.Since = schemas.Time(filter.Since)
+	}
+	if !filter.Until.IsZero() {
+		o.Card.History.Until = schemas.Time(filter.Until)
+	}
+	o.Encoder, o.Library, o.Rows = card.ID, a.config.Library, int(rows)
+	phases := a.phases()
+	defer phases.done()
+	o.Progress = phases.show
+	result, err := trainer.Run(ctx, history(ctx, w, filter), o)
+	if err == nil && o.Repeat != nil {
+		phases.done()
+		fmt.Fprintf(a.err, "of the split's %d vacancies %d are gone; %d others of the history are left out\n", len(o.Repeat), result.Gone, result.LeftOut)
+	}
+	return result, err
+}
+
+// programMemory is what the program takes beside a history.
+const programMemory = 300 << 20
+
+// noHistory says why there is nothing to train on.
+func noHistory(ctx context.Context, w *warehouse.Warehouse, filter warehouse.HistoryFilter) error {
+	counts, err := w.CountHistoryByEncoder(ctx)
+	if err != nil {
+		return err
+	}
+	own := counts[filter.Encoder]
+	delete(counts, filter.Encoder)
+	var others uint64
+	for _, n := range counts {
+		others += n
+	}
+	switch {
+	case own > 0:
+		return fmt.Errorf("training: none of the %d labelled vacancies was received between --since and --until, from --source", own)
+	case others > 0:
+		return fmt.Errorf("training: the history holds %d labelled vacancies of %d other encoders, and none of %.12s: name theirs with --encoder, or embed them anew with jobstrom reprocess", others, len(counts), filter.Encoder)
+	}
+	return errors.New("training: the history holds no labelled vacancies: publish some with a category, or labels on " + kafka.Labels)
 }
 
 // history streams the labelled history out of ClickHouse.
@@ -172,6 +220,19 @@ func writeClassifier(path string, c *schemas.Classifier) error {
 		return fmt.Errorf("writing the classifier: %w", err)
 	}
 	return os.Rename(path+".part", path)
+}
+
+// writeParts writes the split of a training beside its classifier, whole or not at all.
+func writeParts(classifier string, parts trainer.Parts) (path string, err error) {
+	path = strings.TrimSuffix(classifier, filepath.Ext(classifier)) + ".split.csv.gz"
+	var data bytes.Buffer
+	if err := parts.Write(&data); err != nil {
+		return "", err
+	}
+	if err := os.WriteFile(path+".part", data.Bytes(), 0o644); err != nil {
+		return "", fmt.Errorf("writing the split: %w", err)
+	}
+	return path, os.Rename(path+".part", path)
 }
 
 func trainingRun(r *trainer.Result, told report.Report, seed uint64, published bool) warehouse.TrainingRun {

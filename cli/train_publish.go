@@ -18,6 +18,8 @@ const (
 	promoteNever  = "never"
 )
 
+var promotions = []string{promoteBetter, promoteAlways, promoteNever}
+
 // publication says what became of a trained model.
 type publication struct {
 	// Alias is champion or challenger.

@@ -7,6 +7,7 @@ import (
 	"iter"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"strconv"
 	"time"
 
@@ -73,20 +74,30 @@ func (a AdamW) Validate() error {
 // after its first error.
 type Epochs func(ctx context.Context, epoch int) iter.Seq2[Examples, error]
 
-// streamBlock is how many examples Examples.Epochs gives at once.
-const streamBlock = 8192
+// streamBlock is how many examples Examples.Epochs gives at once, streamRun how many of them lie beside each other: vectors that are read from a disk are
+// read in pieces of some size.
+const (
+	streamBlock = 8192
+	streamRun   = 32
+)
 
 // Epochs streams the examples in an order that is random and another in each epoch.
 func (e Examples) Epochs(seed uint64) Epochs {
 	return func(ctx context.Context, epoch int) iter.Seq2[Examples, error] {
 		return func(yield func(Examples, error) bool) {
-			order := rand.New(rand.NewPCG(seed, uint64(epoch))).Perm(e.Len())
-			for from := 0; from < len(order); from += streamBlock {
-				if !yield(e.Select(order[from:min(from+streamBlock, len(order))]), nil) {
+			runs := rand.New(rand.NewPCG(seed, uint64(epoch))).Perm((e.Len() + streamRun - 1) / streamRun)
+			for block := range slices.Chunk(runs, streamBlock/streamRun) {
+				positions := make([]int, 0, streamBlock)
+				for _, run := range block {
+					for i := run * streamRun; i < min((run+1)*streamRun, e.Len()); i++ {
+						positions = append(positions, i)
+					}
+				}
+				if !yield(e.Select(positions), nil) {
 					return
 				}
 			}
-			if len(order) == 0 {
+			if e.Len() == 0 {
 				yield(e, nil)
 			}
 		}

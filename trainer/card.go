@@ -24,10 +24,23 @@ func completeCard(given *schemas.Card, o RunOptions, r *Result, train Examples, 
 	if len(times) > 0 {
 		card.History.First, card.History.Last = schemas.Time(slices.MinFunc(times, time.Time.Compare)), schemas.Time(slices.MaxFunc(times, time.Time.Compare))
 	}
-	card.Split = &schemas.TrainingSplit{Train: uint64(r.Train), Validation: uint64(r.Validation), Test: uint64(r.Test), Seed: o.Seed, Method: "stratified, no employer in two parts"}
+	card.Split = &schemas.TrainingSplit{Train: uint64(r.Train), Validation: uint64(r.Validation), Test: uint64(r.Test), Seed: o.Seed, Method: o.method()}
 	card.Calibration = calibration(r.Evaluation)
 	card.Baseline = baseline(train, len(o.Taxonomy.Categories))
 	return card
+}
+
+// method says how the history was divided.
+func (o RunOptions) method() string {
+	switch {
+	case o.Repeat != nil:
+		return "that of an earlier training"
+	case o.Split == ByTime:
+		return "the newest are tested on"
+	case o.Split == ByVacancy:
+		return "stratified"
+	}
+	return "stratified, no employer in two parts"
 }
 
 // calibration is what a card says of an evaluation.

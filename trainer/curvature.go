@@ -11,9 +11,11 @@ import (
 )
 
 const (
-	// sampleShare of the examples says how the loss is curved; below sampleLeast examples all of them do.
+	// sampleShare of the examples says how the loss is curved; below sampleLeast examples all of them do. Beyond sampleMost more of them say nothing new,
+	// and the sample stays in memory when the examples do not.
 	sampleShare = 0.05
 	sampleLeast = 4096
+	sampleMost  = 32768
 	// sampleOfEach is how many of a category are sampled at least, as far as there are.
 	sampleOfEach = 50
 	// solveSteps and solveTo end the solution of the Newton equation: after so many products, or when the residual is
@@ -74,7 +76,8 @@ func sampleOf(e Examples, categories int, seed uint64) Examples {
 			members[c] = append(members[c], i)
 		}
 	}
-	share := math.Max(sampleShare, sampleLeast/float64(e.Len()))
+	n := float64(e.Len())
+	share := math.Min(math.Max(sampleShare, sampleLeast/n), sampleMost/n)
 	random := rand.New(rand.NewPCG(seed, 2))
 	var positions []int
 	factor := make([]float64, categories)

@@ -4,41 +4,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"iter"
-	"math"
+	"slices"
 	"strconv"
-	"strings"
 	"time"
 
-	"github.com/jedib0t/go-pretty/v6/table"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"jobstrom/models"
 	"jobstrom/schemas"
 )
-
-// Row is one labelled vacancy of the history.
-type Row struct {
-	Vector   []float32
-	Category int
-	// Group keeps vacancies together, for example the keyed hash of the employer; may be empty.
-	Group string
-	// ID, Source and ReceivedAt say which vacancy it is, where it comes from and when it came; may be empty.
-	ID, Source string
-	ReceivedAt time.Time
-}
-
-// TestPart is the vacancies that a result was evaluated on. Every slice has one entry for each.
-type TestPart struct {
-	Examples
-	IDs, Sources []string
-	Times        []time.Time
-	// Probabilities are what the classifier says.
-	Probabilities [][]float32
-}
-
-// History streams labelled vacancies. It ends after its first error.
-type History = iter.Seq2[Row, error]
 
 // RunOptions says how a classifier is trained from history.
 type RunOptions struct {
@@ -52,10 +26,19 @@ type RunOptions struct {
 	// L2s are the penalties to try by L-BFGS, each from the weights of the one before. Default: 1e-3 to 1e-6 in steps
 	// of √10.
 	L2s []float64
+	// Split is ByEmployer (default), ByVacancy or ByTime.
+	Split string
 	// Validation and Test are the shares held out to choose and to evaluate. Default: 0.15 each.
 	Validation, Test float64
+	// Repeat, where given, is the split itself: that of an earlier training. Vacancies that it does not name are left out.
+	Repeat Parts
 	// Seed decides the split, and what Options.Seed does.
 	Seed uint64
+	// Memory bounds, in bytes, what the history takes; the program itself takes some 300 MiB beside. Vectors that half of it does not hold are read once and
+	// lie in a file in Dir from then on. Default: 4 GiB.
+	Memory int64
+	// Dir is a folder for that file. Default: the system's for temporary files.
+	Dir string
 	// Threads and Library are those of Options.
 	Threads int
 	Library string
@@ -66,14 +49,25 @@ type RunOptions struct {
 	Card *schemas.Card
 	// TrainedAt is written into the classifier. Default: now.
 	TrainedAt time.Time
-	// Progress, where given, is called after every iteration of fit number of fits.
-	Progress func(fit, fits, iteration int, loss float64)
+	// Rows is how many vacancies the history has, for Progress alone; 0: nobody knows.
+	Rows int
+	// Progress, where given, is told what is being done, how much of it is done, and of how much; of 0: nobody knows.
+	Progress func(phase string, done, of int)
 }
 
 // EnsureDefaults fills the zero fields.
 func (o *RunOptions) EnsureDefaults() {
 	if len(o.L2s) == 0 {
 		o.L2s = []float64{1e-3, 3e-4, 1e-4, 3e-5, 1e-5, 3e-6, 1e-6}
+	}
+	if o.Split == "" {
+		o.Split = ByEmployer
+	}
+	if o.Memory == 0 {
+		o.Memory = 4 << 30
+	}
+	if o.Progress == nil {
+		o.Progress = func(string, int, int) {}
 	}
 	if o.Validation == 0 {
 		o.Validation = .15
@@ -100,158 +94,92 @@ func (o RunOptions) Validate() error {
 		check(l2 > 0, "L2s[%d] (%v) must be > 0", i, l2)
 	}
 	check(o.Validation > 0 && o.Test > 0 && o.Validation+o.Test < 1, "Validation (%v) and Test (%v) must be > 0 and leave a share for training", o.Validation, o.Test)
+	if o.Taxonomy != nil {
+		fit := o.fit()
+		fit.EnsureDefaults()
+		errs = append(errs, fit.Validate())
+	}
+	check(slices.Contains(Splits, o.Split), "Split (%q) must be one of %q", o.Split, Splits)
+	check(o.Memory >= leastMemory, "Memory (%d bytes) must be >= %d", o.Memory, leastMemory)
 	return errors.Join(errs...)
 }
 
-// Candidate is one setting that was tried, and how it did on vacancies that were held out.
-type Candidate struct {
-	Setting string  `json:"setting"`
-	LogLoss float64 `json:"log_loss"`
-	Top1    float64 `json:"top1"`
-	Top3    float64 `json:"top3"`
-}
-
-// Result is a trained classifier and how it came about.
-type Result struct {
-	// Classifier is sealed.
-	Classifier *schemas.Classifier
-	// Evaluation is that of the test part, which neither training nor choosing has seen.
-	Evaluation Evaluation
-	// Candidates are the penalties that were tried, judged on the validation part.
-	Candidates []Candidate
-	// Curves say how the candidates were fitted, in their order.
-	Curves []Curve
-	// Train, Validation and Test count the vacancies of each part.
-	Train, Validation, Test int
-	// TestPart is what Evaluation was measured on.
-	TestPart TestPart
-}
-
-// Text renders the result for people.
-func (r Result) Text(names []string) string {
-	return fmt.Sprintf("trained on %d vacancies, chosen on %d, evaluated on %d: %s\n\n%s\n\n%s",
-		r.Train, r.Validation, r.Test, r.Classifier.Id, candidateTable(r.Candidates), r.Evaluation.Text(names))
-}
-
-func candidateTable(candidates []Candidate) string {
-	t := table.NewWriter()
-	t.SetStyle(table.StyleLight)
-	t.AppendHeader(table.Row{"setting", "log loss", "top-1", "top-3"})
-	t.SetColumnConfigs(numbers(2, 3, 4))
-	for _, c := range candidates {
-		t.AppendRow(table.Row{c.Setting, fmt.Sprintf("%.4f", c.LogLoss), fmt.Sprintf("%.3f", c.Top1), fmt.Sprintf("%.3f", c.Top3)})
+// fit returns how the training part is fitted, but for the penalty.
+func (o RunOptions) fit() Options {
+	return Options{
+		Categories: len(o.Taxonomy.Categories), Method: o.Method, ClassWeights: o.ClassWeights, AdamW: o.AdamW, MaxIterations: o.MaxIterations, Tolerance: o.Tolerance,
+		Seed: o.Seed, Threads: o.Threads, Library: o.Library,
 	}
-	return t.Render()
 }
 
-// Run trains a classifier from history: it splits, chooses the penalty with the lowest log loss on the
-// validation part, calibrates there, and evaluates on the test part.
-func Run(ctx context.Context, history History, o RunOptions) (*Result, error) {
+// leastMemory holds a few thousand vectors: less would be spent on the way.
+const leastMemory = 16 << 20
+
+// Run trains a classifier from history: it splits, chooses the penalty with the lowest log loss on the validation part, calibrates there, and evaluates on
+// the test part. The result holds the test part's vectors until it is closed.
+func Run(ctx context.Context, history History, o RunOptions) (_ *Result, err error) {
+	defer func() {
+		if err != nil {
+			err = fmt.Errorf("training: %w", err)
+		}
+	}()
 	o.EnsureDefaults()
 	if err := o.Validate(); err != nil {
-		return nil, fmt.Errorf("training: %w", err)
+		return nil, err
 	}
-	e, from, err := read(ctx, history)
+	h, err := collect(ctx, history, o)
 	if err != nil {
-		return nil, fmt.Errorf("training: %w", err)
+		return nil, err
 	}
+	r := &Result{history: h, LeftOut: h.leftOut, Gone: h.gone}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, r.Close())
+		}
+	}()
 	k := len(o.Taxonomy.Categories)
-	if err := e.validate(k); err != nil {
-		return nil, fmt.Errorf("training: %w", err)
+	if err := h.validate(k); err != nil {
+		return nil, err
 	}
-	split, err := SplitExamples(e.Categories, e.Groups, o.Validation, o.Test, o.Seed)
+	split, err := o.split(h)
 	if err != nil {
-		return nil, fmt.Errorf("training: %w", err)
+		return nil, err
 	}
-	train, validation, test := e.Select(split.Train), e.Select(split.Validation), e.Select(split.Test)
-	if validation.Len() == 0 || test.Len() == 0 {
-		return nil, fmt.Errorf("training: %w: %d vacancies in too few groups leave %d to train on, %d to choose by and %d to evaluate on; label more vacancies, of more employers",
-			ErrExamples, e.Len(), train.Len(), validation.Len(), test.Len())
-	}
-	r := &Result{Train: train.Len(), Validation: validation.Len(), Test: test.Len()}
+	train, validation, test := h.Select(split.Train), h.Select(split.Validation), h.Select(split.Test)
+	r.Train, r.Validation, r.Test, r.Parts = train.Len(), validation.Len(), test.Len(), partsOf(split, h.ids)
 	if err := r.choose(ctx, train, validation, o); err != nil {
-		return nil, fmt.Errorf("training: %w", err)
+		return nil, err
 	}
 	c := r.Classifier
 	r.TestPart = TestPart{
-		Examples: test, IDs: pick(from.IDs, split.Test), Sources: pick(from.Sources, split.Test), Times: pick(from.Times, split.Test),
+		Examples: test, IDs: pick(h.ids, split.Test), Sources: pick(h.sources, split.Test), Times: pick(h.times, split.Test),
 		Probabilities: Probabilities(Scores(c, test.Vectors), float64(c.Temperature)),
 	}
 	r.Evaluation = Evaluate(r.TestPart.Probabilities, test.Categories, k)
 	c.Encoder, c.Taxonomy, c.TrainedAt, c.Metrics = o.Encoder, o.Taxonomy.ID, timestamppb.New(o.TrainedAt.UTC()), r.Evaluation.Metrics()
-	for name, v := range map[string]int{"rows": e.Len(), "train": r.Train, "validation": r.Validation, "test": r.Test} {
+	for name, v := range map[string]int{"rows": h.Len(), "train": r.Train, "validation": r.Validation, "test": r.Test} {
 		c.Training[name] = strconv.Itoa(v)
 	}
 	c.Training["seed"] = strconv.FormatUint(o.Seed, 10)
-	c.Card = completeCard(o.Card, o, r, train, from.Times)
-	if err := models.SealClassifier(c); err != nil {
-		return nil, fmt.Errorf("training: %w", err)
-	}
-	return r, nil
+	c.Card = completeCard(o.Card, o, r, train, h.times)
+	return r, models.SealClassifier(c)
 }
 
-// choose fits the candidates and takes the one with the lowest log loss on the validation part.
-func (r *Result) choose(ctx context.Context, train, validation Examples, o RunOptions) error {
-	k, fits, number := len(o.Taxonomy.Categories), len(o.L2s), 0
-	fit := Options{
-		Categories: k, Method: o.Method, ClassWeights: o.ClassWeights, AdamW: o.AdamW, MaxIterations: o.MaxIterations, Tolerance: o.Tolerance,
-		Seed: o.Seed, Threads: o.Threads, Library: o.Library,
+// split divides the history as it is asked for.
+func (o RunOptions) split(h *collected) (s Split, err error) {
+	switch {
+	case o.Repeat != nil:
+		s = o.Repeat.split(h.ids)
+	case o.Split == ByTime:
+		s, err = SplitByTime(h.times, o.Validation, o.Test)
+	case o.Split == ByVacancy:
+		s, err = SplitExamples(h.Categories, nil, o.Validation, o.Test, o.Seed)
+	default:
+		s, err = SplitExamples(h.Categories, h.Groups, o.Validation, o.Test, o.Seed)
 	}
-	if o.Progress != nil {
-		fit.Progress = func(iteration int, loss float64) { o.Progress(number, fits, iteration, loss) }
+	if err == nil && (len(s.Train) == 0 || len(s.Validation) == 0 || len(s.Test) == 0) {
+		err = fmt.Errorf("%w: %d vacancies in too few groups leave %d to train on, %d to choose by and %d to evaluate on; label more vacancies, of more employers",
+			ErrExamples, h.Len(), len(s.Train), len(s.Validation), len(s.Test))
 	}
-	best := math.Inf(1)
-	judge := func(setting string, c *schemas.Classifier, curve Curve) {
-		scores := Scores(c, validation.Vectors)
-		temperature := Temperature(scores, validation.Categories)
-		c.Temperature = float32(temperature)
-		held := Evaluate(Probabilities(scores, temperature), validation.Categories, k)
-		r.Candidates = append(r.Candidates, Candidate{Setting: setting, LogLoss: held.LogLoss, Top1: held.Top1, Top3: held.Top3})
-		r.Curves = append(r.Curves, curve)
-		if held.LogLoss < best {
-			best, r.Classifier = held.LogLoss, c
-		}
-	}
-	if o.Method == MethodAdamW {
-		number, fits = 1, 1
-		c, curve, err := FitEpochs(ctx, train.Epochs(o.Seed), fit)
-		if err != nil {
-			return err
-		}
-		judge(fmt.Sprintf("AdamW %s", c.Training["learning_rate"]), c, curve)
-		return nil
-	}
-	f, err := NewFitter(train, fit)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	for _, l2 := range o.L2s {
-		number++
-		c, curve, err := f.Fit(ctx, l2)
-		if err != nil {
-			return err
-		}
-		judge(fmt.Sprintf("L2 %g", l2), c, curve)
-	}
-	return nil
-}
-
-// read collects the history, and where its vacancies come from.
-func read(ctx context.Context, history History) (Examples, TestPart, error) {
-	var e Examples
-	var from TestPart
-	for row, err := range history {
-		if err == nil {
-			err = ctx.Err()
-		}
-		if err != nil {
-			return Examples{}, TestPart{}, fmt.Errorf("reading row %d of the history: %w", e.Len()+1, err)
-		}
-		e.Vectors = append(e.Vectors, row.Vector)
-		e.Categories = append(e.Categories, row.Category)
-		e.Groups = append(e.Groups, strings.TrimSpace(row.Group))
-		from.IDs, from.Sources, from.Times = append(from.IDs, row.ID), append(from.Sources, row.Source), append(from.Times, row.ReceivedAt)
-	}
-	return e, from, nil
+	return s, err
 }

@@ -46,17 +46,22 @@ func TestRun(t *testing.T) {
 	e := clouds(900, 8, 3, .8, 9)
 	run := func() *Result {
 		t.Helper()
-		fits := map[int]bool{}
+		phases := map[string]int{}
 		r, err := Run(t.Context(), history(e, nil), RunOptions{
 			Encoder: "enc", Taxonomy: taxonomy(t), L2s: []float64{1, 1e-2, 1e-4}, Seed: 3, TrainedAt: time.Unix(1, 0),
-			Progress: func(fit, of, iteration int, loss float64) { fits[fit] = of == 3 && iteration > 0 && loss > 0 },
+			Rows: 900, Progress: func(phase string, done, of int) { phases[fmt.Sprintf("%s (of %d)", phase, of)] = done },
 		})
 		if err != nil {
 			t.Fatal(err)
 		}
-		if len(fits) != 3 || !fits[1] || !fits[2] || !fits[3] {
-			t.Fatalf("progress was reported for %v", fits)
+		if len(phases) != 4 || phases["reading history (of 900)"] != 900 || phases["fitting 1 of 3 (of 0)"] == 0 || phases["fitting 3 of 3 (of 0)"] == 0 {
+			t.Fatalf("progress was reported for %v", phases)
 		}
+		t.Cleanup(func() {
+			if err := r.Close(); err != nil {
+				t.Error(err)
+			}
+		})
 		return r
 	}
 	r := run()

@@ -5,10 +5,49 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"time"
 )
+
+// Ways to divide a history.
+const (
+	// ByEmployer gives each category about the same share in each part, and puts no employer in two: what is measured holds for employers that were
+	// never seen.
+	ByEmployer = "employer"
+	// ByVacancy gives each category about the same share in each part; the same employer may be in all of them.
+	ByVacancy = "vacancy"
+	// ByTime tests on the newest vacancies and chooses by those before them: what is measured holds for what comes next.
+	ByTime = "time"
+)
+
+// Splits lists them.
+var Splits = []string{ByEmployer, ByVacancy, ByTime}
 
 // Split is a division of examples, by position.
 type Split struct{ Train, Validation, Test []int }
+
+// SplitByTime divides examples by when they came: the newest are the test part, those before them the validation part. The shares are those of
+// SplitExamples. Of examples that came together the later position counts as newer.
+func SplitByTime(times []time.Time, validation, test float64) (Split, error) {
+	if !(validation >= 0 && test >= 0 && validation+test < 1) {
+		return Split{}, fmt.Errorf("splitting examples: validation (%v) and test (%v) must be >= 0 and leave a share for training", validation, test)
+	}
+	if i := slices.IndexFunc(times, time.Time.IsZero); i >= 0 {
+		return Split{}, fmt.Errorf("splitting examples by time: %w: nobody knows when example %d came", ErrExamples, i)
+	}
+	order := make([]int, len(times))
+	for i := range order {
+		order[i] = i
+	}
+	slices.SortStableFunc(order, func(a, b int) int { return times[a].Compare(times[b]) })
+	n := float64(len(times))
+	end := len(order) - int(test*n+.5)
+	begin := end - int(validation*n+.5)
+	s := Split{Train: order[:begin:begin], Validation: order[begin:end:end], Test: order[end:]}
+	for _, part := range [][]int{s.Train, s.Validation, s.Test} {
+		slices.Sort(part)
+	}
+	return s, nil
+}
 
 // SplitExamples divides examples so that each category has about the same share in each part, and no group
 // is in two parts. The shares of validation and test are in [0, 1) and leave something to train on.

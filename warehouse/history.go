@@ -91,3 +91,25 @@ func (w *Warehouse) CountHistory(ctx context.Context, filter HistoryFilter) (uin
 	}
 	return n, nil
 }
+
+// CountHistoryByEncoder returns how many labelled vacancies there are of each encoder.
+func (w *Warehouse) CountHistoryByEncoder(ctx context.Context) (map[string]uint64, error) {
+	rows, err := w.conn.Query(ctx, "SELECT encoder, count() FROM history GROUP BY encoder")
+	if err != nil {
+		return nil, fmt.Errorf("counting the labelled history: %w", err)
+	}
+	defer rows.Close()
+	counts := map[string]uint64{}
+	for rows.Next() {
+		var encoder string
+		var n uint64
+		if err := rows.Scan(&encoder, &n); err != nil {
+			return nil, fmt.Errorf("counting the labelled history: %w", err)
+		}
+		counts[encoder] = n
+	}
+	if err := rows.Err(); err != nil {
+		return nil, fmt.Errorf("counting the labelled history: %w", err)
+	}
+	return counts, nil
+}

@@ -1,0 +1,120 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"time"
+
+	"github.com/dustin/go-humanize"
+	"github.com/spf13/cobra"
+
+	"jobstrom/schemas"
+	"jobstrom/trainer"
+	"jobstrom/warehouse"
+)
+
+// training is what jobstrom train is asked for beside its report.
+type training struct {
+	run                                              trainer.RunOptions
+	out, since, until, source, splitFrom, memory, l2 string
+	profile, promote                                 string
+	seed                                             uint64
+	dry                                              bool
+}
+
+func (t *training) flags(cmd *cobra.Command) {
+	f, o := cmd.Flags(), &t.run
+	f.StringVar(&t.out, "out", "", "`file` of the classifier (default models/<id>.bin in the data folder)")
+	f.StringVar(&t.since, "since", "", "first `day` of the history, like 2026-01-31 (default all)")
+	f.StringVar(&t.until, "until", "", "`day` before which the history ends (default all)")
+	f.StringVar(&t.source, "source", "", "only vacancies from this `source` (default all)")
+	f.Uint64Var(&t.seed, "seed", 1, "decides the split and every other draw")
+	f.StringVar(&o.Split, "split", trainer.ByEmployer, "divide the history by employer (no employer in two parts), vacancy, or time (the newest are tested on)")
+	f.Float64Var(&o.Validation, "validation", .15, "`share` of the history that settings are chosen by")
+	f.Float64Var(&o.Test, "test", .15, "`share` of the history that the classifier is evaluated on")
+	f.StringVar(&t.splitFrom, "split-from", "", "divide the history as an earlier training did: its .split.csv.gz `file`")
+	f.StringVar(&t.memory, "memory", "4GiB", "`bytes` that the history may take in memory")
+	f.IntVar(&o.Threads, "cores", 0, "cores to train on (default all); the result does not depend on it")
+	f.StringVar(&o.Method, "method", trainer.MethodLBFGS, "lbfgs finds the best weights, adamw walks over mini-batches")
+	f.StringVar(&o.ClassWeights, "class-weights", trainer.WeightsNone, "none, balanced or effective: how much more a rare category counts")
+	f.Float64SliceVar(&o.L2s, "l2", nil, "`penalties` of lbfgs to choose from (default 1e-3 to 1e-6 in seven steps)")
+	f.Float64Var(&o.AdamW.LearningRate, "learning-rate", 1e-3, "`length` of a step of adamw")
+	f.IntVar(&o.AdamW.Batch, "batch", 512, "`vacancies` of a step of adamw")
+	f.IntVar(&o.AdamW.Epochs, "epochs", 15, "passes of adamw over the history")
+	f.Float64Var(&o.AdamW.Decay, "decay", .01, "weight `decay` of adamw; below 0: none")
+	f.StringVar(&t.profile, "profile", "", "write pprof files of processor and memory into this `folder`")
+	f.BoolVar(&t.dry, "dry-run", false, "train and evaluate, but register nothing")
+	f.StringVar(&t.promote, "promote", promoteBetter, "make it the champion `when`: better (it is not worse than the champion on the same test vacancies), always or never; else it is a challenger")
+	for flag, values := range map[string][]string{
+		"promote": promotions, "split": trainer.Splits, "method": {trainer.MethodLBFGS, trainer.MethodAdamW},
+		"class-weights": {trainer.WeightsNone, trainer.WeightsBalanced, trainer.WeightsEffective},
+	} {
+		_ = cmd.RegisterFlagCompletionFunc(flag, cobra.FixedCompletions(values, cobra.ShellCompDirectiveNoFileComp))
+	}
+}
+
+// validate refuses what can be told to be wrong before anything is read, all at once.
+func (t *training) validate() error {
+	var errs []error
+	if !slices.Contains(promotions, t.promote) {
+		errs = append(errs, fmt.Errorf("--promote is %q: use better, always or never", t.promote))
+	}
+	o, _, err := t.options()
+	o.Encoder = "known later"
+	o.EnsureDefaults()
+	if err := errors.Join(err, o.Validate()); err != nil {
+		errs = append(errs, err)
+	}
+	if len(errs) > 0 {
+		return fmt.Errorf("%w (%w)", errors.Join(errs...), errUsage)
+	}
+	return nil
+}
+
+// options returns what the flags mean.
+func (t *training) options() (trainer.RunOptions, warehouse.HistoryFilter, error) {
+	o, filter := t.run, warehouse.HistoryFilter{Source: t.source}
+	o.Seed, o.Taxonomy = t.seed, schemas.Jobnet()
+	var errs []error
+	for _, day := range []struct {
+		name, value string
+		to          *time.Time
+	}{{"since", t.since, &filter.Since}, {"until", t.until, &filter.Until}} {
+		if day.value == "" {
+			continue
+		}
+		var err error
+		if *day.to, err = time.Parse(time.DateOnly, day.value); err != nil {
+			errs = append(errs, fmt.Errorf("--%s is %q: use a day like 2026-01-31", day.name, day.value))
+		}
+	}
+	if !filter.Since.IsZero() && !filter.Until.IsZero() && !filter.Since.Before(filter.Until) {
+		errs = append(errs, fmt.Errorf("--since %s must be before --until %s", t.since, t.until))
+	}
+	memory, err := humanize.ParseBytes(t.memory)
+	if err != nil || memory > 1<<62 {
+		errs = append(errs, fmt.Errorf("--memory is %q: use bytes like 4GiB", t.memory))
+	}
+	o.Memory = int64(max(memory, 1)) // 0 would be the default
+	if t.splitFrom != "" {
+		if o.Repeat, err = readParts(t.splitFrom); err != nil {
+			errs = append(errs, err)
+		}
+	}
+	return o, filter, errors.Join(errs...)
+}
+
+func readParts(path string) (trainer.Parts, error) {
+	file, err := os.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("reading the split: %w", err)
+	}
+	defer file.Close()
+	parts, err := trainer.ReadParts(file)
+	if err != nil {
+		return nil, fmt.Errorf("%w (%s)", err, path)
+	}
+	return parts, nil
+}
