@@ -41,13 +41,18 @@ func main() {
 	dim := flag.Int("dim", 1024, "components of a vector")
 	fit := flag.String("fit", "", "internal: fit the examples of this `folder`")
 	tol := flag.Float64("tolerance", tolerance, "internal: of that fit")
+	history := flag.String("history", "", "internal: train on the examples of this `folder`")
+	memory := flag.Int64("memory", historyBudget, "internal: within these `bytes`")
 	flag.Parse()
 	ctx := context.Background()
 	err := error(nil)
-	if *fit != "" {
+	switch {
+	case *fit != "":
 		err = fitOurs(ctx, *fit, *dim, *tol)
-	} else {
-		err = run(ctx, *rows, *dim)
+	case *history != "":
+		err = trainHistory(ctx, *history, *dim, *memory)
+	default:
+		err = errors.Join(run(ctx, *rows, *dim), budgets(ctx, historyRows, *dim))
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "bench-train:", err)
