@@ -112,14 +112,9 @@ func (a *app) logRun(ctx context.Context, o mlflow.Options, r report.Report, wri
 		Name: "jobstrom " + r.Model[:12], Started: r.Started, Finished: r.Finished, Params: params, Metrics: r.Metrics(), Curves: map[string][]mlflow.Point{},
 		Tags: map[string]string{"model": r.Model, "jobstrom.version": r.Version}, Files: append(slices.Clone(written), file),
 	}
-	for i, curve := range r.Curves {
-		if !r.Chosen(r.Candidates[i].Setting) {
-			continue
-		}
-		for _, p := range curve.Points {
-			run.Curves["loss"] = append(run.Curves["loss"], mlflow.Point{Step: p.Step, Value: p.Loss})
-			run.Curves["gradient"] = append(run.Curves["gradient"], mlflow.Point{Step: p.Step, Value: p.Gradient})
-		}
+	for _, p := range r.Trials[0].Curve.Points {
+		run.Curves["loss"] = append(run.Curves["loss"], mlflow.Point{Step: p.Step, Value: p.Loss})
+		run.Curves["gradient"] = append(run.Curves["gradient"], mlflow.Point{Step: p.Step, Value: p.Gradient})
 	}
 	id, err := mlflow.Log(ctx, o, run)
 	if err != nil {

@@ -34,7 +34,7 @@ func trainedResult(t *testing.T) *trainer.Result {
 				return
 			}
 		}
-	}, trainer.RunOptions{Encoder: "nobody's", Taxonomy: schemas.Jobnet(), L2s: []float64{1e-2}})
+	}, trainer.RunOptions{Encoder: "nobody's", Taxonomy: schemas.Jobnet(), Settings: []trainer.Setting{{Method: trainer.MethodLBFGS, ClassWeights: trainer.WeightsNone, L2: 1e-2}}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -121,11 +121,14 @@ func TestTrainFlags(t *testing.T) {
 	f("Memory (1000 bytes) must be >= 16777216", "--memory", "1kB")
 	f(`Method ("sgd") must be lbfgs or adamw`, "--method", "sgd")
 	f(`ClassWeights ("some") must be one of`, "--class-weights", "some")
-	f("AdamW.LearningRate (2) must be > 0 and <= 1", "--learning-rate", "2")
-	f("AdamW.Batch (-1) must be >= 1", "--batch", "-1")
-	f("L2s[1] (0) must be > 0", "--l2", "1e-3,0")
+	f("AdamW.LearningRate (2) must be > 0 and <= 1", "--method", "adamw", "--learning-rate", "2")
+	f("AdamW.Batch (-1) must be >= 1", "--method", "adamw", "--batch", "-1")
+	f("L2 (0) must be > 0", "--l2", "1e-3,0")
 	f(`Split ("coin") must be one of ["employer" "vacancy" "time"]`, "--split", "coin")
 	f("Validation (0.6) and Test (0.4) must be > 0 and leave a share for training", "--validation", "0.6", "--test", "0.4")
 	f("want a file that a training wrote", "--split-from", write(t, "split", "vacancy_id,part\n"))
 	f("no such file", "--split-from", "absent.csv.gz")
+	f("no such file", "--sweep", "absent.yaml")
+	f("grid.yaml: reading the grid: line 1: learning_rate belongs to adamw, and the method is lbfgs", "--sweep", write(t, "grid.yaml", "learning_rate: 1e-3\n"))
+	f(`RankBy ("luck") must be one of`, "--rank", "luck")
 }

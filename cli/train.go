@@ -37,9 +37,17 @@ running workers take it over between two batches. Otherwise it becomes a challen
 jobstrom models gate compares them on labelled traffic.
 
 Beside the classifier lies its split (.split.csv.gz): which vacancy was in which part. --split-from FILE trains on exactly that again.
-A history that --memory does not hold lies in a file in the data folder while it is trained on.`,
+A history that --memory does not hold lies in a file in the data folder while it is trained on.
+
+--sweep FILE tries every combination of a grid like this one, and what was tried is not tried again when the sweep is interrupted:
+
+  method: [lbfgs, adamw]
+  class_weights: [none, balanced]
+  l2: [1e-3, 1e-4, 1e-5]          # lbfgs alone
+  learning_rate: [1e-2, 1e-3]     # adamw alone, like batch, epochs and decay`,
 		Example: `  jobstrom train --dry-run --report report
   jobstrom train --since 2026-01-01 --split time --variant int8 --format json
+  jobstrom train --sweep grid.yaml --rank macro_f1 --dry-run
   jobstrom train --method adamw --learning-rate 1e-3 --batch 512 --epochs 15 --promote never`,
 		Args: args(cobra.NoArgs),
 	}
@@ -154,6 +162,13 @@ func (a *app) train(ctx context.Context, w *warehouse.Warehouse, card models.Enc
 		o.Card.History.Until = schemas.Time(filter.Until)
 	}
 	o.Encoder, o.Library, o.Rows = card.ID, a.config.Library, int(rows)
+	if o.Journal, err = t.openJournal(); err != nil {
+		return nil, err
+	}
+	if o.Journal != nil {
+		defer o.Journal.Close()
+	}
+	o.Logger = a.log
 	phases := a.phases()
 	defer phases.done()
 	o.Progress = phases.show

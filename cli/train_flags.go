@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
@@ -20,6 +21,9 @@ type training struct {
 	run                                              trainer.RunOptions
 	out, since, until, source, splitFrom, memory, l2 string
 	profile, promote                                 string
+	method, weights, sweep, journal                  string
+	l2s                                              []float64
+	walk                                             trainer.AdamW
 	seed                                             uint64
 	dry                                              bool
 }
@@ -37,18 +41,21 @@ func (t *training) flags(cmd *cobra.Command) {
 	f.StringVar(&t.splitFrom, "split-from", "", "divide the history as an earlier training did: its .split.csv.gz `file`")
 	f.StringVar(&t.memory, "memory", "4GiB", "`bytes` that the history may take in memory")
 	f.IntVar(&o.Threads, "cores", 0, "cores to train on (default all); the result does not depend on it")
-	f.StringVar(&o.Method, "method", trainer.MethodLBFGS, "lbfgs finds the best weights, adamw walks over mini-batches")
-	f.StringVar(&o.ClassWeights, "class-weights", trainer.WeightsNone, "none, balanced or effective: how much more a rare category counts")
-	f.Float64SliceVar(&o.L2s, "l2", nil, "`penalties` of lbfgs to choose from (default 1e-3 to 1e-6 in seven steps)")
-	f.Float64Var(&o.AdamW.LearningRate, "learning-rate", 1e-3, "`length` of a step of adamw")
-	f.IntVar(&o.AdamW.Batch, "batch", 512, "`vacancies` of a step of adamw")
-	f.IntVar(&o.AdamW.Epochs, "epochs", 15, "passes of adamw over the history")
-	f.Float64Var(&o.AdamW.Decay, "decay", .01, "weight `decay` of adamw; below 0: none")
+	f.StringVar(&t.method, "method", trainer.MethodLBFGS, "lbfgs finds the best weights, adamw walks over mini-batches")
+	f.StringVar(&t.weights, "class-weights", trainer.WeightsNone, "none, balanced or effective: how much more a rare category counts")
+	f.Float64SliceVar(&t.l2s, "l2", trainer.DefaultL2s(), "`penalties` of lbfgs to choose from")
+	f.Float64Var(&t.walk.LearningRate, "learning-rate", 1e-3, "`length` of a step of adamw")
+	f.IntVar(&t.walk.Batch, "batch", 512, "`vacancies` of a step of adamw")
+	f.IntVar(&t.walk.Epochs, "epochs", 15, "passes of adamw over the history")
+	f.Float64Var(&t.walk.Decay, "decay", .01, "weight `decay` of adamw")
+	f.StringVar(&t.sweep, "sweep", "", "try all settings of this YAML `file` instead, several beside each other: jobstrom train --help shows one")
+	f.StringVar(&t.journal, "journal", "", "`file` from which an interrupted sweep goes on (default that of --sweep with .journal behind it)")
+	f.StringVar(&o.RankBy, "rank", trainer.RankLogLoss, "take the best setting by this `figure` on the validation part: log_loss, top1 or macro_f1")
 	f.StringVar(&t.profile, "profile", "", "write pprof files of processor and memory into this `folder`")
 	f.BoolVar(&t.dry, "dry-run", false, "train and evaluate, but register nothing")
 	f.StringVar(&t.promote, "promote", promoteBetter, "make it the champion `when`: better (it is not worse than the champion on the same test vacancies), always or never; else it is a challenger")
 	for flag, values := range map[string][]string{
-		"promote": promotions, "split": trainer.Splits, "method": {trainer.MethodLBFGS, trainer.MethodAdamW},
+		"promote": promotions, "split": trainer.Splits, "rank": {trainer.RankLogLoss, trainer.RankTop1, trainer.RankMacroF1}, "method": {trainer.MethodLBFGS, trainer.MethodAdamW},
 		"class-weights": {trainer.WeightsNone, trainer.WeightsBalanced, trainer.WeightsEffective},
 	} {
 		_ = cmd.RegisterFlagCompletionFunc(flag, cobra.FixedCompletions(values, cobra.ShellCompDirectiveNoFileComp))
@@ -98,12 +105,47 @@ func (t *training) options() (trainer.RunOptions, warehouse.HistoryFilter, error
 		errs = append(errs, fmt.Errorf("--memory is %q: use bytes like 4GiB", t.memory))
 	}
 	o.Memory = int64(max(memory, 1)) // 0 would be the default
+	if o.Settings, err = t.settings(); err != nil {
+		errs = append(errs, err)
+	}
 	if t.splitFrom != "" {
 		if o.Repeat, err = readParts(t.splitFrom); err != nil {
 			errs = append(errs, err)
 		}
 	}
 	return o, filter, errors.Join(errs...)
+}
+
+// settings returns what is tried.
+func (t *training) settings() (all []trainer.Setting, err error) {
+	if t.sweep != "" {
+		data, err := os.ReadFile(t.sweep)
+		if err != nil {
+			return nil, fmt.Errorf("reading the grid: %w", err)
+		}
+		grid, err := trainer.ParseGrid(data)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", t.sweep, err)
+		}
+		return grid.Settings(), nil
+	}
+	if t.method == trainer.MethodAdamW {
+		return []trainer.Setting{{
+			Method: t.method, ClassWeights: t.weights, LearningRate: t.walk.LearningRate, Batch: t.walk.Batch, Epochs: t.walk.Epochs, Decay: t.walk.Decay,
+		}}, nil
+	}
+	for _, l2 := range t.l2s {
+		all = append(all, trainer.Setting{Method: t.method, ClassWeights: t.weights, L2: l2})
+	}
+	return all, nil
+}
+
+// openJournal opens what a sweep goes on from; nil without a sweep.
+func (t *training) openJournal() (*trainer.Journal, error) {
+	if t.sweep == "" {
+		return nil, nil
+	}
+	return trainer.OpenJournal(cmp.Or(t.journal, t.sweep+".journal"))
 }
 
 func readParts(path string) (trainer.Parts, error) {

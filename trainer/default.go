@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strconv"
 
+	"github.com/jedib0t/go-pretty/v6/table"
+
 	"jobstrom/models"
 	"jobstrom/schemas"
 )
@@ -345,4 +347,23 @@ func scale(v []float32, by float64) {
 	for i := range v {
 		v[i] = float32(float64(v[i]) * by)
 	}
+}
+
+// Candidate is one setting that was tried, and how it did on vacancies that were held out.
+type Candidate struct {
+	Setting string  `json:"setting"`
+	LogLoss float64 `json:"log_loss"`
+	Top1    float64 `json:"top1"`
+	Top3    float64 `json:"top3"`
+}
+
+func candidateTable(candidates []Candidate) string {
+	t := table.NewWriter()
+	t.SetStyle(table.StyleLight)
+	t.AppendHeader(table.Row{"setting", "log loss", "top-1", "top-3"})
+	t.SetColumnConfigs(numbers(2, 3, 4))
+	for _, c := range candidates {
+		t.AppendRow(table.Row{c.Setting, fmt.Sprintf("%.4f", c.LogLoss), fmt.Sprintf("%.3f", c.Top1), fmt.Sprintf("%.3f", c.Top3)})
+	}
+	return t.Render()
 }

@@ -19,7 +19,7 @@ const (
 	HeldOutPart    Part = "test"
 )
 
-var parts = []Part{TrainPart, ValidationPart, HeldOutPart}
+var allParts = []Part{TrainPart, ValidationPart, HeldOutPart}
 
 // Parts says in which part of a history each vacancy was, by its id. Written to a file it repeats a training exactly, however much history there is by then.
 type Parts map[string]Part
@@ -67,8 +67,8 @@ func ReadParts(r io.Reader) (Parts, error) {
 			return nil, fmt.Errorf("reading the split: line 1 is %.80q, want the header %q", line, partsHeader)
 		case n == 1:
 			continue
-		case !slices.Contains(parts, Part(line[1])):
-			return nil, fmt.Errorf("reading the split: line %d: part %.40q must be one of %q", n, line[1], parts)
+		case !slices.Contains(allParts, Part(line[1])):
+			return nil, fmt.Errorf("reading the split: line %d: part %.40q must be one of %q", n, line[1], allParts)
 		}
 		if _, twice := p[line[0]]; twice {
 			return nil, fmt.Errorf("reading the split: line %d: vacancy %.80q is there twice", n, line[0])

@@ -15,7 +15,7 @@ import (
 
 func TestPartsComeBack(t *testing.T) {
 	rapid.Check(t, func(r *rapid.T) {
-		want := Parts(rapid.MapOf(rapid.StringMatching(`[^\r]+`), rapid.SampledFrom(parts)).Draw(r, "parts"))
+		want := Parts(rapid.MapOf(rapid.StringMatching(`[^\r]+`), rapid.SampledFrom(allParts)).Draw(r, "parts"))
 		var file, again bytes.Buffer
 		if err := want.Write(&file); err != nil {
 			r.Fatal(err)
@@ -73,7 +73,7 @@ func TestSplitByTime(t *testing.T) {
 // A training is repeated by its parts, when there is more history and when there is less.
 func TestRunRepeatsASplit(t *testing.T) {
 	e := clouds(700, 6, 3, 1, 4)
-	o := RunOptions{Encoder: "enc", Taxonomy: taxonomy(t), L2s: []float64{1e-2}, Seed: 3, TrainedAt: time.Unix(1, 0)}
+	o := RunOptions{Encoder: "enc", Taxonomy: taxonomy(t), Settings: penalties(1e-2), Seed: 3, TrainedAt: time.Unix(1, 0)}
 	run := func(e Examples, o RunOptions) *Result {
 		t.Helper()
 		r, err := Run(t.Context(), history(e, nil), o)

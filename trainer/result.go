@@ -4,8 +4,6 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/jedib0t/go-pretty/v6/table"
-
 	"jobstrom/schemas"
 )
 
@@ -18,24 +16,14 @@ type TestPart struct {
 	Probabilities [][]float32
 }
 
-// Candidate is one setting that was tried, and how it did on vacancies that were held out.
-type Candidate struct {
-	Setting string  `json:"setting"`
-	LogLoss float64 `json:"log_loss"`
-	Top1    float64 `json:"top1"`
-	Top3    float64 `json:"top3"`
-}
-
 // Result is a trained classifier and how it came about.
 type Result struct {
 	// Classifier is sealed.
 	Classifier *schemas.Classifier
 	// Evaluation is that of the test part, which neither training nor choosing has seen.
 	Evaluation Evaluation
-	// Candidates are the penalties that were tried, judged on the validation part.
-	Candidates []Candidate
-	// Curves say how the candidates were fitted, in their order.
-	Curves []Curve
+	// Trials are the settings that were tried, judged on the validation part, the best first.
+	Trials []Trial
 	// Train, Validation and Test count the vacancies of each part.
 	Train, Validation, Test int
 	// TestPart is what Evaluation was measured on.
@@ -54,16 +42,5 @@ func (r *Result) Close() error { return r.history.vectors.close() }
 // Text renders the result for people.
 func (r Result) Text(names []string) string {
 	return fmt.Sprintf("trained on %d vacancies, chosen on %d, evaluated on %d: %s\n\n%s\n\n%s",
-		r.Train, r.Validation, r.Test, r.Classifier.Id, candidateTable(r.Candidates), r.Evaluation.Text(names))
-}
-
-func candidateTable(candidates []Candidate) string {
-	t := table.NewWriter()
-	t.SetStyle(table.StyleLight)
-	t.AppendHeader(table.Row{"setting", "log loss", "top-1", "top-3"})
-	t.SetColumnConfigs(numbers(2, 3, 4))
-	for _, c := range candidates {
-		t.AppendRow(table.Row{c.Setting, fmt.Sprintf("%.4f", c.LogLoss), fmt.Sprintf("%.3f", c.Top1), fmt.Sprintf("%.3f", c.Top3)})
-	}
-	return t.Render()
+		r.Train, r.Validation, r.Test, r.Classifier.Id, SweepTable(r.Trials), r.Evaluation.Text(names))
 }

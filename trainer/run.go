@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
 	"strconv"
 	"time"
@@ -20,12 +21,11 @@ type RunOptions struct {
 	Encoder string
 	// Taxonomy holds the categories.
 	Taxonomy *schemas.Taxonomy
-	// Method, ClassWeights and AdamW are those of Options.
-	Method, ClassWeights string
-	AdamW                AdamW
-	// L2s are the penalties to try by L-BFGS, each from the weights of the one before. Default: 1e-3 to 1e-6 in steps
-	// of √10.
-	L2s []float64
+	// Settings are tried; the best on the validation part is taken. Default: L-BFGS with each of DefaultL2s.
+	Settings []Setting
+	// RankBy and Journal are those of SweepOptions.
+	RankBy  string
+	Journal *Journal
 	// Split is ByEmployer (default), ByVacancy or ByTime.
 	Split string
 	// Validation and Test are the shares held out to choose and to evaluate. Default: 0.15 each.
@@ -49,6 +49,8 @@ type RunOptions struct {
 	Card *schemas.Card
 	// TrainedAt is written into the classifier. Default: now.
 	TrainedAt time.Time
+	// Logger is that of SweepOptions.
+	Logger *slog.Logger
 	// Rows is how many vacancies the history has, for Progress alone; 0: nobody knows.
 	Rows int
 	// Progress, where given, is told what is being done, how much of it is done, and of how much; of 0: nobody knows.
@@ -57,8 +59,10 @@ type RunOptions struct {
 
 // EnsureDefaults fills the zero fields.
 func (o *RunOptions) EnsureDefaults() {
-	if len(o.L2s) == 0 {
-		o.L2s = []float64{1e-3, 3e-4, 1e-4, 3e-5, 1e-5, 3e-6, 1e-6}
+	if len(o.Settings) == 0 {
+		for _, l2 := range DefaultL2s() {
+			o.Settings = append(o.Settings, Setting{Method: MethodLBFGS, ClassWeights: WeightsNone, L2: l2})
+		}
 	}
 	if o.Split == "" {
 		o.Split = ByEmployer
@@ -90,32 +94,32 @@ func (o RunOptions) Validate() error {
 	}
 	check(o.Encoder != "", "Encoder is empty")
 	check(o.Taxonomy != nil, "Taxonomy is missing")
-	for i, l2 := range o.L2s {
-		check(l2 > 0, "L2s[%d] (%v) must be > 0", i, l2)
-	}
 	check(o.Validation > 0 && o.Test > 0 && o.Validation+o.Test < 1, "Validation (%v) and Test (%v) must be > 0 and leave a share for training", o.Validation, o.Test)
 	if o.Taxonomy != nil {
-		fit := o.fit()
-		fit.EnsureDefaults()
-		errs = append(errs, fit.Validate())
+		sweep := o.sweep()
+		sweep.EnsureDefaults()
+		errs = append(errs, sweep.Validate())
 	}
 	check(slices.Contains(Splits, o.Split), "Split (%q) must be one of %q", o.Split, Splits)
 	check(o.Memory >= leastMemory, "Memory (%d bytes) must be >= %d", o.Memory, leastMemory)
 	return errors.Join(errs...)
 }
 
-// fit returns how the training part is fitted, but for the penalty.
-func (o RunOptions) fit() Options {
-	return Options{
-		Categories: len(o.Taxonomy.Categories), Method: o.Method, ClassWeights: o.ClassWeights, AdamW: o.AdamW, MaxIterations: o.MaxIterations, Tolerance: o.Tolerance,
-		Seed: o.Seed, Threads: o.Threads, Library: o.Library,
+// sweep returns how the settings are tried.
+func (o RunOptions) sweep() SweepOptions {
+	return SweepOptions{
+		Categories: len(o.Taxonomy.Categories), Settings: o.Settings, RankBy: o.RankBy, Journal: o.Journal, MaxIterations: o.MaxIterations, Tolerance: o.Tolerance,
+		Seed: o.Seed, Threads: o.Threads, Library: o.Library, Logger: o.Logger,
 	}
 }
+
+// DefaultL2s returns the penalties that are tried where none are given, from the strongest to the weakest.
+func DefaultL2s() []float64 { return []float64{1e-3, 3e-4, 1e-4, 3e-5, 1e-5, 3e-6, 1e-6} }
 
 // leastMemory holds a few thousand vectors: less would be spent on the way.
 const leastMemory = 16 << 20
 
-// Run trains a classifier from history: it splits, chooses the penalty with the lowest log loss on the validation part, calibrates there, and evaluates on
+// Run trains a classifier from history: it splits, tries the settings and takes the best on the validation part, calibrates there, and evaluates on
 // the test part. The result holds the test part's vectors until it is closed.
 func Run(ctx context.Context, history History, o RunOptions) (_ *Result, err error) {
 	defer func() {
@@ -147,10 +151,14 @@ func Run(ctx context.Context, history History, o RunOptions) (_ *Result, err err
 	}
 	train, validation, test := h.Select(split.Train), h.Select(split.Validation), h.Select(split.Test)
 	r.Train, r.Validation, r.Test, r.Parts = train.Len(), validation.Len(), test.Len(), partsOf(split, h.ids)
-	if err := r.choose(ctx, train, validation, o); err != nil {
+	sweep := o.sweep()
+	sweep.Progress = func(done, total int, _ Trial) { o.Progress("trying settings", done, total) }
+	o.Progress("trying settings", 0, len(o.Settings))
+	if r.Trials, err = Sweep(ctx, train, validation, sweep); err != nil {
 		return nil, err
 	}
-	c := r.Classifier
+	c := r.Trials[0].Classifier
+	r.Classifier = c
 	r.TestPart = TestPart{
 		Examples: test, IDs: pick(h.ids, split.Test), Sources: pick(h.sources, split.Test), Times: pick(h.times, split.Test),
 		Probabilities: Probabilities(Scores(c, test.Vectors), float64(c.Temperature)),

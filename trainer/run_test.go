@@ -27,6 +27,14 @@ func taxonomy(t testing.TB) *schemas.Taxonomy {
 	return x
 }
 
+// penalties are settings of L-BFGS.
+func penalties(l2s ...float64) (all []Setting) {
+	for _, l2 := range l2s {
+		all = append(all, Setting{Method: MethodLBFGS, ClassWeights: WeightsNone, L2: l2})
+	}
+	return all
+}
+
 // history streams examples, then the error.
 func history(e Examples, end error) History {
 	return func(yield func(Row, error) bool) {
@@ -48,13 +56,13 @@ func TestRun(t *testing.T) {
 		t.Helper()
 		phases := map[string]int{}
 		r, err := Run(t.Context(), history(e, nil), RunOptions{
-			Encoder: "enc", Taxonomy: taxonomy(t), L2s: []float64{1, 1e-2, 1e-4}, Seed: 3, TrainedAt: time.Unix(1, 0),
+			Encoder: "enc", Taxonomy: taxonomy(t), Settings: penalties(1, 1e-2, 1e-4), Seed: 3, TrainedAt: time.Unix(1, 0),
 			Rows: 900, Progress: func(phase string, done, of int) { phases[fmt.Sprintf("%s (of %d)", phase, of)] = done },
 		})
 		if err != nil {
 			t.Fatal(err)
 		}
-		if len(phases) != 4 || phases["reading history (of 900)"] != 900 || phases["fitting 1 of 3 (of 0)"] == 0 || phases["fitting 3 of 3 (of 0)"] == 0 {
+		if len(phases) != 2 || phases["reading history (of 900)"] != 900 || phases["trying settings (of 3)"] != 3 {
 			t.Fatalf("progress was reported for %v", phases)
 		}
 		t.Cleanup(func() {
@@ -71,10 +79,8 @@ func TestRun(t *testing.T) {
 	if r.Evaluation.Top1 < .8 || r.Classifier.Metrics["top1"] != r.Evaluation.Top1 || r.Classifier.Training["seed"] != "3" {
 		t.Fatalf("top-1 %v, metrics %v, training %v", r.Evaluation.Top1, r.Classifier.Metrics, r.Classifier.Training)
 	}
-	for _, c := range r.Candidates {
-		if chosen := "L2 " + r.Classifier.Training["l2"]; c.Setting != chosen && c.LogLoss < r.Candidates[1].LogLoss && r.Candidates[1].Setting == chosen {
-			t.Fatalf("%s was chosen of %v", chosen, r.Candidates)
-		}
+	if len(r.Trials) != 3 || r.Trials[0].LogLoss > r.Trials[1].LogLoss || r.Trials[1].LogLoss > r.Trials[2].LogLoss || fmt.Sprint(r.Trials[0].Setting.L2) != r.Classifier.Training["l2"] {
+		t.Fatalf("%v was chosen of %v", r.Classifier.Training, r.Trials)
 	}
 	if err := models.VerifyClassifier(r.Classifier); err != nil {
 		t.Fatal(err)
@@ -92,7 +98,7 @@ func TestRun(t *testing.T) {
 		t.Fatal("the same history gives another classifier")
 	}
 	text := r.Text([]string{"a", "b", "c"})
-	for _, want := range []string{r.Classifier.Id, "L2 0.01", "top-1", "evaluated on"} {
+	for _, want := range []string{r.Classifier.Id, "l2=0.01", "top-1", "evaluated on"} {
 		if !strings.Contains(text, want) {
 			t.Fatalf("the text lacks %q:\n%s", want, text)
 		}
@@ -129,7 +135,8 @@ func TestRunFailure(t *testing.T) {
 	}
 	o := RunOptions{Encoder: "enc", Taxonomy: taxonomy(t)}
 	e := clouds(40, 2, 3, 1, 1)
-	f(history(e, nil), RunOptions{L2s: []float64{0}, Validation: .9, Test: .2}, "Encoder is empty", "Taxonomy is missing", "L2s[0]", "Validation (0.9)")
+	f(history(e, nil), RunOptions{Validation: .9, Test: .2}, "Encoder is empty", "Taxonomy is missing", "Validation (0.9)")
+	f(history(e, nil), RunOptions{Taxonomy: taxonomy(t), Settings: penalties(-1)}, "Encoder is empty", "L2 (-1) must be > 0")
 	f(history(e, broken), o, "reading row 41 of the history", broken.Error())
 	f(history(Examples{}, nil), o, "there are none")
 	one := clouds(40, 2, 3, 1, 1)

@@ -67,13 +67,13 @@ func trainHistory(ctx context.Context, dir string, dim int, memory int64) error 
 	debug.SetMemoryLimit(memory + programBytes) // as jobstrom train does
 	taxonomy := schemas.Jobnet()
 	r, err := trainer.Run(ctx, streamExamples(dir, dim), trainer.RunOptions{
-		Encoder: "bench", Taxonomy: taxonomy, L2s: []float64{1e-5}, Memory: memory, Dir: dir, Split: trainer.ByVacancy, Seed: 1,
+		Encoder: "bench", Taxonomy: taxonomy, Settings: []trainer.Setting{{Method: trainer.MethodLBFGS, ClassWeights: trainer.WeightsNone, L2: 1e-5}}, Memory: memory, Dir: dir, Split: trainer.ByVacancy, Seed: 1,
 	})
 	if err != nil {
 		return err
 	}
 	defer r.Close()
-	o := outcome{Seconds: time.Since(began).Seconds(), Iterations: len(r.Curves[0].Points) - 1}
+	o := outcome{Seconds: time.Since(began).Seconds(), Iterations: r.Trials[0].Steps}
 	if o.Peak, err = peak(); err != nil {
 		return err
 	}

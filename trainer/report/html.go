@@ -55,15 +55,20 @@ type figure struct {
 func (r Report) HTML(w io.Writer) error {
 	data := struct {
 		Report
-		Figures                                                        []figure
-		Learning, Gradient, Histogram, Confusion, Bars, ReliabilitySVG template.HTML
-		Confusions                                                     []confusion
-		Setting                                                        [][2]string
-		Slices                                                         []slicesTable
+		Figures                                                               []figure
+		Sweep, Learning, Gradient, Histogram, Confusion, Bars, ReliabilitySVG template.HTML
+		Confusions                                                            []confusion
+		Setting                                                               [][2]string
+		Slices                                                                []slicesTable
 	}{Report: r, Figures: r.figures(), Confusions: r.confusions(12)}
 	var err error
 	if data.Learning, data.Gradient, data.Histogram, err = r.learning(); err != nil {
 		return fmt.Errorf("writing the report: %w", err)
+	}
+	if len(r.Trials) > 1 {
+		if data.Sweep, err = sweepPlot(r.Trials); err != nil {
+			return fmt.Errorf("writing the report: %w", err)
+		}
 	}
 	if data.Confusion, err = confusionPlot(r.Evaluation.Confusion, r.Categories); err != nil {
 		return fmt.Errorf("writing the report: %w", err)
@@ -88,25 +93,28 @@ func (r Report) HTML(w io.Writer) error {
 	return nil
 }
 
+// mostCurves is how many fits a picture of them shows: the best.
+const mostCurves = 7
+
 // learning draws how the fits went; nothing without any.
 func (r Report) learning() (loss, gradient, histogram template.HTML, err error) {
-	if len(r.Curves) == 0 {
-		return "", "", "", nil
-	}
-	names, chosen := make([]string, len(r.Curves)), 0
-	for i := range names {
-		names[i] = r.Candidates[i].Setting
-		if r.Chosen(names[i]) {
-			chosen = i
+	var curves []trainer.Curve
+	var names []string
+	for _, t := range r.Trials[:min(mostCurves, len(r.Trials))] {
+		if t.Error == "" {
+			curves, names = append(curves, t.Curve), append(names, t.Setting.String())
 		}
 	}
-	if loss, err = learningPlot(r.Curves, names, "loss", func(p trainer.Point) float64 { return p.Loss }); err != nil {
+	if len(curves) == 0 {
+		return "", "", "", nil
+	}
+	if loss, err = learningPlot(curves, names, "loss", func(p trainer.Point) float64 { return p.Loss }); err != nil {
 		return "", "", "", err
 	}
-	if gradient, err = learningPlot(r.Curves, names, "gradient", func(p trainer.Point) float64 { return p.Gradient }); err != nil {
+	if gradient, err = learningPlot(curves, names, "gradient", func(p trainer.Point) float64 { return p.Gradient }); err != nil {
 		return "", "", "", err
 	}
-	histogram, err = gradientPlot(r.Curves[chosen].Gradients)
+	histogram, err = gradientPlot(curves[0].Gradients)
 	return loss, gradient, histogram, err
 }
 

@@ -68,10 +68,8 @@ type Report struct {
 	// Intervals bound the figures with 95 % confidence.
 	Intervals   map[string]trainer.Interval `json:"intervals"`
 	Temperature float64                     `json:"temperature"`
-	// Candidates are the settings that were tried, on the validation part.
-	Candidates []trainer.Candidate `json:"candidates"`
-	// Curves say how they were fitted, in their order.
-	Curves   []trainer.Curve   `json:"curves"`
+	// Trials are the settings that were tried, on the validation part, the best first: it is the classifier's.
+	Trials   []trainer.Trial   `json:"trials"`
 	Variants []trainer.Variant `json:"variants"`
 	Mistakes []trainer.Mistake `json:"mistakes"`
 	// Champion is the identity of the model that was live, Comparison how the two do on the same vacancies; absent without one.
@@ -91,7 +89,7 @@ func New(r *trainer.Result, o Options) Report {
 		Model: c.Id, Encoder: c.Encoder, Taxonomy: c.Taxonomy, Version: o.Version, Started: o.Started.UTC(), Finished: o.Finished.UTC(),
 		Train: r.Train, Validation: r.Validation, Test: r.Test, Settings: c.Training, Categories: o.Taxonomy.Names(), Evaluation: r.Evaluation,
 		Intervals:   trainer.Bootstrap(part.Probabilities, part.Categories, k, trainer.BootstrapOptions{Seed: o.Seed, Resamples: o.Resamples}),
-		Temperature: float64(c.Temperature), Candidates: r.Candidates, Curves: r.Curves, Variants: o.Variants, Champion: o.Champion, Comparison: o.Comparison,
+		Temperature: float64(c.Temperature), Trials: r.Trials, Variants: o.Variants, Champion: o.Champion, Comparison: o.Comparison,
 		Mistakes: trainer.Mistakes(part.IDs, part.Probabilities, part.Categories, o.Mistakes),
 		BySource: trainer.SlicesBySource(part.Sources, part.Probabilities, part.Categories, k),
 		ByTime:   trainer.SlicesByTime(part.Times, part.Probabilities, part.Categories, k), classifier: c,
@@ -172,6 +170,3 @@ func (r Report) confusions(limit int) []confusion {
 	slices.SortStableFunc(all, func(a, b confusion) int { return cmp.Compare(b.N, a.N) })
 	return all[:min(limit, len(all))]
 }
-
-// Chosen says whether a setting that was tried is the classifier's.
-func (r Report) Chosen(setting string) bool { return setting == "L2 "+r.Settings["l2"] }

@@ -49,7 +49,7 @@ func trained(t *testing.T) Report {
 	}
 	started := time.Date(2026, 6, 1, 12, 0, 0, 0, time.UTC)
 	r, err := trainer.Run(t.Context(), history, trainer.RunOptions{
-		Encoder: strings.Repeat("e5", 32), Taxonomy: taxonomy, L2s: []float64{1e-1, 1e-2}, Seed: 1, TrainedAt: started,
+		Encoder: strings.Repeat("e5", 32), Taxonomy: taxonomy, Settings: []trainer.Setting{{Method: trainer.MethodLBFGS, ClassWeights: trainer.WeightsNone, L2: 1e-1}, {Method: trainer.MethodLBFGS, ClassWeights: trainer.WeightsNone, L2: 1e-2}}, Seed: 1, TrainedAt: started,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -91,13 +91,13 @@ func TestWrite(t *testing.T) {
 	}
 	wellFormed(t, data)
 	for _, want := range []string{
-		r.Model, "Tekstil og beklædning", "vacancy-", "jobindex &amp; co", "2026-W", "int8", "pruned (sparse)", "L2 0.01", "v1.2", r.Mistakes[0].ID, "Balanced accuracy", "unknown", "McNemar", r.Champion[:12],
+		r.Model, "Tekstil og beklædning", "vacancy-", "jobindex &amp; co", "2026-W", "int8", "pruned (sparse)", "lbfgs l2=0.01 weights=none", "v1.2", r.Mistakes[0].ID, "Balanced accuracy", "unknown", "McNemar", r.Champion[:12],
 	} {
 		if !strings.Contains(text, want) {
 			t.Errorf("the page lacks %q", want)
 		}
 	}
-	if n := strings.Count(text, "<svg"); n != 6 {
+	if n := strings.Count(text, "<svg"); n != 7 {
 		t.Errorf("%d drawings", n)
 	}
 	for _, bad := range []string{"NaN", "Inf", "%!", "<no value>"} {
