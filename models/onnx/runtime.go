@@ -71,8 +71,13 @@ func (g *Graph) Session(inputs, outputs []string, threads int) (*ort.DynamicAdva
 	if err := g.Encode(&model); err != nil {
 		return nil, fmt.Errorf("loading graph %s: %w", g.Name, err)
 	}
-	return session("graph "+g.Name, threads, func(o *ort.SessionOptions) (*ort.DynamicAdvancedSession, error) {
-		return ort.NewDynamicAdvancedSessionWithONNXData(model.Bytes(), inputs, outputs, o)
+	return SessionOf("graph "+g.Name, model.Bytes(), inputs, outputs, threads)
+}
+
+// SessionOf loads the bytes of a model, as the function Session does a file. The name is for errors.
+func SessionOf(name string, model []byte, inputs, outputs []string, threads int) (*ort.DynamicAdvancedSession, error) {
+	return session(name, threads, func(o *ort.SessionOptions) (*ort.DynamicAdvancedSession, error) {
+		return ort.NewDynamicAdvancedSessionWithONNXData(model, inputs, outputs, o)
 	})
 }
 
