@@ -156,6 +156,7 @@ func TestNoCommandShowsASecret(t *testing.T) {
 		"models list":       {{"", "no models", nil}},
 		"models gate":       {{"", "", []string{"--auto"}}},
 		"models promote":    {{"", "", []string{"champion"}}},
+		"models import":     {{"", "no such file", []string{"/nowhere"}}},
 		"deadletter list":   {{"", "dead letters", nil}},
 		"deadletter replay": {{"", "", []string{"--dry-run"}}},
 		"reprocess":         {{"", "", nil}, {"", "", []string{"--classifier", "unknown"}}},

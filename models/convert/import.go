@@ -27,9 +27,16 @@ var (
 
 const (
 	maxImport = 1 << 26 // bytes of a file; 22 categories of 1,024 numbers in float64 have 180,000
-	maxRows   = 1 << 12
+	maxRows   = 1 << 14 // the classifier that comes with jobstrom has 5,510
 	// absentBias is the score of a category that the file does not know: its probability is 0, whatever the vector.
 	absentBias = -1e9
+)
+
+// What an imported classifier's Training says of its file: name, format, SHA-256 in hex.
+const (
+	ImportedFrom   = "imported_from"
+	ImportedFormat = "imported_format"
+	ImportedSHA256 = "imported_sha256"
 )
 
 // ImportOptions says what a classifier is imported for.
@@ -124,7 +131,7 @@ func importFile(path string, o ImportOptions) (*schemas.Classifier, error) {
 	}
 	sum := sha256.Sum256(data)
 	c.Card = proto.CloneOf(o.Card)
-	c.Training = map[string]string{"imported_from": filepath.Base(path), "imported_format": l.format, "imported_sha256": hex.EncodeToString(sum[:])}
+	c.Training = map[string]string{ImportedFrom: filepath.Base(path), ImportedFormat: l.format, ImportedSHA256: hex.EncodeToString(sum[:])}
 	if err := models.SealClassifier(c); err != nil {
 		return nil, fmt.Errorf("%w: %w", schemas.ErrMalformed, err)
 	}
@@ -209,6 +216,17 @@ func (l *linear) classifier(o ImportOptions) (c *schemas.Classifier, owners []in
 		c.Owners = nil
 	}
 	return c, owners, nil
+}
+
+// Lacks returns the names of the categories that an imported classifier's file does not know.
+func Lacks(c *schemas.Classifier, taxonomy *schemas.Taxonomy) []string {
+	var names []string
+	for r, b := range c.Bias {
+		if b == absentBias {
+			names = append(names, taxonomy.Categories[models.Owner(c, r)].Name)
+		}
+	}
+	return names
 }
 
 // owners returns the category of each column.

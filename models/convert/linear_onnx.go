@@ -113,11 +113,7 @@ func (r *reader) result(outputs []onnx.Value) (*answers, error) {
 	if best.apart && best.stage == asScores {
 		return nil, fmt.Errorf("%w: %s", ErrNotLinear, oneAgainstRest)
 	}
-	rows := 0
-	for _, c := range best.columns {
-		rows += len(c)
-	}
-	if rows > maxRows || len(best.columns) < 2 {
+	if rows := countRows(best.columns); rows > maxRows || len(best.columns) < 2 {
 		return nil, fmt.Errorf("%w: %d categories of %d rows, must be 2 or more categories, and at most %d rows", ErrNotLinear, len(best.columns), rows, maxRows)
 	}
 	return best, nil
@@ -229,9 +225,16 @@ func sizeOf(v any) int {
 	case *onnx.Tensor:
 		return len(v.Floats)
 	case *answers:
-		return 8 * len(v.columns) // their weights are shared
+		return 8 * countRows(v.columns) // their weights are shared
 	}
 	return 0
+}
+
+func countRows(columns [][]row) (rows int) {
+	for _, c := range columns {
+		rows += len(c)
+	}
+	return rows
 }
 
 // clone copies answers for another name.

@@ -256,11 +256,7 @@ func columns(n onnx.Node, in []any) (any, error) {
 			}
 		}
 	}
-	rows := 0
-	for _, c := range a.columns {
-		rows += len(c)
-	}
-	if rows > maxRows {
+	if rows := countRows(a.columns); rows > maxRows {
 		return nil, fmt.Errorf("%w: %d rows, at most %d are read", ErrNotLinear, rows, maxRows)
 	}
 	return a, nil

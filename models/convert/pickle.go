@@ -294,4 +294,3 @@ func (u *unpickler) remember(op byte) error {
 	u.memo[key] = v
 	return err
 }
-
