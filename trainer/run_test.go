@@ -152,29 +152,3 @@ func TestRunFailure(t *testing.T) {
 		t.Fatalf("a cancelled run gives %v", err)
 	}
 }
-
-func TestCrossValidate(t *testing.T) {
-	e := clouds(200, 4, 3, 1, 2)
-	scores, err := CrossValidate(t.Context(), e, 5, 1, Options{Categories: 3})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if got := Evaluate(Probabilities(scores, 1), e.Categories, 3); got.Top1 < .6 || got.Top1 > .999 {
-		t.Fatalf("top-1 out of fold is %v", got.Top1)
-	}
-	// Labels that mean nothing cannot be predicted out of fold: nothing leaks from the held-out part.
-	noise := clouds(600, 20, 2, 0, 3)
-	scores, err = CrossValidate(t.Context(), noise, 5, 1, Options{Categories: 2, L2: 1e-6})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if got := Evaluate(Probabilities(scores, 1), noise.Categories, 2); got.Top1 < .42 || got.Top1 > .58 {
-		t.Fatalf("top-1 on noise is %v", got.Top1)
-	}
-	if _, err := CrossValidate(t.Context(), e, 1, 1, Options{Categories: 3}); err == nil {
-		t.Fatal("1 fold was accepted")
-	}
-	if _, err := CrossValidate(t.Context(), e, 5, 1, Options{Categories: 2}); err == nil || !strings.Contains(err.Error(), "fold 1 of 5") {
-		t.Fatalf("labels outside give %v", err)
-	}
-}
