@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"sync"
 	"sync/atomic"
 
 	"jobstrom/models"
@@ -45,6 +46,7 @@ type Classifier struct {
 	mean        []float32
 	temperature float64
 	shift       []float64 // of each category's score, by the prior
+	spaces      sync.Pool // of *space, one for each call at a time
 }
 
 // Live holds the classifier in use. A worker loads it once a batch, so that it changes between two batches.
@@ -123,38 +125,55 @@ func (c *Classifier) Classify(encoder string, vectors [][]float32) ([]Prediction
 			return nil, fmt.Errorf("classifying vector %d of %d: %w: width %d, model %.12s takes %d", i+1, len(vectors), ErrBadVector, len(v), c.id, c.dim)
 		}
 	}
+	s, _ := c.spaces.Get().(*space)
+	if s == nil {
+		s = &space{}
+	}
+	defer c.spaces.Put(s)
+	return c.classify(vectors, s)
+}
+
+// classify is Classify for vectors of the right width. What it returns shares nothing with the work space.
+func (c *Classifier) classify(vectors [][]float32, s *space) ([]Prediction, error) {
 	rows, categories := len(c.bias), len(c.shift)
-	products := make([]float64, len(vectors)*rows)
-	if bad := c.weights.multiply(products, vectors, c.mean); bad >= 0 {
-		return nil, fmt.Errorf("classifying vector %d of %d: %w: its numbers are not finite", bad+1, len(vectors), ErrBadVector)
-	}
-	for i := range products {
-		products[i] += c.bias[i%rows]
-	}
-	scores, probabilities := make([]float64, categories), make([]float32, len(vectors)*categories)
-	predictions := make([]Prediction, len(vectors))
-	for i := range vectors {
-		c.score(scores, products[i*rows:(i+1)*rows])
-		p := probabilities[i*categories : (i+1)*categories : (i+1)*categories]
-		best, confidence := softmax(p, scores)
-		if math.IsNaN(confidence) {
-			return nil, fmt.Errorf("classifying vector %d of %d: %w: its numbers are not finite", i+1, len(vectors), ErrBadVector)
+	predictions, probabilities := make([]Prediction, len(vectors)), make([]float32, len(vectors)*categories)
+	for first := 0; first < len(vectors); first += vectorsAtOnce {
+		part := vectors[first:min(first+vectorsAtOnce, len(vectors))]
+		products := sized(&s.products, len(part)*rows)
+		if bad := c.weights.multiply(products, part, c.mean, s); bad >= 0 {
+			return nil, notFiniteError(first+bad, len(vectors))
 		}
-		predictions[i] = Prediction{Category: best, Confidence: confidence, Probabilities: p}
+		for v := range part {
+			i, own := first+v, products[v*rows:(v+1)*rows]
+			for r, b := range c.bias {
+				own[r] += b
+			}
+			p := probabilities[i*categories : (i+1)*categories : (i+1)*categories]
+			best, confidence := softmax(p, c.score(own, s))
+			if math.IsNaN(confidence) {
+				return nil, notFiniteError(i, len(vectors))
+			}
+			predictions[i] = Prediction{Category: best, Confidence: confidence, Probabilities: p}
+		}
 	}
 	return predictions, nil
 }
 
+func notFiniteError(i, n int) error {
+	return fmt.Errorf("classifying vector %d of %d: %w: its numbers are not finite", i+1, n, ErrBadVector)
+}
+
 // score turns the rows' products into the categories' scores: log Σ exp over each category's rows, divided
-// by the temperature, moved by the prior.
-func (c *Classifier) score(scores, products []float64) {
+// by the temperature, moved by the prior. They lie in the work space.
+func (c *Classifier) score(products []float64, s *space) []float64 {
+	scores := sized(&s.scores, len(c.shift))
 	if c.owners == nil {
 		for i, p := range products {
 			scores[i] = p/c.temperature + c.shift[i]
 		}
-		return
+		return scores
 	}
-	highest := make([]float64, len(scores))
+	highest := sized(&s.highest, len(scores))
 	for i := range scores {
 		highest[i], scores[i] = math.Inf(-1), 0
 	}
@@ -171,6 +190,7 @@ func (c *Classifier) score(scores, products []float64) {
 	for i := range scores {
 		scores[i] = (highest[i]+math.Log(scores[i]))/c.temperature + c.shift[i]
 	}
+	return scores
 }
 
 // softmax writes the probabilities of scores, overwrites the scores and returns the best and its

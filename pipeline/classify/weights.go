@@ -18,8 +18,8 @@ import (
 // weights are the rows of a classifier in the form that is computed with.
 type weights interface {
 	// multiply writes the product of each vector, less the mean, with each row, vector by vector. It returns
-	// the position of a vector that is not finite, or -1.
-	multiply(out []float64, vectors [][]float32, mean []float32) int
+	// the position of a vector that is not finite, or -1. What the work space held before makes no difference.
+	multiply(out []float64, vectors [][]float32, mean []float32, s *space) int
 	// bytes is the memory they take.
 	bytes() int
 }
@@ -72,8 +72,8 @@ type denseWeights struct {
 
 func (w *denseWeights) bytes() int { return 4 * len(w.weights) }
 
-func (w *denseWeights) multiply(out []float64, vectors [][]float32, mean []float32) int {
-	return eachBlock(out, vectors, mean, w.rows, func(x, products *C.float) {
+func (w *denseWeights) multiply(out []float64, vectors [][]float32, mean []float32, s *space) int {
+	return eachBlock(out, vectors, mean, w.rows, s, func(x, products *C.float) {
 		C.multiply(floats(w.weights), x, products, C.long(w.rows), C.long(w.dim))
 	})
 }
@@ -87,9 +87,9 @@ type sparseWeights struct {
 
 func (w *sparseWeights) bytes() int { return 4*len(w.weights) + 2*len(w.at) + 4*len(w.from) }
 
-func (w *sparseWeights) multiply(out []float64, vectors [][]float32, mean []float32) int {
+func (w *sparseWeights) multiply(out []float64, vectors [][]float32, mean []float32, s *space) int {
 	rows := len(w.from) - 1
-	return eachBlock(out, vectors, mean, rows, func(x, products *C.float) {
+	return eachBlock(out, vectors, mean, rows, s, func(x, products *C.float) {
 		C.multiply_sparse(floats(w.weights), (*C.uint16_t)(unsafe.SliceData(w.at)), (*C.int32_t)(unsafe.SliceData(w.from)), x, products, C.long(rows))
 	})
 }
@@ -105,13 +105,10 @@ type byteWeights struct {
 
 func (w *byteWeights) bytes() int { return len(w.weights) + 4*len(w.scales) }
 
-// vectorsAtOnce bounds the work space, so that it stays in the processor's cache.
-const vectorsAtOnce = 64
-
-func (w *byteWeights) multiply(out []float64, vectors [][]float32, mean []float32) int {
+func (w *byteWeights) multiply(out []float64, vectors [][]float32, mean []float32, s *space) int {
 	rows, n := len(w.scales), min(len(vectors), vectorsAtOnce)
-	side, x, row := make([]float32, n*w.dim), make([]int16, n*w.dim), make([]int16, w.dim)
-	products, scales := make([]int32, n*rows), make([]float32, n)
+	side, x, row := sized(&s.side, n*w.dim), sized(&s.rounded, n*w.dim), sized(&s.row, w.dim)
+	products, scales := sized(&s.sums, n*rows), sized(&s.scales, n)
 	for first := 0; first < len(vectors); first += vectorsAtOnce {
 		part := vectors[first:min(first+vectorsAtOnce, len(vectors))]
 		for v, vector := range part {
@@ -131,16 +128,17 @@ func (w *byteWeights) multiply(out []float64, vectors [][]float32, mean []float3
 	return -1
 }
 
-// eachBlock multiplies the vectors in blocks; the last one is filled up with what the one before left.
-func eachBlock(out []float64, vectors [][]float32, mean []float32, rows int, multiply func(x, products *C.float)) int {
+// eachBlock multiplies the vectors in blocks; the last one is filled up with zeros.
+func eachBlock(out []float64, vectors [][]float32, mean []float32, rows int, s *space, multiply func(x, products *C.float)) int {
 	dim := len(mean)
 	stride := dim + 16 // at a power of two, a component of all vectors would meet in one line of the cache
-	side, x, products := make([]float32, C.BLOCK*stride), make([]float32, C.BLOCK*dim), make([]float32, C.BLOCK*rows)
+	side, x, products := sized(&s.side, C.BLOCK*stride), sized(&s.x, C.BLOCK*dim), sized(&s.block, C.BLOCK*rows)
 	for first := 0; first < len(vectors); first += C.BLOCK {
 		part := vectors[first:min(first+C.BLOCK, len(vectors))]
 		for v, vector := range part {
 			copy(side[v*stride:], vector)
 		}
+		clear(side[len(part)*stride:]) // what is left there may not be finite
 		if largest := C.interleave(floats(side), C.long(stride), floats(mean), floats(x), C.long(dim)); !finiteBits(largest) {
 			return first + notFinite(part, mean)
 		}

@@ -48,13 +48,13 @@ func TestMultiply(t *testing.T) {
 			}
 		}
 		for name, c := range forms(random, rows, dim) {
-			w, out, alone := newWeights(c), make([]float64, n*rows), make([]float64, rows)
-			if bad := w.multiply(out, vectors, mean); bad != -1 {
+			w, out, alone, s := newWeights(c), make([]float64, n*rows), make([]float64, rows), &space{}
+			if bad := w.multiply(out, vectors, mean, s); bad != -1 {
 				t.Fatalf("%s %v: vector %d is not finite", name, size, bad)
 			}
 			exact := models.Weights(c)
 			for v := range vectors {
-				if w.multiply(alone, vectors[v:v+1], mean); fmt.Sprint(alone) != fmt.Sprint(out[v*rows:(v+1)*rows]) {
+				if w.multiply(alone, vectors[v:v+1], mean, s); fmt.Sprint(alone) != fmt.Sprint(out[v*rows:(v+1)*rows]) {
 					t.Fatalf("%s %v: vector %d alone has %v, in the batch %v", name, size, v, alone, out[v*rows:(v+1)*rows])
 				}
 				var largest float64
@@ -107,11 +107,11 @@ func TestWidest(t *testing.T) {
 	}
 	models.Quantize(c)
 	out := make([]float64, 2)
-	if newWeights(c).multiply(out, [][]float32{vector}, mean); math.Abs(out[0]-3*dim) > 1e-3*dim || out[1] != -out[0] {
+	if newWeights(c).multiply(out, [][]float32{vector}, mean, &space{}); math.Abs(out[0]-3*dim) > 1e-3*dim || out[1] != -out[0] {
 		t.Fatalf("the products are %v, want ± %v", out, 3*dim)
 	}
 	clear(vector)
-	if newWeights(c).multiply(out, [][]float32{vector}, mean); out[0] != 0 || out[1] != 0 {
+	if newWeights(c).multiply(out, [][]float32{vector}, mean, &space{}); out[0] != 0 || out[1] != 0 {
 		t.Fatalf("the products of zeros are %v", out)
 	}
 }
@@ -127,7 +127,7 @@ func TestMultiplyFailure(t *testing.T) {
 			if bad == float32(math.Inf(-1)) {
 				mean[4] = 0
 			}
-			if got := newWeights(c).multiply(make([]float64, 70*3), vectors, mean); got != 67 {
+			if got := newWeights(c).multiply(make([]float64, 70*3), vectors, mean, &space{}); got != 67 {
 				t.Errorf("%s with %v: vector %d is called not finite, want 67", name, bad, got)
 			}
 		}
@@ -138,7 +138,7 @@ func TestMultiplyFailure(t *testing.T) {
 func BenchmarkForms(b *testing.B) {
 	random := rand.New(rand.NewPCG(7, 8))
 	for _, dim := range []int{384, 1024} {
-		vectors, mean, out := make([][]float32, 512), make([]float32, dim), make([]float64, 512*22)
+		vectors, mean, out, s := make([][]float32, 512), make([]float32, dim), make([]float64, 512*22), &space{}
 		for v := range vectors {
 			vectors[v] = make([]float32, dim)
 			for j := range dim {
@@ -148,7 +148,7 @@ func BenchmarkForms(b *testing.B) {
 		run := func(name string, w weights) {
 			b.Run(fmt.Sprintf("dim=%d/%s", dim, name), func(b *testing.B) {
 				for b.Loop() {
-					w.multiply(out, vectors, mean)
+					w.multiply(out, vectors, mean, s)
 				}
 			})
 		}
