@@ -107,29 +107,59 @@ func Classify(live *classify.Live, taxonomy *schemas.Taxonomy, encoder string) S
 		challengers := live.Challengers()
 		answers, embeddings, place := decodeAll(in, func() *schemas.Embedding { return &schemas.Embedding{} })
 		now := schemas.Time(time.Now())
-		for k, e := range embeddings {
-			m, a := e.message, &answers[place[k]]
-			ask := func(c *classify.Classifier) Answer {
-				predictions, err := c.Classify(m.Encoder, [][]float32{m.Vector})
-				if err != nil {
-					return Answer{Err: err}
+		ask := func(c *classify.Classifier, of []item[*schemas.Embedding]) []Answer {
+			predictions, errs := predictEach(c, of)
+			said := make([]Answer, len(of))
+			for i, e := range of {
+				if errs[i] != nil {
+					said[i] = Answer{Err: errs[i]}
+					continue
 				}
-				classification := pipeline.Classification(m.GetExtraction(), predictions[0], names, c.Model(), m.Encoder)
-				classification.Truncated, classification.ClassifiedAt = m.Truncated, now
-				return answer(classification, nil, classification.Id, schemas.JSON, e.coordinates)
+				classification := pipeline.Classification(e.message.GetExtraction(), predictions[i], names, c.Model(), e.message.Encoder)
+				classification.Truncated, classification.ClassifiedAt = e.message.Truncated, now
+				said[i] = answer(classification, nil, classification.Id, schemas.JSON, e.coordinates)
 			}
-			if *a = ask(classifier); a.Err != nil {
-				continue
+			return said
+		}
+		var good []item[*schemas.Embedding]
+		var at []int
+		for k, a := range ask(classifier, embeddings) {
+			if answers[place[k]] = a; a.Err == nil {
+				good, at = append(good, embeddings[k]), append(at, place[k])
 			}
-			for _, c := range challengers {
-				if shadow := ask(c).Record; shadow != nil {
+		}
+		for _, c := range challengers {
+			for i, a := range ask(c, good) {
+				if shadow := a.Record; shadow != nil {
 					shadow.Topic, shadow.Headers = kafka.Shadow, append(shadow.Headers, kgo.RecordHeader{Key: kafka.Version, Value: []byte(ChallengerName)})
-					a.Also = append(a.Also, shadow)
+					answers[at[i]].Also = append(answers[at[i]].Also, shadow)
 				}
 			}
 		}
 		return answers, nil
 	}}
+}
+
+// predictEach returns a prediction or an error for each embedding. A classifier takes all vectors or none: when it refuses them, it is asked
+// about each alone.
+func predictEach(c *classify.Classifier, of []item[*schemas.Embedding]) ([]classify.Prediction, []error) {
+	errs, vectors, same := make([]error, len(of)), make([][]float32, len(of)), true
+	for i, e := range of {
+		vectors[i], same = e.message.Vector, same && e.message.Encoder == c.Encoder()
+	}
+	if same {
+		if predictions, err := c.Classify(c.Encoder(), vectors); err == nil {
+			return predictions, errs
+		}
+	}
+	predictions := make([]classify.Prediction, len(of))
+	for i, e := range of {
+		one, err := c.Classify(e.message.Encoder, vectors[i:i+1])
+		if errs[i] = err; err == nil {
+			predictions[i] = one[0]
+		}
+	}
+	return predictions, errs
 }
 
 // item is a decoded record of an inner topic.
