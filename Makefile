@@ -52,9 +52,9 @@ bench: build ## Compare with the physical limit: name, ratio, target, ok or shor
 bench-stream: setup-test ## Measure the stream without the models on Apache Kafka: throughput, latency, scaling, memory
 	go run ./bench/stream
 
-bench-train: setup ## Compare the trainer with scikit-learn: time to its loss, memory
+bench-train: build ## Compare the trainer with scikit-learn and with the reference recipe, in time, memory and quality (PART=speed, history, synthetic, samples, leave-one-out)
 	@bench/train/setup.sh
-	go build -o bin/bench-train ./bench/train && bin/bench-train
+	go build -o bin/bench-train ./bench/train && bin/bench-train $(if $(PART),-part $(PART))
 
 chaos: setup-test build ## Kill processes while 100,000 vacancies stream, say what became of each (SHORT=1: 5 minutes, real encoder)
 	go build -o bin/chaos ./chaos/run

@@ -56,7 +56,7 @@ func budgets(ctx context.Context, rows, dim int) error {
 		if b.memory == littleBudget {
 			allowed += programBytes
 		}
-		line(b.name, o.Peak/allowed, 1)
+		figure(b.name, o.Peak/allowed, 1, o.Peak <= allowed)
 	}
 	return nil
 }

@@ -1,8 +1,15 @@
-// Command train compares the trainer with scikit-learn on the same examples and cores, and prints one tab-separated line a
-// figure: name, ratio, target, ok or short. Lines that begin with # say what was measured.
+// Command train measures the trainer, and prints one tab-separated line a figure: name, value, target, ok or short. Lines
+// that begin with # say what was measured.
 //
-// scikit-learn fits first, with one thread and with all cores: the faster time and the lower loss count. Ours fits until its
-// loss, computed in float64, is no higher; all of our time counts. Each fit runs in a process of its own, whose highest memory counts, the program's included.
+// Part speed compares it with scikit-learn on the same examples and cores. scikit-learn fits first, with one thread and with
+// all cores: the faster time and the lower loss count. Ours fits until its loss, computed in float64, is no higher; all of our
+// time counts. Each fit runs in a process of its own, whose highest memory counts, the program's included.
+//
+// Part history trains on a history of the real size, within 4 GiB and within a tenth of its vectors (budget.go).
+//
+// Parts synthetic and samples compare what it makes of imbalanced histories with what the reference recipe makes (recipe.go).
+//
+// Part leave-one-out, which takes many minutes and is measured on demand alone, estimates what leaving each example out would predict (leave.go).
 package main
 
 import (
@@ -36,25 +43,62 @@ const (
 	c            = 1.0
 )
 
+// The parts, in the order of their output.
+const (
+	partSpeed     = "speed"
+	partHistory   = "history"
+	partSynthetic = "synthetic"
+	partSamples   = "samples"
+	partLeave     = "leave-one-out"
+)
+
+var parts = []string{partSpeed, partHistory, partSynthetic, partSamples, partLeave}
+
 func main() {
-	rows := flag.Int("rows", 100_000, "examples")
-	dim := flag.Int("dim", 1024, "components of a vector")
+	part := flag.String("part", "", "measure this part only: "+strings.Join(parts, ", "))
+	rows := flag.Int("rows", 100_000, "examples of speed and leave-one-out")
+	dim := flag.Int("dim", 1024, "components of a vector of speed, history and leave-one-out")
+	recipe := recipeOptions{}
+	flag.IntVar(&recipe.rows, "recipe-rows", 40_000, "vacancies of synthetic")
+	flag.IntVar(&recipe.dim, "recipe-dim", 384, "components of a vector of synthetic")
+	flag.IntVar(&recipe.seeds, "recipe-seeds", 3, "divisions of synthetic into parts to train, choose and test on")
+	flag.IntVar(&recipe.draws, "recipe-draws", 5, "imbalanced histories drawn from the samples, each divided once")
 	fit := flag.String("fit", "", "internal: fit the examples of this `folder`")
-	tol := flag.Float64("tolerance", tolerance, "internal: of that fit")
+	left := flag.String("left", "", "internal: leave out each of the examples of this `folder`")
 	history := flag.String("history", "", "internal: train on the examples of this `folder`")
 	memory := flag.Int64("memory", historyBudget, "internal: within these `bytes`")
+	tol := flag.Float64("tolerance", tolerance, "internal: of that fit")
 	flag.Parse()
 	ctx := context.Background()
-	err := error(nil)
-	switch {
-	case *fit != "":
-		err = fitOurs(ctx, *fit, *dim, *tol)
-	case *history != "":
-		err = trainHistory(ctx, *history, *dim, *memory)
-	default:
-		err = errors.Join(run(ctx, *rows, *dim), budgets(ctx, historyRows, *dim))
+	measure := func() error {
+		switch {
+		case *fit != "":
+			return fitOurs(ctx, *fit, *dim, *tol)
+		case *left != "":
+			return leaveOurs(ctx, *left, *dim)
+		case *history != "":
+			return trainHistory(ctx, *history, *dim, *memory)
+		}
+		if err := recipe.validate(*part, *rows, *dim); err != nil {
+			return err
+		}
+		of := map[string]func() error{
+			partSpeed:     func() error { return run(ctx, *rows, *dim) },
+			partHistory:   func() error { return budgets(ctx, historyRows, *dim) },
+			partSynthetic: func() error { return synthetic(ctx, recipe) },
+			partSamples:   func() error { return sampled(ctx, recipe) },
+			partLeave:     func() error { return runLeave(ctx, *rows, *dim) },
+		}
+		for _, p := range parts {
+			if *part == p || *part == "" && p != partLeave {
+				if err := of[p](); err != nil {
+					return fmt.Errorf("measuring %s: %w", p, err)
+				}
+			}
+		}
+		return nil
 	}
-	if err != nil {
+	if err := measure(); err != nil {
 		fmt.Fprintln(os.Stderr, "bench-train:", err)
 		os.Exit(1)
 	}
@@ -126,8 +170,9 @@ func run(ctx context.Context, rows, dim int) error {
 			return fmt.Errorf("our loss %.12f does not reach scikit-learn's %.12f", our, their)
 		}
 	}
-	line("time to scikit-learn's loss, ours / scikit-learn's", seconds/theirs.Seconds, targetTime)
-	line("peak memory / data", peak/float64(4*rows*dim), targetMemory)
+	taken, memory := seconds/theirs.Seconds, peak/float64(4*rows*dim)
+	figure("time to scikit-learn's loss, ours / scikit-learn's", taken, targetTime, taken <= targetTime)
+	figure("peak memory / data", memory, targetMemory, memory <= targetMemory)
 	return nil
 }
 
@@ -136,16 +181,17 @@ func report(name string, o outcome, loss float64, rows, dim int) {
 		name, o.Seconds, o.Processor, o.Iterations, loss, o.Peak/float64(4*rows*dim))
 }
 
-func line(name string, ratio, target float64) {
+// figure prints a line.
+func figure(name string, value, target float64, ok bool) {
 	verdict := "short"
-	if ratio <= target {
+	if ok {
 		verdict = "ok"
 	}
-	fmt.Printf("%s\t%.3f\t%.3f\t%s\n", name, ratio, target, verdict)
+	fmt.Printf("%s\t%.3f\t%.3f\t%s\n", name, value, target, verdict)
 }
 
 // child runs a fit, with a variable in its environment, and reads what it prints.
-func child(ctx context.Context, o *outcome, variable, program string, args ...string) error {
+func child(ctx context.Context, o any, variable, program string, args ...string) error {
 	cmd := exec.CommandContext(ctx, program, args...)
 	if variable != "" {
 		cmd.Env = append(os.Environ(), variable)
