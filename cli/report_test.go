@@ -130,5 +130,7 @@ func TestTrainFlags(t *testing.T) {
 	f("no such file", "--split-from", "absent.csv.gz")
 	f("no such file", "--sweep", "absent.yaml")
 	f("grid.yaml: reading the grid: line 1: learning_rate belongs to adamw, and the method is lbfgs", "--sweep", write(t, "grid.yaml", "learning_rate: 1e-3\n"))
+	f("Folds (1) must be 0 or >= 2", "--folds", "1")
+	f("LeaveOneOut needs lbfgs, and Settings[0] is adamw", "--leave-one-out", "--method", "adamw")
 	f(`RankBy ("luck") must be one of`, "--rank", "luck")
 }

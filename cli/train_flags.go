@@ -18,14 +18,14 @@ import (
 
 // training is what jobstrom train is asked for beside its report.
 type training struct {
-	run                                              trainer.RunOptions
-	out, since, until, source, splitFrom, memory, l2 string
-	profile, promote                                 string
-	method, weights, sweep, journal                  string
-	l2s                                              []float64
-	walk                                             trainer.AdamW
-	seed                                             uint64
-	dry                                              bool
+	run                                          trainer.RunOptions
+	out, since, until, source, splitFrom, memory string
+	profile, promote                             string
+	method, weights, sweep, journal              string
+	l2s                                          []float64
+	walk                                         trainer.AdamW
+	seed                                         uint64
+	dry                                          bool
 }
 
 func (t *training) flags(cmd *cobra.Command) {
@@ -51,6 +51,8 @@ func (t *training) flags(cmd *cobra.Command) {
 	f.StringVar(&t.sweep, "sweep", "", "try all settings of this YAML `file` instead, several beside each other: jobstrom train --help shows one")
 	f.StringVar(&t.journal, "journal", "", "`file` from which an interrupted sweep goes on (default that of --sweep with .journal behind it)")
 	f.StringVar(&o.RankBy, "rank", trainer.RankLogLoss, "take the best setting by this `figure` on the validation part: log_loss, top1 or macro_f1")
+	f.IntVar(&o.Folds, "folds", 0, "also judge the best setting by so many `folds` of all the history")
+	f.BoolVar(&o.LeaveOneOut, "leave-one-out", false, "also judge it on each vacancy without that one, by one fit and its Hessian: minutes at full size, within half of --memory")
 	f.StringVar(&t.profile, "profile", "", "write pprof files of processor and memory into this `folder`")
 	f.BoolVar(&t.dry, "dry-run", false, "train and evaluate, but register nothing")
 	f.StringVar(&t.promote, "promote", promoteBetter, "make it the champion `when`: better (it is not worse than the champion on the same test vacancies), always or never; else it is a challenger")

@@ -2,6 +2,7 @@ package trainer
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"jobstrom/schemas"
@@ -28,6 +29,9 @@ type Result struct {
 	Train, Validation, Test int
 	// TestPart is what Evaluation was measured on.
 	TestPart TestPart
+	// CrossValidation and WithoutEach judge the best setting on all of the history; nil where that was not asked for.
+	CrossValidation *CrossValidation
+	WithoutEach     *WithoutEach
 	// Parts says in which part each vacancy was.
 	Parts Parts
 	// LeftOut counts vacancies of the history that the split to repeat does not name, Gone those that it names and the history lacks.
@@ -41,6 +45,15 @@ func (r *Result) Close() error { return r.history.vectors.close() }
 
 // Text renders the result for people.
 func (r Result) Text(names []string) string {
-	return fmt.Sprintf("trained on %d vacancies, chosen on %d, evaluated on %d: %s\n\n%s\n\n%s",
-		r.Train, r.Validation, r.Test, r.Classifier.Id, SweepTable(r.Trials), r.Evaluation.Text(names))
+	parts := []string{
+		fmt.Sprintf("trained on %d vacancies, chosen on %d, evaluated on %d: %s", r.Train, r.Validation, r.Test, r.Classifier.Id),
+		SweepTable(r.Trials), r.Evaluation.Text(names),
+	}
+	if r.CrossValidation != nil {
+		parts = append(parts, r.CrossValidation.Text())
+	}
+	if r.WithoutEach != nil {
+		parts = append(parts, r.WithoutEach.Text())
+	}
+	return strings.Join(parts, "\n\n")
 }

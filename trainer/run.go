@@ -32,6 +32,10 @@ type RunOptions struct {
 	Validation, Test float64
 	// Repeat, where given, is the split itself: that of an earlier training. Vacancies that it does not name are left out.
 	Repeat Parts
+	// Folds, where given, also judges the best setting by so many folds of all the history, see CrossValidate.
+	Folds int
+	// LeaveOneOut also judges it on each vacancy of the history without that one, see the function of that name, within half of Memory.
+	LeaveOneOut bool
 	// Seed decides the split, and what Options.Seed does.
 	Seed uint64
 	// Memory bounds, in bytes, what the history takes; the program itself takes some 300 MiB beside. Vectors that half of it does not hold are read once and
@@ -99,6 +103,10 @@ func (o RunOptions) Validate() error {
 		sweep := o.sweep()
 		sweep.EnsureDefaults()
 		errs = append(errs, sweep.Validate())
+	}
+	check(o.Folds == 0 || o.Folds >= 2, "Folds (%d) must be 0 or >= 2", o.Folds)
+	if i := slices.IndexFunc(o.Settings, func(s Setting) bool { return s.Method != MethodLBFGS }); o.LeaveOneOut && i >= 0 {
+		check(false, "LeaveOneOut needs %s, and Settings[%d] is %s", MethodLBFGS, i, o.Settings[i])
 	}
 	check(slices.Contains(Splits, o.Split), "Split (%q) must be one of %q", o.Split, Splits)
 	check(o.Memory >= leastMemory, "Memory (%d bytes) must be >= %d", o.Memory, leastMemory)
@@ -169,6 +177,9 @@ func Run(ctx context.Context, history History, o RunOptions) (_ *Result, err err
 		c.Training[name] = strconv.Itoa(v)
 	}
 	c.Training["seed"] = strconv.FormatUint(o.Seed, 10)
+	if err := r.judge(ctx, h.Examples, o); err != nil {
+		return nil, err
+	}
 	c.Card = completeCard(o.Card, o, r, train, h.times)
 	return r, models.SealClassifier(c)
 }

@@ -11,6 +11,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"jobstrom/models"
 	"jobstrom/pipeline/classify"
 	"jobstrom/schemas"
@@ -119,6 +121,42 @@ func TestRun(t *testing.T) {
 				t.Fatalf("vector %d has %v in the pipeline and %v in the trainer", i, p[i].Probabilities, want[i])
 			}
 		}
+	}
+}
+
+// What is held out in turn is all of the history, by folds that keep employers together and one by one.
+func TestRunHoldsOutInTurn(t *testing.T) {
+	e := clouds(300, 4, 3, 1, 5)
+	o := RunOptions{Encoder: "enc", Taxonomy: taxonomy(t), Settings: penalties(1e-2, 1e-3), Folds: 4, LeaveOneOut: true, Seed: 2}
+	r, err := Run(t.Context(), history(e, nil), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	best := Options{Categories: 3, ClassWeights: WeightsNone, L2: r.Trials[0].Setting.L2, Seed: 2}
+	want, err := CrossValidate(t.Context(), e, CrossValidateOptions{Folds: 4, Seed: 2, Fit: best})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(want.Evaluation, r.CrossValidation.Evaluation); diff != "" {
+		t.Error(diff)
+	}
+	left, err := LeaveOneOut(t.Context(), e, LeaveOneOutOptions{Fit: best})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(Evaluate(Probabilities(left.Scores, 1), e.Categories, 3), r.WithoutEach.Evaluation); diff != "" {
+		t.Error(diff)
+	}
+	for _, want := range []string{"FOLD", "spread", "each vacancy left out: top-1"} {
+		if !strings.Contains(r.Text([]string{"a", "b", "c"}), want) {
+			t.Errorf("the text lacks %q", want)
+		}
+	}
+	o.Memory = leastMemory
+	o.LeaveOneOut, o.Folds = false, 200
+	if _, err := Run(t.Context(), history(e, nil), o); err == nil || !strings.Contains(err.Error(), "is empty") {
+		t.Errorf("got %v", err)
 	}
 }
 

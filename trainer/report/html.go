@@ -25,6 +25,8 @@ var page = template.Must(template.New("page").Funcs(template.FuncMap{
 	"moment":  func(t time.Time) string { return t.Format("2006-01-02 15:04 MST") },
 	"micro":   func(d time.Duration) string { return fmt.Sprintf("%d µs", d.Microseconds()) },
 	"p":       func(v float64) string { return fmt.Sprintf("%.2g", v) },
+	"fold":  func(i int) string { return fmt.Sprintf("fold %d", i+1) },
+	"held":  func(name string, e trainer.Evaluation) heldOut { return heldOut{name, e} },
 	"times":   func(a, b time.Duration) string { return fmt.Sprintf("%.2f ×", float64(a)/float64(max(b, 1))) },
 }).Parse(pageText))
 
@@ -42,6 +44,12 @@ func size(bytes int) string {
 		return count(bytes) + " B"
 	}
 	return fmt.Sprintf("%.1f kB", float64(bytes)/1000)
+}
+
+// heldOut is a line of what was held out in turn.
+type heldOut struct {
+	Name string
+	E    trainer.Evaluation
 }
 
 // figure is one line of the table of figures.

@@ -71,6 +71,9 @@ type Report struct {
 	// Trials are the settings that were tried, on the validation part, the best first: it is the classifier's.
 	Trials   []trainer.Trial   `json:"trials"`
 	Variants []trainer.Variant `json:"variants"`
+	// CrossValidation and WithoutEach judge the best setting on all of the history; absent where that was not asked for.
+	CrossValidation *trainer.CrossValidation `json:"cross_validation,omitempty"`
+	WithoutEach     *trainer.WithoutEach     `json:"leave_one_out,omitempty"`
 	Mistakes []trainer.Mistake `json:"mistakes"`
 	// Champion is the identity of the model that was live, Comparison how the two do on the same vacancies; absent without one.
 	Champion   string              `json:"champion,omitempty"`
@@ -89,18 +92,28 @@ func New(r *trainer.Result, o Options) Report {
 		Model: c.Id, Encoder: c.Encoder, Taxonomy: c.Taxonomy, Version: o.Version, Started: o.Started.UTC(), Finished: o.Finished.UTC(),
 		Train: r.Train, Validation: r.Validation, Test: r.Test, Settings: c.Training, Categories: o.Taxonomy.Names(), Evaluation: r.Evaluation,
 		Intervals:   trainer.Bootstrap(part.Probabilities, part.Categories, k, trainer.BootstrapOptions{Seed: o.Seed, Resamples: o.Resamples}),
-		Temperature: float64(c.Temperature), Trials: r.Trials, Variants: o.Variants, Champion: o.Champion, Comparison: o.Comparison,
+		Temperature: float64(c.Temperature), Trials: r.Trials, CrossValidation: r.CrossValidation, WithoutEach: r.WithoutEach, Variants: o.Variants, Champion: o.Champion, Comparison: o.Comparison,
 		Mistakes: trainer.Mistakes(part.IDs, part.Probabilities, part.Categories, o.Mistakes),
 		BySource: trainer.SlicesBySource(part.Sources, part.Probabilities, part.Categories, k),
 		ByTime:   trainer.SlicesByTime(part.Times, part.Probabilities, part.Categories, k), classifier: c,
 	}
 }
 
-// Metrics returns the figures by name: those of the evaluation, the bounds of each, and each variant's.
+// Metrics returns the figures by name: those of the evaluation, the bounds of each, each variant's, and those of folds and of leaving one out.
 func (r Report) Metrics() map[string]float64 {
 	metrics := maps.Clone(r.Evaluation.Metrics())
 	for name, i := range r.Intervals {
 		metrics[name+"_low"], metrics[name+"_high"] = i.Low, i.High
+	}
+	if r.CrossValidation != nil {
+		for name, value := range r.CrossValidation.Mean {
+			metrics["folds_"+name] = value
+		}
+	}
+	if r.WithoutEach != nil {
+		for name, value := range r.WithoutEach.Evaluation.Metrics() {
+			metrics["leave_one_out_"+name] = value
+		}
 	}
 	for _, v := range r.Variants {
 		for name, value := range map[string]float64{
