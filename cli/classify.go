@@ -22,7 +22,8 @@ import (
 const fileBatch = 64
 
 func (a *app) classifyCommand() *cobra.Command {
-	return &cobra.Command{
+	var classifier string
+	cmd := &cobra.Command{
 		Use:   "classify FILE|-",
 		Short: "Classify a file without Kafka: JSONL or CSV in, JSONL out",
 		Long: `Classify a file of vacancies, JSONL or CSV (by its name), or JSONL from stdin (-). Each answer is a line of JSON, in the order of
@@ -30,7 +31,7 @@ the input. A line that cannot be classified is reported on stderr with file, lin
 		Example: "  jobstrom classify samples/unseen.jsonl | head -1\n  echo '{\"text\":\"Vi søger en kok\"}' | jobstrom classify -",
 		Args:    args(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, given []string) error {
-			p, err := a.pipeline(nil, true)
+			p, err := a.pipelineWith(cmd.Context(), classifier)
 			if err != nil {
 				return err
 			}
@@ -48,6 +49,28 @@ the input. A line that cannot be classified is reported on stderr with file, lin
 			})
 		},
 	}
+	classifierFlag(cmd, &classifier)
+	return cmd
+}
+
+// classifierFlag lets a command that works without Kafka take another classifier.
+func classifierFlag(cmd *cobra.Command, name *string) {
+	cmd.Flags().StringVar(name, "classifier", "", "`file` of a classifier, or id of one on Kafka (default the built-in one)")
+}
+
+// pipelineWith loads the three stages with a classifier, the built-in one where none is named.
+func (a *app) pipelineWith(ctx context.Context, classifier string) (*pipeline.Pipeline, error) {
+	p, err := a.pipeline(nil, true)
+	if err != nil || classifier == "" {
+		return p, err
+	}
+	c, err := a.classifierOf(ctx, classifier, p.Encoder.Card().ID)
+	if err != nil {
+		p.Encoder.Close()
+		return nil, err
+	}
+	p.Live.Store(c)
+	return p, nil
 }
 
 // classifyFile answers every vacancy of a file and reports those it cannot; then its error is errPartial.

@@ -11,9 +11,13 @@ import (
 	"testing"
 	"time"
 
+	"google.golang.org/protobuf/proto"
+
 	"jobstrom/cluster/clustertest"
 	"jobstrom/embedded"
 	"jobstrom/models"
+	"jobstrom/pipeline/classify"
+	"jobstrom/schemas"
 )
 
 // TestMain lets this test binary be jobstrom itself, so that tests and README's commands run the real thing.
@@ -183,6 +187,38 @@ func TestEvaluateAnswersMachines(t *testing.T) {
 	if got.N != 110 || got.Top1 < .86 || got.Top3 < .96 {
 		t.Fatalf("got %+v", got)
 	}
+}
+
+// Another classifier answers where a file of one is named.
+func TestOtherClassifier(t *testing.T) {
+	card, err := models.ReadEncoderCard((&app{}).encoderDir())
+	must(t, err)
+	c, err := classify.DefaultModel(card.ID)
+	must(t, err)
+	c = proto.Clone(c).(*schemas.Classifier)
+	for row := range c.Bias {
+		if models.Owner(c, row) == 3 {
+			c.Bias[row] += 1000
+		}
+	}
+	must(t, models.SealClassifier(c))
+	data, err := models.EncodeClassifier(c)
+	must(t, err)
+	status, out, errOut := jobstrom(t, `{"text":"Vi søger en tømrer til tagarbejde."}`, "classify", "-", "--classifier", write(t, "apprentices.bin", string(data)))
+	if status != 0 || !strings.Contains(out, `"category":"Elever"`) || !strings.Contains(out, c.Id) {
+		t.Errorf("status %d: %s%s", status, out, errOut)
+	}
+	f := func(want, file string) {
+		t.Helper()
+		if status, _, errOut := jobstrom(t, "", "evaluate", "../samples/unseen.jsonl", "--classifier", file); status != 1 || !strings.Contains(errOut, want) {
+			t.Errorf("status %d: %s", status, errOut)
+		}
+	}
+	other, err := models.EncodeClassifier(trained(t, 1, noon))
+	must(t, err)
+	f("it takes those of eeeeeeeeeeee", write(t, "other.bin", string(other)))
+	f("decoding classifier", write(t, "text.bin", "no classifier"))
+	f("no such file", "./absent.bin")
 }
 
 func TestCheck(t *testing.T) {

@@ -12,16 +12,18 @@ import (
 )
 
 func (a *app) evaluateCommand() *cobra.Command {
+	var classifier string
 	cmd := &cobra.Command{
 		Use:     "evaluate FILE|-",
 		Short:   "Measure the classifier on labelled vacancies",
 		Long:    "Classify labelled vacancies and compare: top-1, top-3, macro F1, figures for each category, confusion matrix. A vacancy without a known category is refused.",
-		Example: "  jobstrom evaluate samples/unseen.jsonl\n  jobstrom evaluate samples/unseen.jsonl --format json | jq .top1",
+		Example: "  jobstrom evaluate samples/unseen.jsonl\n  jobstrom evaluate samples/unseen.jsonl --format json | jq .top1\n  jobstrom evaluate samples/unseen.jsonl --classifier var/models/3f….bin",
 		Args:    args(cobra.ExactArgs(1)),
 	}
 	a.formatFlag(cmd)
+	classifierFlag(cmd, &classifier)
 	cmd.RunE = func(cmd *cobra.Command, given []string) error {
-		p, err := a.pipeline(nil, true)
+		p, err := a.pipelineWith(cmd.Context(), classifier)
 		if err != nil {
 			return err
 		}
