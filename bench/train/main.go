@@ -62,7 +62,7 @@ func main() {
 	flag.IntVar(&recipe.rows, "recipe-rows", 40_000, "vacancies of synthetic")
 	flag.IntVar(&recipe.dim, "recipe-dim", 384, "components of a vector of synthetic")
 	flag.IntVar(&recipe.seeds, "recipe-seeds", 3, "divisions of synthetic into parts to train, choose and test on")
-	flag.IntVar(&recipe.draws, "recipe-draws", 5, "imbalanced histories drawn from the samples, each divided once")
+	flag.IntVar(&recipe.draws, "recipe-draws", 10, "imbalanced histories drawn from the samples, each divided once")
 	fit := flag.String("fit", "", "internal: fit the examples of this `folder`")
 	left := flag.String("left", "", "internal: leave out each of the examples of this `folder`")
 	history := flag.String("history", "", "internal: train on the examples of this `folder`")
