@@ -48,7 +48,7 @@ A history that --memory does not hold lies in a file in the data folder while it
 		Example: `  jobstrom train --dry-run --report report
   jobstrom train --since 2026-01-01 --split time --variant int8 --format json
   jobstrom train --sweep grid.yaml --rank macro_f1 --dry-run
-  jobstrom train --method adamw --learning-rate 1e-3 --batch 512 --epochs 15 --promote never`,
+  jobstrom train --method adamw --class-weights none --learning-rate 1e-3 --batch 512 --epochs 15 --promote never`,
 		Args: args(cobra.NoArgs),
 	}
 	a.formatFlag(cmd)

@@ -42,7 +42,7 @@ func (t *training) flags(cmd *cobra.Command) {
 	f.StringVar(&t.memory, "memory", "4GiB", "`bytes` that the history may take in memory")
 	f.IntVar(&o.Threads, "cores", 0, "cores to train on (default all); the result does not depend on it")
 	f.StringVar(&t.method, "method", trainer.MethodLBFGS, "lbfgs finds the best weights, adamw walks over mini-batches")
-	f.StringVar(&t.weights, "class-weights", trainer.WeightsNone, "none, balanced or effective: how much more a rare category counts")
+	f.StringVar(&t.weights, "class-weights", trainer.WeightsEffective, "how much more a rare category counts: none, effective (enough to be found) or balanced (as much as all others)")
 	f.Float64SliceVar(&t.l2s, "l2", trainer.DefaultL2s(), "`penalties` of lbfgs to choose from")
 	f.Float64Var(&t.walk.LearningRate, "learning-rate", 1e-3, "`length` of a step of adamw")
 	f.IntVar(&t.walk.Batch, "batch", 512, "`vacancies` of a step of adamw")

@@ -21,7 +21,8 @@ type RunOptions struct {
 	Encoder string
 	// Taxonomy holds the categories.
 	Taxonomy *schemas.Taxonomy
-	// Settings are tried; the best on the validation part is taken. Default: L-BFGS with each of DefaultL2s.
+	// Settings are tried; the best on the validation part is taken. Default: L-BFGS with each of DefaultL2s, and
+	// WeightsEffective: without weights the rarest categories of a real history are never predicted, with balanced ones too often.
 	Settings []Setting
 	// RankBy and Journal are those of SweepOptions.
 	RankBy  string
@@ -65,7 +66,7 @@ type RunOptions struct {
 func (o *RunOptions) EnsureDefaults() {
 	if len(o.Settings) == 0 {
 		for _, l2 := range DefaultL2s() {
-			o.Settings = append(o.Settings, Setting{Method: MethodLBFGS, ClassWeights: WeightsNone, L2: l2})
+			o.Settings = append(o.Settings, Setting{Method: MethodLBFGS, ClassWeights: WeightsEffective, L2: l2})
 		}
 	}
 	if o.Split == "" {

@@ -17,7 +17,7 @@ import (
 // counts are the categories' sizes in a real history of 457,824 vacancies; of the twelve in the middle the smallest, the
 // largest and the sum are known.
 var counts = []float64{
-	189, 434, 1077, 2057, 3825, 5800, 6900, 8100, 9500, 11100, 13000, 15000, 17500, 20600, 24000, 28000, 31700, 31867, 33289, 52519, 62441, 68614,
+	189, 434, 1077, 2057, 3825, 6100, 7300, 8600, 10000, 11700, 13700, 15900, 19200, 22512, 25300, 29500, 31700, 31867, 33289, 52519, 62441, 68614,
 }
 
 // writeExamples writes vectors that resemble embeddings: of length 1, around a mean that they share, spread widely in few

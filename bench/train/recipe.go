@@ -59,12 +59,12 @@ var methods = []method{
 		longer.Epochs = max(reference.Epochs, (referenceSteps+steps-1)/steps)
 		o.Settings = []trainer.Setting{longer}
 	}, true},
-	{"default", func(*trainer.RunOptions, int) {}, false},
+	{"default", func(*trainer.RunOptions, int) {}, false}, // its class weights are effective
+	{"no weights", func(o *trainer.RunOptions, _ int) { o.Settings = weighted(trainer.WeightsNone) }, false},
 	{"balanced", func(o *trainer.RunOptions, _ int) { o.Settings = weighted(trainer.WeightsBalanced) }, false},
-	{"effective", func(o *trainer.RunOptions, _ int) { o.Settings = weighted(trainer.WeightsEffective) }, false},
 }
 
-// weighted is the default with class weights.
+// weighted is the default with other class weights.
 func weighted(weights string) (all []trainer.Setting) {
 	for _, l2 := range trainer.DefaultL2s() {
 		all = append(all, trainer.Setting{Method: trainer.MethodLBFGS, ClassWeights: weights, L2: l2})

@@ -25,8 +25,8 @@ var page = template.Must(template.New("page").Funcs(template.FuncMap{
 	"moment":  func(t time.Time) string { return t.Format("2006-01-02 15:04 MST") },
 	"micro":   func(d time.Duration) string { return fmt.Sprintf("%d µs", d.Microseconds()) },
 	"p":       func(v float64) string { return fmt.Sprintf("%.2g", v) },
-	"fold":  func(i int) string { return fmt.Sprintf("fold %d", i+1) },
-	"held":  func(name string, e trainer.Evaluation) heldOut { return heldOut{name, e} },
+	"fold":    func(i int) string { return fmt.Sprintf("fold %d", i+1) },
+	"held":    func(name string, e trainer.Evaluation) heldOut { return heldOut{name, e} },
 	"times":   func(a, b time.Duration) string { return fmt.Sprintf("%.2f ×", float64(a)/float64(max(b, 1))) },
 }).Parse(pageText))
 

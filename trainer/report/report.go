@@ -74,7 +74,7 @@ type Report struct {
 	// CrossValidation and WithoutEach judge the best setting on all of the history; absent where that was not asked for.
 	CrossValidation *trainer.CrossValidation `json:"cross_validation,omitempty"`
 	WithoutEach     *trainer.WithoutEach     `json:"leave_one_out,omitempty"`
-	Mistakes []trainer.Mistake `json:"mistakes"`
+	Mistakes        []trainer.Mistake        `json:"mistakes"`
 	// Champion is the identity of the model that was live, Comparison how the two do on the same vacancies; absent without one.
 	Champion   string              `json:"champion,omitempty"`
 	Comparison *trainer.Comparison `json:"comparison,omitempty"`
