@@ -102,8 +102,7 @@ func Audit(ctx context.Context, o AuditOptions) (AuditResult, error) {
 
 // settle notes where the raw topic ends and waits until each stage in turn has passed where its topics then end.
 func (a *audit) settle(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, a.Wait)
-	defer cancel()
+	deadline := time.Now().Add(a.Wait) // for the stages: a slow broker's answers are waited for, or it would be taken for a stage that stands
 	reader, err := kafka.NewLagReader(a.Kafka)
 	if err != nil {
 		return err
@@ -131,10 +130,13 @@ func (a *audit) settle(ctx context.Context) error {
 			if behind < 0 {
 				break
 			}
+			if time.Now().After(deadline) {
+				return fmt.Errorf("stage %s has not got through partition %d of %s within %s: is it running (jobstrom lag)? Give it more time with --wait", stage.Stage, ends[behind].Partition, ends[behind].Topic, a.Wait)
+			}
 			select {
 			case <-ctx.Done():
-				return fmt.Errorf("stage %s has not got through partition %d of %s within %s: is it running (jobstrom lag)? Give it more time with --wait", stage.Stage, ends[behind].Partition, ends[behind].Topic, a.Wait)
-			case <-time.After(200 * time.Millisecond):
+				return ctx.Err()
+			case <-time.After(min(200*time.Millisecond, time.Until(deadline)+time.Millisecond)):
 			}
 			if lags, err = reader.Read(ctx, stage); err != nil {
 				return err
