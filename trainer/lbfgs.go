@@ -15,8 +15,10 @@ const (
 	memory = 10
 	// singleTo is the gradient down to which float32 is precise enough; from there on float64 multiplies.
 	singleTo = 1e-6
-	// patience is how many iterations may go by without a smaller gradient before rounding is to blame.
+	// patience is how many iterations may go by without a smaller gradient and without a loss that is lower by more than
+	// lower of it, before rounding is to blame. Under a weak penalty gradients rise for a while as the loss falls.
 	patience = 4
+	lower    = 1e-7
 )
 
 // lbfgs minimises an objective by L-BFGS (Nocedal 1980), in the two-loop form of Nocedal and Wright, "Numerical
@@ -40,7 +42,7 @@ func (m *lbfgs) minimize(ctx context.Context, x []float64) (stopped string, err 
 	if err != nil {
 		return "", err
 	}
-	best, since := math.Inf(1), 0
+	best, lowest, since := math.Inf(1), math.Inf(1), 0
 	for iteration := 0; ; iteration++ {
 		norm := largest(gradient)
 		if math.IsNaN(loss) || math.IsNaN(norm) {
@@ -53,16 +55,17 @@ func (m *lbfgs) minimize(ctx context.Context, x []float64) (stopped string, err 
 			return "", err
 		}
 		since++
-		if norm < best {
-			best, since = norm, 0
+		if norm < best || loss < lowest-lower*math.Abs(lowest) {
+			since = 0
 		}
+		best, lowest = min(best, norm), min(lowest, loss)
 		switch {
 		case norm <= m.tolerance:
 			return "gradient", nil
 		case iteration == m.maxIterations:
 			return "iterations", nil
 		case !precise && (norm <= singleTo || since >= patience):
-			precise, best, since = true, math.Inf(1), 0
+			precise, best, lowest, since = true, math.Inf(1), math.Inf(1), 0
 			if loss, err = m.objective.evaluate(x, gradient, precise, nil); err != nil {
 				return "", err
 			}

@@ -97,3 +97,25 @@ func TestHistogram(t *testing.T) {
 		}
 	}
 }
+
+// A weak penalty on few, separable examples, from afresh: the gradient rises while the loss falls, which is no rounding.
+func TestFitUnderWeakPenalties(t *testing.T) {
+	e := clouds(300, 384, 22, .08, 3)
+	for i := range e.Vectors {
+		var length float64
+		for _, x := range e.Vectors[i] {
+			length += float64(x) * float64(x)
+		}
+		for j := range e.Vectors[i] {
+			e.Vectors[i][j] /= float32(math.Sqrt(length))
+		}
+	}
+	for _, l2 := range []float64{1e-5, 1e-6, 1e-7} {
+		for _, weights := range []string{WeightsNone, WeightsEffective} {
+			c := fit(t, e, Options{Categories: 22, L2: l2, ClassWeights: weights})
+			if c.Training["stopped"] != "gradient" {
+				t.Errorf("L2 %g, weights %s: it ended by %s after %s iterations", l2, weights, c.Training["stopped"], c.Training["iterations"])
+			}
+		}
+	}
+}
