@@ -55,7 +55,7 @@ A history that --memory does not hold lies in a file in the data folder while it
 	t.flags(cmd)
 	reporting.flags(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) (err error) {
-		if err := errors.Join(t.validate(), reporting.validate()); err != nil {
+		if err := errors.Join(t.resolve(), reporting.validate()); err != nil {
 			return err
 		}
 		stop, err := startProfile(t.profile)
@@ -134,10 +134,7 @@ A history that --memory does not hold lies in a file in the data folder while it
 
 // train reads the history that is asked for and trains on it.
 func (a *app) train(ctx context.Context, w *warehouse.Warehouse, card models.EncoderCard, t training) (*trainer.Result, error) {
-	o, filter, err := t.options()
-	if err != nil {
-		return nil, err
-	}
+	o, filter := t.run, t.filter
 	filter.Encoder = card.ID
 	rows, err := w.CountHistory(ctx, filter)
 	if err != nil {
@@ -222,7 +219,7 @@ func history(ctx context.Context, w *warehouse.Warehouse, filter warehouse.Histo
 	}
 }
 
-// writeClassifier writes a file whole or not at all.
+// writeClassifier writes a classifier, into a folder that is made where it is absent.
 func writeClassifier(path string, c *schemas.Classifier) error {
 	data, err := models.EncodeClassifier(c)
 	if err != nil {
@@ -231,23 +228,31 @@ func writeClassifier(path string, c *schemas.Classifier) error {
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return fmt.Errorf("writing the classifier: %w", err)
 	}
-	if err := os.WriteFile(path+".part", data, 0o644); err != nil {
+	if err := writeWhole(path, data); err != nil {
 		return fmt.Errorf("writing the classifier: %w", err)
+	}
+	return nil
+}
+
+// writeWhole writes a file whole or not at all.
+func writeWhole(path string, data []byte) error {
+	if err := os.WriteFile(path+".part", data, 0o644); err != nil {
+		return err
 	}
 	return os.Rename(path+".part", path)
 }
 
-// writeParts writes the split of a training beside its classifier, whole or not at all.
+// writeParts writes the split of a training beside its classifier.
 func writeParts(classifier string, parts trainer.Parts) (path string, err error) {
 	path = strings.TrimSuffix(classifier, filepath.Ext(classifier)) + ".split.csv.gz"
 	var data bytes.Buffer
 	if err := parts.Write(&data); err != nil {
 		return "", err
 	}
-	if err := os.WriteFile(path+".part", data.Bytes(), 0o644); err != nil {
+	if err := writeWhole(path, data.Bytes()); err != nil {
 		return "", fmt.Errorf("writing the split: %w", err)
 	}
-	return path, os.Rename(path+".part", path)
+	return path, nil
 }
 
 func trainingRun(r *trainer.Result, told report.Report, seed uint64, published bool) warehouse.TrainingRun {

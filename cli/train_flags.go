@@ -18,6 +18,7 @@ import (
 
 // training is what jobstrom train is asked for beside its report.
 type training struct {
+	filter                                       warehouse.HistoryFilter
 	run                                          trainer.RunOptions
 	out, since, until, source, splitFrom, memory string
 	profile, promote                             string
@@ -64,29 +65,14 @@ func (t *training) flags(cmd *cobra.Command) {
 	}
 }
 
-// validate refuses what can be told to be wrong before anything is read, all at once.
-func (t *training) validate() error {
+// resolve works out run and filter from what was given, and refuses what is wrong, all at once, before any history is read.
+func (t *training) resolve() error {
 	var errs []error
 	if !slices.Contains(promotions, t.promote) {
 		errs = append(errs, fmt.Errorf("--promote is %q: use better, always or never", t.promote))
 	}
-	o, _, err := t.options()
-	o.Encoder = "known later"
-	o.EnsureDefaults()
-	if err := errors.Join(err, o.Validate()); err != nil {
-		errs = append(errs, err)
-	}
-	if len(errs) > 0 {
-		return fmt.Errorf("%w (%w)", errors.Join(errs...), errUsage)
-	}
-	return nil
-}
-
-// options returns what the flags mean.
-func (t *training) options() (trainer.RunOptions, warehouse.HistoryFilter, error) {
-	o, filter := t.run, warehouse.HistoryFilter{Source: t.source}
-	o.Seed, o.Taxonomy = t.seed, schemas.Jobnet()
-	var errs []error
+	o, filter := &t.run, &t.filter
+	o.Seed, o.Taxonomy, filter.Source = t.seed, schemas.Jobnet(), t.source
 	for _, day := range []struct {
 		name, value string
 		to          *time.Time
@@ -115,7 +101,16 @@ func (t *training) options() (trainer.RunOptions, warehouse.HistoryFilter, error
 			errs = append(errs, err)
 		}
 	}
-	return o, filter, errors.Join(errs...)
+	whole := *o
+	whole.Encoder = "known later"
+	whole.EnsureDefaults()
+	if err := whole.Validate(); err != nil {
+		errs = append(errs, err)
+	}
+	if len(errs) > 0 {
+		return fmt.Errorf("%w (%w)", errors.Join(errs...), errUsage)
+	}
+	return nil
 }
 
 // settings returns what is tried.

@@ -37,11 +37,11 @@ type Result struct {
 	// LeftOut counts vacancies of the history that the split to repeat does not name, Gone those that it names and the history lacks.
 	LeftOut, Gone int
 
-	history *collected
+	vectors *vectors
 }
 
 // Close frees the vectors. Those of the test part must not be touched afterwards.
-func (r *Result) Close() error { return r.history.vectors.close() }
+func (r *Result) Close() error { return r.vectors.close() }
 
 // Text renders the result for people.
 func (r Result) Text(names []string) string {

@@ -144,7 +144,7 @@ func Run(ctx context.Context, history History, o RunOptions) (_ *Result, err err
 	if err != nil {
 		return nil, err
 	}
-	r := &Result{history: h, LeftOut: h.leftOut, Gone: h.gone}
+	r := &Result{vectors: h.vectors, LeftOut: h.leftOut, Gone: h.gone}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, r.Close())
