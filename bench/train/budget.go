@@ -30,14 +30,11 @@ const (
 // budgets trains on a history of the real size, within the budget and within a tenth of its vectors. What counts is the highest memory of the process, pages of files
 // included.
 func budgets(ctx context.Context, rows, dim int) error {
-	dir, err := os.MkdirTemp("", "bench-train-*")
+	dir, remove, err := exampleFolder(rows, dim)
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(dir)
-	if err := writeExamples(dir, rows, dim); err != nil {
-		return err
-	}
+	defer remove()
 	self, err := os.Executable()
 	if err != nil {
 		return err

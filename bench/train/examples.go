@@ -20,6 +20,19 @@ var counts = []float64{
 	189, 434, 1077, 2057, 3825, 6100, 7300, 8600, 10000, 11700, 13700, 15900, 19200, 22512, 25300, 29500, 31700, 31867, 33289, 52519, 62441, 68614,
 }
 
+// exampleFolder returns a new folder with examples, and what removes it.
+func exampleFolder(rows, dim int) (dir string, remove func(), err error) {
+	if dir, err = os.MkdirTemp("", "bench-train-*"); err != nil {
+		return "", nil, err
+	}
+	remove = func() { os.RemoveAll(dir) }
+	if err := writeExamples(dir, rows, dim); err != nil {
+		remove()
+		return "", nil, err
+	}
+	return dir, remove, nil
+}
+
 // writeExamples writes vectors that resemble embeddings: of length 1, around a mean that they share, spread widely in few
 // directions and little in most. A linear classifier gets about three quarters of them right.
 func writeExamples(dir string, rows, dim int) error {

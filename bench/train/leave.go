@@ -34,14 +34,11 @@ type leavingPhase struct {
 
 // runLeave measures leaving each example out.
 func runLeave(ctx context.Context, rows, dim int) error {
-	dir, err := os.MkdirTemp("", "bench-train-*")
+	dir, remove, err := exampleFolder(rows, dim)
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(dir)
-	if err := writeExamples(dir, rows, dim); err != nil {
-		return err
-	}
+	defer remove()
 	fmt.Printf("# leaving out each of %d × %d float32 in %d unequal categories, C = %g; %s/%s, %d cores\n", rows, dim, len(counts), c, runtime.GOOS, runtime.GOARCH, runtime.NumCPU())
 	self, err := os.Executable()
 	if err != nil {

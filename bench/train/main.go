@@ -117,14 +117,11 @@ func run(ctx context.Context, rows, dim int) error {
 	if err != nil {
 		return err
 	}
-	dir, err := os.MkdirTemp("", "bench-train-*")
+	dir, remove, err := exampleFolder(rows, dim)
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(dir)
-	if err := writeExamples(dir, rows, dim); err != nil {
-		return err
-	}
+	defer remove()
 	fmt.Printf("# %d × %d float32 in %d unequal categories, C = %g; %s/%s, %d cores\n", rows, dim, len(counts), c, runtime.GOOS, runtime.GOARCH, runtime.NumCPU())
 
 	// On a machine that others use, OpenBLAS can be many times slower with all cores than with one: its threads wait busily.

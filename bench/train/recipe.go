@@ -205,14 +205,11 @@ func (c *contest) support(categories []int) int {
 
 // synthetic compares the methods on the examples of part speed, which are as imbalanced as the real history.
 func synthetic(ctx context.Context, o recipeOptions) error {
-	dir, err := os.MkdirTemp("", "bench-recipe-*")
+	dir, remove, err := exampleFolder(o.rows, o.dim)
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(dir)
-	if err := writeExamples(dir, o.rows, o.dim); err != nil {
-		return err
-	}
+	defer remove()
 	e, err := readExamples(dir, o.dim)
 	if err != nil {
 		return err
