@@ -43,6 +43,9 @@ func Follow(ctx context.Context, o FollowOptions, f func(*kgo.Record) (more bool
 	if err == nil {
 		err = offsets.Error()
 	}
+	if ctx.Err() != nil {
+		return nil
+	}
 	if err != nil {
 		return fmt.Errorf("following %v: %w", o.Topics, err)
 	}

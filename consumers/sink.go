@@ -94,6 +94,9 @@ func Sink(ctx context.Context, o SinkOptions) error {
 	defer client.CloseAllowingRebalance()
 	s.client = client
 	if s.labels, err = kafka.IDOf(ctx, client, kafka.Labels); err != nil {
+		if ctx.Err() != nil {
+			return nil // ended before it began
+		}
 		return fmt.Errorf("running the sink: %w", err)
 	}
 	var purging sync.WaitGroup

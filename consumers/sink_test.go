@@ -115,6 +115,28 @@ func waitFor(t *testing.T, condition func() bool) {
 	}
 }
 
+// What runs until its context ends gives no error when that happens while it still asks Kafka for what it needs to begin.
+func TestEndedBeforeItBegan(t *testing.T) {
+	broker, err := kfake.NewCluster(kfake.NumBrokers(1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer broker.Close()
+	o := kafka.Options{Brokers: broker.ListenAddrs()}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	for name, run := range map[string]func() error{
+		"sink":    func() error { return Sink(ctx, SinkOptions{Kafka: o, Encoder: testEncoder}) },
+		"follow":  func() error { return Follow(ctx, FollowOptions{Kafka: o}, nil) },
+		"stage":   func() error { return Run(ctx, Stage{Name: "extract", From: kafka.Raw}, RunnerOptions{Kafka: o}) },
+		"monitor": func() error { return Monitor(ctx, MonitorOptions{Kafka: o}) },
+	} {
+		if err := run(); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
 // A sink that is killed must not hold its partitions for the client's own 45 s: what is written meanwhile would come to ClickHouse that much later.
 func TestKilledSinkIsNoticedSoon(t *testing.T) {
 	broker, err := kfake.NewCluster(kfake.NumBrokers(1))
