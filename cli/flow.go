@@ -21,6 +21,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"jobstrom/consumers"
+	"jobstrom/drift"
 	"jobstrom/embedded"
 	"jobstrom/health"
 	"jobstrom/kafka"
@@ -167,7 +168,10 @@ func (f *flow) startWarehouse(ctx context.Context, stopLater func(func())) error
 	}
 	stopLater(func() { _ = w.Close() })
 	f.warehouse = w
-	return w.Migrate(ctx, f.log)
+	if err := w.Migrate(ctx, f.log); err != nil {
+		return err
+	}
+	return drift.Install(ctx, w)
 }
 
 // startEngine starts ClickHouse here, and again on the same ports and data whenever it ends by itself: meanwhile the sink waits and the stages go on.
