@@ -37,7 +37,7 @@ func TestMain(m *testing.M) {
 // jobstrom runs a command line in this process.
 func jobstrom(t *testing.T, in string, args ...string) (status int, out, errOut string) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
 	var o, e bytes.Buffer
 	status = run(ctx, args, strings.NewReader(in), &o, &e)

@@ -262,7 +262,7 @@ func startServices(t *testing.T, kafka, clickHouse, web string) {
 		must(t, command.Start())
 		t.Cleanup(func() {
 			_ = command.Process.Signal(syscall.SIGTERM)
-			kill := time.AfterFunc(30*time.Second, func() { _ = command.Process.Kill() })
+			kill := time.AfterFunc(2*time.Minute, func() { _ = command.Process.Kill() })
 			defer kill.Stop()
 			if err := command.Wait(); err != nil {
 				t.Errorf("the service %s ended with %v:\n%s", name, err, log)

@@ -115,9 +115,9 @@ func startFlow(t *testing.T, broker string) *flowUnderTest {
 			if err != nil {
 				t.Errorf("jobstrom up ended with %v:\n%s", err, f.log)
 			}
-		case <-time.After(30 * time.Second):
+		case <-time.After(2 * time.Minute):
 			_ = up.Process.Kill()
-			t.Errorf("jobstrom up did not end in 30 s after SIGTERM:\n%s", f.log)
+			t.Errorf("jobstrom up did not end in 2 minutes after SIGTERM:\n%s", f.log)
 		}
 	})
 	f.until("the flow is ready", func() bool {
@@ -147,9 +147,9 @@ func must(t *testing.T, err error) {
 // until polls a condition.
 func (f *flowUnderTest) until(what string, condition func() bool) {
 	f.t.Helper()
-	for deadline := time.Now().Add(90 * time.Second); !condition(); <-time.After(50 * time.Millisecond) {
+	for deadline := time.Now().Add(4 * time.Minute); !condition(); <-time.After(50 * time.Millisecond) {
 		if time.Now().After(deadline) {
-			f.t.Fatalf("waited 90 s until %s; the flow's log:\n%s", what, f.log)
+			f.t.Fatalf("waited 4 minutes until %s; the flow's log:\n%s", what, f.log)
 		}
 	}
 }
@@ -158,7 +158,7 @@ func (f *flowUnderTest) until(what string, condition func() bool) {
 func (f *flowUnderTest) shell(command string) string {
 	f.t.Helper()
 	command = strings.NewReplacer("127.0.0.1:9092", "127.0.0.1:"+f.kafka, "localhost:8123", "127.0.0.1:"+f.clickhouse, "127.0.0.1:8080", "127.0.0.1:"+f.web).Replace(command)
-	ctx, cancel := context.WithTimeout(f.t.Context(), 2*time.Minute)
+	ctx, cancel := context.WithTimeout(f.t.Context(), 5*time.Minute)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, "bash", "-euo", "pipefail", "-c", command)
 	cmd.Dir = f.dir
@@ -387,7 +387,7 @@ func (f *flowUnderTest) privacy(t *testing.T) {
 	// Follow until the records that the classified topic had when we began have passed in every topic.
 	for _, topic := range []string{kafka.Extracted, kafka.Embedded(card.ID), kafka.Classified, kafka.Labels} {
 		seen := map[string]bool{}
-		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 		must(t, consumers.Follow(ctx, consumers.FollowOptions{Kafka: o, Topics: []string{topic}, FromStart: true}, func(r *kgo.Record) (bool, error) {
 			id := string(r.Key)
 			add(id, string(r.Value))

@@ -118,7 +118,7 @@ func interoperate(t *testing.T, b clustertest.Broker) {
 	compressions := []string{"gzip", "snappy", "lz4", "zstd"}
 	for _, client := range clients {
 		t.Run(client.name, func(t *testing.T) {
-			ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+			ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 			defer cancel()
 			want := map[string]string{} // vacancy id → compression
 			for _, compression := range compressions {
@@ -175,7 +175,7 @@ func awaitTopics(t *testing.T, addrs []string) {
 	client, err := kafka.NewClient(kafka.Options{Brokers: addrs})
 	must(t, err)
 	defer client.Close()
-	for deadline := time.Now().Add(time.Minute); ; <-time.After(20 * time.Millisecond) {
+	for deadline := time.Now().Add(3 * time.Minute); ; <-time.After(20 * time.Millisecond) {
 		if _, err = kafka.IDOf(t.Context(), client, kafka.Classified); err == nil {
 			return
 		}
@@ -226,7 +226,7 @@ func checkCompression(t *testing.T, addrs []string, want map[string]string) {
 	t.Helper()
 	names := []string{"none", "gzip", "snappy", "lz4", "zstd"} // by their number in the protocol
 	seen := 0
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 	defer cancel()
 	must(t, consumers.Follow(ctx, consumers.FollowOptions{Kafka: kafka.Options{Brokers: addrs}, Topics: []string{kafka.Raw}, FromStart: true}, func(r *kgo.Record) (bool, error) {
 		var v struct{ ID string }

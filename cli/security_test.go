@@ -55,7 +55,7 @@ func startOthers(t *testing.T) *others {
 	engine, err := embedded.StartClickHouse(t.Context(), embedded.ClickHouseOptions{DataDir: data, Library: filepath.Join(native, models.LibraryClickHouse)})
 	must(t, err)
 	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 		defer cancel()
 		if err := engine.Stop(ctx); err != nil {
 			t.Error(err)
@@ -91,7 +91,7 @@ func (o *others) run(t *testing.T, changes map[string]string, until, in string, 
 			t.Setenv("JOBSTROM_"+name, value)
 		}
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 	defer cancel()
 	shown, ended := &lockedBuffer{}, make(chan int, 1)
 	go func() { ended <- run(ctx, args, strings.NewReader(in), shown, shown) }()

@@ -130,7 +130,7 @@ func TestSecureListenerDemandsWhatItShould(t *testing.T) {
 	full := &tls.Config{RootCAs: roots, Certificates: []tls.Certificate{pair}}
 	f := func(name, want string, config *tls.Config, mechanism sasl.Mechanism) {
 		t.Helper()
-		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
 		err := produce(ctx, client(t, c.SecureAddrs(), kgo.DialTLSConfig(config), kgo.SASL(mechanism), kgo.RequestRetries(0), kgo.RecordRetries(0)), "a", name)
 		if want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {

@@ -151,7 +151,7 @@ func TestSlotTakenTwice(t *testing.T) {
 			return done
 		}
 		first, second := run(), run()
-		ctx, cancel := context.WithTimeout(t.Context(), 60*time.Second)
+		ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 		defer cancel()
 		n := 0
 		for {

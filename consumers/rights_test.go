@@ -35,7 +35,7 @@ func workerWithRights(t *testing.T, admin *kgo.Client, worker kafka.Options, roo
 	granted := func(all, rights []kafka.Right) {
 		t.Helper()
 		grant(t, rights)
-		for deadline := time.Now().Add(10 * time.Second); ; <-time.After(10 * time.Millisecond) {
+		for deadline := time.Now().Add(3 * time.Minute); ; <-time.After(10 * time.Millisecond) {
 			missing, err := kafka.Missing(t.Context(), check, all)
 			if err == nil && len(missing) == len(all)-len(rights) {
 				return
@@ -64,7 +64,7 @@ func workerWithRights(t *testing.T, admin *kgo.Client, worker kafka.Options, roo
 			if err := admin.ProduceSync(t.Context(), malformed).FirstErr(); err != nil {
 				t.Fatal(err)
 			}
-			ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+			ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 			err := run(ctx)
 			cancel()
 			named := kafka.NameDenied(t.Context(), worker, err, role.Rights)

@@ -102,7 +102,7 @@ func publish(t *testing.T, client *kgo.Client, from, to int) {
 // collect reads committed records of topics until there are want, and some time more for those that should not be there.
 func collect(t *testing.T, o kafka.Options, want int, topics ...string) map[string][]*kgo.Record {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 	defer cancel()
 	got, n := map[string][]*kgo.Record{}, 0
 	err := Follow(ctx, FollowOptions{Kafka: o, Topics: topics, FromStart: true}, func(r *kgo.Record) (bool, error) {

@@ -106,10 +106,10 @@ func TestReplayChangesNoAnswer(t *testing.T) {
 // waitFor polls until a condition holds.
 func waitFor(t *testing.T, condition func() bool) {
 	t.Helper()
-	deadline := time.Now().Add(30 * time.Second)
+	deadline := time.Now().Add(3 * time.Minute)
 	for !condition() {
 		if time.Now().After(deadline) {
-			t.Fatal("the condition did not come to hold in 30 s")
+			t.Fatal("the condition did not come to hold in 3 minutes")
 		}
 		<-time.After(20 * time.Millisecond)
 	}

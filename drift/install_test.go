@@ -49,7 +49,7 @@ func run(m *testing.M) int {
 		return 1
 	}
 	status := m.Run()
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	if err := engine.Stop(ctx); err != nil {
 		fmt.Fprintln(os.Stderr, err)

@@ -56,7 +56,7 @@ func startEngine(t *testing.T, o ClickHouseOptions) *ClickHouse {
 
 func stopEngine(t *testing.T, c *ClickHouse) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	if err := c.Stop(ctx); err != nil {
 		t.Error(err)
@@ -98,7 +98,7 @@ func query(t *testing.T, c *ClickHouse, user, method, sql string) (int, string) 
 // poll waits until f holds.
 func poll(t *testing.T, what string, f func() bool) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 	defer cancel()
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()

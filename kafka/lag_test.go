@@ -44,7 +44,7 @@ func consume(t *testing.T, addrs []string, n int, own ...kgo.Opt) *kgo.Client {
 		t.Fatal(err)
 	}
 	t.Cleanup(c.CloseAllowingRebalance)
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 	defer cancel()
 	for got := 0; got < n; {
 		fetches := c.PollFetches(ctx)
@@ -81,7 +81,7 @@ func lag(t *testing.T, addrs []string, own []kgo.Opt) {
 	// A broker ends a transaction some time after it has acknowledged that: until then records are hidden.
 	read := func(hidden int64) kafka.Lag {
 		t.Helper()
-		for deadline := time.Now().Add(10 * time.Second); ; {
+		for deadline := time.Now().Add(2 * time.Minute); ; {
 			lags, err := reader.Read(t.Context(), embed)
 			if err != nil {
 				t.Fatal(err)

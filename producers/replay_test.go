@@ -95,7 +95,7 @@ func refuse(t *testing.T, o kafka.Options, client *kgo.Client, n int) {
 
 func until(t *testing.T, condition func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(time.Minute); !condition(); <-time.After(20 * time.Millisecond) {
+	for deadline := time.Now().Add(3 * time.Minute); !condition(); <-time.After(20 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatal("the condition did not come to hold in a minute")
 		}

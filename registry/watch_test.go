@@ -79,7 +79,7 @@ func TestWatchFollowsTheChampion(t *testing.T) {
 		become(second)
 		become(other)
 
-		ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+		ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 		defer cancel()
 		live, ready, done := make(chan string, 10), make(chan string, 1), make(chan error, 1)
 		go func() {
@@ -124,7 +124,7 @@ func TestWatchFollowsTheChampion(t *testing.T) {
 
 func TestWatchOfAnEmptyRegistryIsReady(t *testing.T) {
 	eachBroker(t, func(t *testing.T, o kafka.Options) {
-		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 		defer cancel()
 		ready := false
 		err := Watch(ctx, WatchOptions{Kafka: o, Taxonomy: "t1", Encoder: "e1", Ready: func() { ready = true; cancel() }, Champion: func(*schemas.Classifier) error {
@@ -144,7 +144,7 @@ func TestWatchOutlivesItsTopic(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer client.Close()
-		ctx, cancel := context.WithTimeout(t.Context(), 60*time.Second)
+		ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 		defer cancel()
 		var board health.Board
 		var log strings.Builder // the watcher's goroutine alone writes, and has ended when it is read
@@ -218,7 +218,7 @@ func (f writerFunc) Write(line []byte) (int, error) {
 // Challengers come, go and become champions; each change is told once.
 func TestWatchFollowsTheChallengers(t *testing.T) {
 	eachBroker(t, func(t *testing.T, o kafka.Options) {
-		ctx, cancel := context.WithTimeout(t.Context(), 60*time.Second)
+		ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 		defer cancel()
 		a, b, champion := classifier(t, 1), classifier(t, 2), classifier(t, 3)
 		w := Writer{Kafka: o}

@@ -57,7 +57,7 @@ func run(m *testing.M) int {
 	if err := engine.Err(); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	if err := engine.Stop(ctx); err != nil {
 		fmt.Fprintln(os.Stderr, err)
