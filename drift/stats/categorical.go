@@ -11,6 +11,7 @@ import (
 type Table struct {
 	reference, current []float64 // how often each value occurs; never zero in both
 	n, m               float64   // their sums, never zero
+	empty              int       // bins that are filled though they hold no row of either window
 }
 
 // Count is what a table may be made from: rows, or sums of weights.
@@ -88,6 +89,9 @@ func (t Table) filled(f func(p, q float64)) {
 			q = zeroQ
 		}
 		f(p, q)
+	}
+	for range t.empty {
+		f(zeroP, zeroQ)
 	}
 }
 

@@ -14,10 +14,11 @@ type Column struct {
 
 // Evidently's defaults (legacy/calculations/stattests/registry.py and the tests' default_threshold).
 const (
-	evidentlyFewRows  = 1000 // up to so many reference rows, p-values; beyond, distances
-	evidentlyP        = .05
-	evidentlyDistance = .1
-	evidentlyShare    = .5 // of columns that make a dataset drift
+	evidentlyFewRows   = 1000 // up to so many reference rows, p-values; beyond, distances
+	evidentlyFewValues = 5    // up to so many different values in both windows, numbers are categories
+	evidentlyP         = .05
+	evidentlyDistance  = .1
+	evidentlyShare     = .5 // of columns that make a dataset drift
 )
 
 // EvidentlyCategorical applies the rule that Evidently 0.7.21 has for a categorical column: Jensen–Shannon distance of at least 0.1 when the reference has more than
@@ -33,6 +34,20 @@ func EvidentlyCategorical(t Table) Column {
 	}
 	p := t.Z().P
 	return Column{Test: "z", Score: p, Threshold: evidentlyP, Drifted: p < evidentlyP}
+}
+
+// EvidentlyNumeric applies the rule that Evidently 0.7.21 has for a numeric column: that of a categorical one when both windows together have at most 5 different
+// values, otherwise Wasserstein distance of at least 0.1 reference standard deviations when the reference has more than 1,000 rows, else Kolmogorov–Smirnov p ≤ 0.05.
+func EvidentlyNumeric(n Numbers) Column {
+	switch {
+	case n.Values() <= evidentlyFewValues:
+		return EvidentlyCategorical(n.Table)
+	case n.n > evidentlyFewRows:
+		d := n.Wasserstein()
+		return Column{Test: "wasserstein", Score: d, Threshold: evidentlyDistance, Drifted: d >= evidentlyDistance}
+	}
+	p := n.KolmogorovSmirnov().P
+	return Column{Test: "ks", Score: p, Threshold: evidentlyP, Drifted: p <= evidentlyP}
 }
 
 // EvidentlyDataset says which share of the columns has drifted and whether Evidently says that the dataset has: from a share of 0.5 on. No columns are no drift.

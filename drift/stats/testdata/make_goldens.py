@@ -92,5 +92,116 @@ CATEGORICAL = [
     ("22 values, shifted", [450 * c for c in CATEGORIES], [c + 50 * (i == 3) for i, c in enumerate(CATEGORIES)]),
 ]
 
+
+def splitmix(start, n):
+    """The first n numbers of splitmix64 from a state, as its 20 highest bits."""
+    z = numpy.arange(1, n + 1, dtype=numpy.uint64) * numpy.uint64(0x9E3779B97F4A7C15) + numpy.uint64(start)
+    z = (z ^ z >> numpy.uint64(30)) * numpy.uint64(0xBF58476D1CE4E5B9)
+    z = (z ^ z >> numpy.uint64(27)) * numpy.uint64(0x94D049BB133111EB)
+    return ((z ^ z >> numpy.uint64(31)) >> numpy.uint64(44)).astype(numpy.int64)
+
+
+def bell(seed, n):
+    """Sums of twelve uniform numbers, nearly normal with variance 1, as exact multiples of 2^-20."""
+    return (splitmix(seed, 12 * n).reshape(n, 12).sum(1) - 6 * 2**20) / 2**20
+
+
+def window(shape, seed, n, shift=0.0, scale=1.0, missing=False):
+    """One of the shapes, each made of operations that every machine rounds alike. Missing: each 7th value is NaN, each 11th an infinity."""
+    u = splitmix(seed, n)
+    if shape == "normal":
+        values = bell(seed, n)
+    elif shape == "skewed":  # a product of twelve, nearly log-normal
+        values = numpy.ones(n)
+        for factor in splitmix(seed, 12 * n).reshape(n, 12).T:
+            values = values * (0.5 + factor / 2**20)
+    elif shape == "bimodal":
+        values = bell(seed, n) / 2 + numpy.where(splitmix(seed + 1, n) % 2, 2.5, -2.5)
+    elif shape == "heavy":  # odds, with a sign
+        values = numpy.where(splitmix(seed + 1, n) % 2, 1, -1) * ((u + 1) / (2**20 - u))
+    elif shape == "whole":  # integers with many ties
+        values = (u * splitmix(seed + 1, n)) >> 34
+    elif shape == "few":
+        values = u % 5
+    elif shape == "binary":
+        values = u % 2
+    elif shape == "constant":
+        values = numpy.full(n, 3.5)
+    if (shift, scale) != (0.0, 1.0):
+        values = values * scale + shift
+    if missing:
+        values = values.astype(float)
+        values[::7], values[5::11] = numpy.nan, -numpy.inf
+    return values
+
+
+def numeric(name, reference, current):
+    full = [window(**w) for w in (reference, current)]
+    r, c = (pandas.Series(w[numpy.isfinite(w)]) for w in full)  # what Evidently's get_one_column_drift does first
+    kind = ColumnType.Numerical
+    figures = {n: evidently(n, r, c, kind) for n in ("psi", "kl_div", "jensenshannon", "hellinger", "ks", "wasserstein")}
+    if figures["hellinger"] < 1e-7:
+        figures["hellinger"] = 0.0  # 1 minus a sum that is 1 but for its last bit, under a root
+    figures |= {n: evidently(n, r, c, kind) for n in ("mannw", "ed")}
+    figures["ks_statistic"] = number(stats.ks_2samp(r, c)[0])
+    figures["wasserstein_distance"] = number(stats.wasserstein_distance(r, c))
+    figures["mannwhitney_statistic"], figures["mannwhitney"] = map(number, stats.mannwhitneyu(r, c))
+    if r.var() > 0 or c.var() > 0:
+        if len(r) + len(c) > 2:
+            figures["t_statistic"], figures["t_test"] = number(stats.ttest_ind(r, c)[0]), evidently("t_test", r, c, kind)
+        if min(len(r), len(c)) > 1:
+            figures["welch_statistic"], figures["welch"] = map(number, stats.ttest_ind(r, c, equal_var=False))
+    return {"name": name, "reference": reference, "current": current, "rows": [len(r), len(c)], "sums": [float(r.sum()), float(c.sum())],
+            "preset": preset(r, c, kind), "figures": figures}
+
+
+NUMERIC = [
+    ("normal", ["normal", 1, 700], ["normal", 2, 300]),
+    ("normal, the same", ["normal", 1, 700], ["normal", 1, 700]),
+    ("normal, shifted", ["normal", 1, 700], ["normal", 2, 300, 0.25]),
+    ("normal, far away", ["normal", 1, 700], ["normal", 2, 300, 40.0]),
+    ("normal, wider", ["normal", 1, 2000], ["normal", 2, 300, 0.0, 1.5]),
+    ("normal, exactly 1,000", ["normal", 5, 1000], ["normal", 6, 200, 0.125]),
+    ("normal, 1,001", ["normal", 5, 1001], ["normal", 6, 200, 0.125]),
+    ("normal, equal sizes", ["normal", 7, 500], ["normal", 8, 500, 0.125]),
+    ("normal, few and equal", ["normal", 7, 12], ["normal", 8, 12, 0.5]),
+    ("normal, few of one", ["normal", 7, 400], ["normal", 8, 6, 0.5]),
+    ("normal, few of the reference", ["normal", 9, 5], ["normal", 10, 60, -0.5]),
+    ("normal, one of each", ["normal", 11, 1], ["normal", 12, 1]),
+    ("normal, one against some", ["normal", 11, 1], ["normal", 12, 30]),
+    ("normal, two against three", ["normal", 13, 2], ["normal", 14, 3]),
+    ("normal, prime sizes", ["normal", 15, 997], ["normal", 16, 1009, 0.0625]),
+    ("normal, 10,000 and few", ["normal", 17, 10000], ["normal", 18, 150, 0.125]),
+    ("normal, beyond exact", ["normal", 17, 12000], ["normal", 18, 9000, 0.015625]),
+    ("normal, beyond exact, drifted", ["normal", 17, 12000], ["normal", 18, 9000, 0.125]),
+    ("normal, beyond exact, hardly", ["normal", 17, 12000], ["normal", 17, 11990]),
+    ("normal, beyond exact, few", ["normal", 19, 12000], ["normal", 20, 60, 0.25]),
+    ("normal, beyond exact, few, near", ["normal", 19, 12000], ["normal", 21, 130]),
+    ("normal, beyond exact, few, far", ["normal", 19, 12000], ["normal", 20, 60, 1.0]),
+    ("normal, beyond exact, 3", ["normal", 19, 12000], ["normal", 22, 3]),
+    ("normal, beyond exact, one", ["normal", 19, 12000], ["normal", 22, 1]),
+    ("skewed", ["skewed", 31, 900], ["skewed", 32, 500, 0.0, 1.125]),
+    ("skewed, more than 1,000", ["skewed", 31, 3000], ["skewed", 32, 500, 0.0, 1.125]),
+    ("bimodal", ["bimodal", 33, 1500], ["normal", 35, 800]),
+    ("heavy tail", ["heavy", 36, 1500], ["heavy", 38, 800]),
+    ("heavy tail, small", ["heavy", 36, 600], ["heavy", 38, 300, 0.5]),
+    ("whole", ["whole", 41, 900], ["whole", 43, 400]),
+    ("whole, more than 1,000", ["whole", 41, 5000], ["whole", 43, 400, 1, 2]),
+    ("few", ["few", 45, 300], ["few", 46, 200]),
+    ("few, more than 1,000", ["few", 45, 3000], ["few", 46, 200]),
+    ("few, two new", ["few", 45, 300], ["few", 46, 200, 2, 1]),
+    ("binary", ["binary", 47, 300], ["binary", 48, 200]),
+    ("binary, more than 1,000", ["binary", 47, 1300], ["binary", 48, 200]),
+    ("constant", ["constant", 49, 40], ["constant", 50, 30]),
+    ("constant, more than 1,000", ["constant", 49, 1400], ["constant", 50, 30]),
+    ("constant became normal", ["constant", 49, 1400], ["normal", 50, 30]),
+    ("normal became constant", ["normal", 49, 400], ["constant", 50, 30]),
+    ("missing", ["normal", 51, 1200, 0.0, 1.0, True], ["normal", 52, 600, 0.25, 1.0, True]),
+    ("missing, near 1,000", ["normal", 51, 1280, 0.0, 1.0, True], ["normal", 52, 600, 0.25, 1.0, True]),
+    ("small numbers", ["normal", 53, 1200, 0.0, 2.0**-20], ["normal", 54, 600, 0.0, 2.0**-20]),
+]
+
 if __name__ == "__main__":
     write("categorical.json", [categorical(*case) for case in CATEGORICAL])
+    keys = ("shape", "seed", "n", "shift", "scale", "missing")
+    write("numeric.json", [numeric(name, dict(zip(keys, r)), dict(zip(keys, c))) for name, r, c in NUMERIC])
