@@ -6,7 +6,7 @@
 //
 //   - Categorical compares categories by the largest deviance residual (categories.go, categorical.go),
 //   - Numeric compares numbers by Kolmogorov and Smirnov's distance (numbers.go, numeric.go),
-//   - Embedding compares vectors by their means, seen from the directions in which they vary (vectors.go, embedding.go),
+//   - Embedding compares vectors by the distance of their means (vectors.go, embedding.go),
 //   - Judge corrects for the number of columns, by Benjamini and Hochberg, and gives the verdicts (judge.go).
 //
 // An effect size stands beside each verdict: significant says that windows differ, not that it matters. What cannot be
