@@ -1,0 +1,201 @@
+package drift
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+
+	"jobstrom/drift/alarms"
+	"jobstrom/warehouse"
+)
+
+// stream makes vacancies of employers that post one to ten of a day, of categories that come in such bursts.
+type stream struct {
+	random *rand.Rand
+	offset int64
+	// what may change between windows:
+	sales  float64 // share of the bursts that are of category Salg
+	longer float64 // added to the logarithm of the text's length
+	shift  float32 // added to the first component of the vectors
+	region string
+}
+
+func (s *stream) publish(t *testing.T, w *warehouse.Warehouse, from time.Time, bursts int) {
+	t.Helper()
+	var embeddings []warehouse.EmbeddingRow
+	var predictions []warehouse.PredictionRow
+	var labels []warehouse.LabelRow
+	for burst := range bursts {
+		category := []string{"Ledelse", "It", "Sundhed"}[s.random.IntN(3)]
+		if s.random.Float64() < s.sales {
+			category = "Salg"
+		}
+		employer := fmt.Appendf(nil, "%016d", s.random.IntN(100))
+		published := from.Add(time.Duration(burst%20)*24*time.Hour + 9*time.Hour)
+		for range 1 + s.random.IntN(10) {
+			s.offset++
+			vector := make([]float32, 16)
+			for i := range vector {
+				vector[i] = float32(s.random.NormFloat64())
+			}
+			vector[0] += s.shift
+			vector[len(category)%16] += 2
+			c := warehouse.Coordinates{TopicID: uuid.UUID{1}, Offset: s.offset}
+			id := fmt.Sprint("v", s.offset)
+			embeddings = append(embeddings, warehouse.EmbeddingRow{
+				Coordinates: c, ReceivedAt: day(30, 0), VacancyID: id, Encoder: "e1", Vector: vector, Tokens: 100, Source: "test", Language: "da",
+				TextLength: uint32(math.Exp(7 + s.longer + s.random.NormFloat64()/2)), EmployerHash: employer, PublishedAt: published, Attributes: map[string]string{"region": s.region},
+			})
+			predictions = append(predictions, warehouse.PredictionRow{
+				Coordinates: c, ReceivedAt: day(30, 0), VacancyID: id, Encoder: "e1", Model: "m1", Category: category, Confidence: float32(.5 + s.random.Float64()/2),
+				Probabilities: []float32{1}, Occupations: make([]string, 1+s.random.IntN(3)), PublishedAt: published, ClassifiedAt: day(30, 1),
+			})
+			if s.offset%4 == 0 {
+				labels = append(labels, warehouse.LabelRow{TopicID: uuid.UUID{2}, Offset: s.offset, ReceivedAt: day(30, 2), VacancyID: id, Category: category, LabelledAt: day(30, 2)})
+			}
+		}
+	}
+	if err := errors.Join(w.InsertEmbeddings(t.Context(), embeddings), w.InsertPredictions(t.Context(), predictions), w.InsertLabels(t.Context(), labels)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestCompare(t *testing.T) {
+	w := openInstalled(t)
+	s := &stream{random: rand.New(rand.NewPCG(1, 1)), sales: .1, region: "Fyn"}
+	s.publish(t, w, day(1, 0), 300) // January
+	s.publish(t, w, day(32, 0), 150)
+	s.sales, s.longer, s.shift, s.region = .4, .5, 2, "Als"
+	s.publish(t, w, day(60, 0), 150)
+	compare := func(current string, change func(*Options)) *Comparison {
+		t.Helper()
+		o := Options{Reference: window(t, "2026-01"), Current: window(t, current)}
+		if change != nil {
+			change(&o)
+		}
+		c, err := Compare(t.Context(), w, o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return c
+	}
+	verdicts := func(c *Comparison) map[string]alarms.Verdict {
+		all := map[string]alarms.Verdict{}
+		for _, column := range c.Columns {
+			all[column.Name] = column.Verdict
+		}
+		return all
+	}
+	const none, drift, unknown = alarms.None, alarms.Drift, alarms.Unknown
+	calm := compare("2026-02", nil)
+	want := map[string]alarms.Verdict{
+		"category": none, "label": none, "confidence": none, "text_length": none, "tokens": unknown, "occupations": none, "skills": unknown, "tasks": unknown, "truncated": unknown,
+		"language": unknown, "source": unknown, "attribute.region": unknown, "embedding": none,
+	}
+	if got := verdicts(calm); !reflect.DeepEqual(got, want) || calm.Verdict != none || calm.Encoder != "e1" {
+		t.Errorf("without drift: %v, in all %s, encoder %s", got, calm.Verdict, calm.Encoder)
+	}
+	shifted := compare("2026-03", nil)
+	want["category"], want["label"], want["text_length"], want["attribute.region"], want["embedding"] = drift, drift, drift, drift, drift
+	if got := verdicts(shifted); !reflect.DeepEqual(got, want) || shifted.Verdict != drift {
+		t.Errorf("with drift: %v, in all %s", got, shifted.Verdict)
+	}
+	for _, c := range shifted.Columns {
+		if c.Reason == "" && (c.Reference.Rows == 0 || c.Current.Rows == 0 || c.EffectName == "") {
+			t.Errorf("%s has a verdict without figures: %+v", c.Name, c.Result)
+		}
+		if c.Name == "category" {
+			if strings.Join(c.Values, " ") != "It Ledelse Salg Sundhed" || math.Abs(c.CurrentShares[2]-.4) > .1 || math.Abs(c.Statistics["total_variation"]-c.Effect) > 1e-12 {
+				t.Errorf("%+v", c)
+			}
+		}
+		if rows := c.Reference.Rows + c.Missing[0]; c.Kind != Vectors && rows != shifted.Vacancies[0] {
+			t.Errorf("%s has %d rows and %d without a value, of %d", c.Name, c.Reference.Rows, c.Missing[0], shifted.Vacancies[0])
+		}
+	}
+	again, err := json.Marshal(compare("2026-03", nil))
+	if first, _ := json.Marshal(shifted); err != nil || string(first) != string(again) {
+		t.Errorf("the same windows give another result: %v", err)
+	}
+	// Evidently's rule takes a constant for a value like others, and does not see bursts.
+	if got := verdicts(compare("2026-03", func(o *Options) { o.Preset = Evidently })); got["category"] != drift || got["text_length"] != drift || got["confidence"] != none {
+		t.Errorf("by Evidently's rules: %v", got)
+	}
+
+	// A second model in one window is said.
+	if err := w.InsertPredictions(t.Context(), []warehouse.PredictionRow{{
+		Coordinates: warehouse.Coordinates{TopicID: uuid.UUID{1}, Offset: 1}, ReceivedAt: day(30, 0), VacancyID: "v1", Encoder: "e1", Model: "m2", Category: "It", PublishedAt: day(1, 9), ClassifiedAt: day(40, 0),
+	}}); err != nil {
+		t.Fatal(err)
+	}
+	if c := compare("2026-02", nil); len(c.Notes) != 1 || c.Models[0]["m2"] != 1 || c.Vacancies != calm.Vacancies {
+		t.Errorf("notes %q, models %v", c.Notes, c.Models)
+	}
+	if c := compare("2026-02", func(o *Options) { o.Model = "m1" }); len(c.Notes) != 0 || c.Models[0]["m2"] != 0 {
+		t.Errorf("notes %q, models %v", c.Notes, c.Models)
+	}
+
+	f := func(want string, change func(*Options)) {
+		t.Helper()
+		o := Options{Reference: window(t, "2026-01"), Current: window(t, "2026-02")}
+		change(&o)
+		if c, err := Compare(t.Context(), w, o); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("got %v, %v, want %q", c, err, want)
+		}
+	}
+	f("overlap", func(o *Options) { o.Current = window(t, "2026-01-31..2026-02-05") })
+	f("the reference window 2020 holds no vacancy", func(o *Options) { o.Reference = window(t, "2020") })
+	f("the current window 2027 holds no vacancy", func(o *Options) { o.Current = window(t, "2027") })
+	f("only by [e1]", func(o *Options) { o.Encoder = "e2" })
+	f("preset (x)", func(o *Options) { o.Preset = "x" })
+	f("Alpha", func(o *Options) { o.Alarms.Alpha = 2 })
+
+	// A window of fewer than ten vacancies gets no verdict.
+	s.publish(t, w, time.Date(2026, 5, 1, 0, 0, 0, 0, time.UTC), 1)
+	few := compare("2026-05", nil)
+	for _, c := range few.Columns {
+		if c.Verdict != unknown || c.Reason == "" {
+			t.Errorf("%s: %s of %d rows: %s", c.Name, c.Verdict, c.Current.Rows, c.Reason)
+		}
+	}
+	if _, err := json.Marshal(few); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestCompareInAnEmptyDatabase(t *testing.T) {
+	_, err := Compare(t.Context(), openInstalled(t), Options{Reference: window(t, "2026-01"), Current: window(t, "2026-02")})
+	if !errors.Is(err, ErrNothing) || !strings.Contains(err.Error(), "publish vacancies first") {
+		t.Error(err)
+	}
+}
+
+func TestBlocks(t *testing.T) {
+	f := frame{
+		rows:     7,
+		vacancy:  []uint64{1, 2, 3, 4, 1, 5, 5},
+		employer: []uint64{9, 9, 9, 8, 9, 0, 0},
+		day:      []uint32{1, 1, 2, 1, 3, 1, 2},
+	}
+	// Vacancy 1 is published again on day 3: it belongs to day 1. Vacancy 5 has no employer.
+	if got, want := f.blocks(), [][]int{{0, 1, 4}, {2}, {3}, {5, 6}}; !reflect.DeepEqual(got, want) {
+		t.Errorf("got %v, want %v", got, want)
+	}
+}
+
+func window(t *testing.T, text string) Window {
+	t.Helper()
+	w, err := ParseWindow(text, time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return w
+}

@@ -1,0 +1,79 @@
+package drift
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/ClickHouse/clickhouse-go/v2"
+
+	"jobstrom/drift/alarms"
+	"jobstrom/warehouse"
+)
+
+// mostVectors bounds the vacancies of a window whose vectors are compared. Of a larger window every so many blocks are taken.
+const mostVectors = 50_000
+
+// blocksQuery gives the sum of each block's vectors: ClickHouse adds, so that what comes here is one vector for each burst. A vacancy that is
+// published again on another day is in both days' blocks.
+const blocksQuery = `
+SELECT arrayMap(x -> toFloat32(x), sumForEach(vector)) AS sum, count() AS rows, sum(arraySum(x -> toFloat64(x) * x, vector)) AS squares
+FROM
+(
+    SELECT vector, if(employer_hash = '', vacancy_id, concat(employer_hash, ' ', toString(toDate(published_at)))) AS block
+    FROM embeddings
+    WHERE published_at >= fromUnixTimestamp64Milli({from:Int64}, 'UTC') AND published_at < fromUnixTimestamp64Milli({to:Int64}, 'UTC') AND encoder = {encoder:String}
+        AND cityHash64(if(employer_hash = '', vacancy_id, employer_hash)) % {every:UInt64} = 0
+)
+GROUP BY block
+ORDER BY block`
+
+// readVectors reads the blocks of a window; every says that it took one employer in so many.
+func readVectors(ctx context.Context, w *warehouse.Warehouse, window Window, rows int, o Options) (vectors *alarms.Vectors, every int, err error) {
+	every = (rows + mostVectors - 1) / mostVectors
+	parameters := window.parameters(o.Encoder, "")
+	delete(parameters, "model")
+	parameters["every"] = fmt.Sprint(max(every, 1))
+	found, err := w.Conn().Query(clickhouse.Context(ctx, clickhouse.WithParameters(parameters)), blocksQuery)
+	if err != nil {
+		return nil, 0, fmt.Errorf("reading the embeddings of %s: %w", window, err)
+	}
+	defer found.Close()
+	vectors = &alarms.Vectors{}
+	for found.Next() {
+		var sum []float32
+		var n uint64
+		var squares float64
+		if err := found.Scan(&sum, &n, &squares); err != nil {
+			return nil, 0, fmt.Errorf("reading the embeddings of %s: %w", window, err)
+		}
+		if err := vectors.AddSum(sum, int(n), squares); err != nil {
+			return nil, 0, fmt.Errorf("reading the embeddings of %s: %w", window, err)
+		}
+	}
+	if err := found.Err(); err != nil {
+		return nil, 0, fmt.Errorf("reading the embeddings of %s: %w", window, err)
+	}
+	return vectors, every, nil
+}
+
+// compareVectors compares the embeddings of both windows, whichever the preset: Evidently's own rule for embeddings is a domain classifier, which needs every row.
+func (c *Comparison) compareVectors(ctx context.Context, w *warehouse.Warehouse, o Options) error {
+	var windows [2]*alarms.Vectors
+	for side, window := range []Window{c.Reference, c.Current} {
+		var every int
+		var err error
+		if windows[side], every, err = readVectors(ctx, w, window, c.Vacancies[side], o); err != nil {
+			return err
+		}
+		if every > 1 {
+			c.Notes = append(c.Notes, fmt.Sprintf("%s holds %d vacancies: the embeddings of one employer in %d were compared, all others columns in full", window, c.Vacancies[side], every))
+		}
+	}
+	result, err := alarms.Embedding(windows[0], windows[1], o.Alarms)
+	if err != nil {
+		return fmt.Errorf("comparing embeddings: %w", err)
+	}
+	result.Column = "embedding"
+	c.Columns = append(c.Columns, Column{Name: result.Column, Kind: Vectors, Result: result})
+	return nil
+}
