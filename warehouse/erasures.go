@@ -47,12 +47,20 @@ func (w *Warehouse) Erase(ctx context.Context, erasures []Erasure) error {
 	for i, e := range erasures {
 		ids[i] = e.VacancyID
 	}
+	touched, err := w.hoursOf(ctx, ids, datasetEmbeddings, datasetPredictions, datasetLabels)
+	if err != nil {
+		return err
+	}
+	// Before, because a repetition after a crash finds no rows any more; the tombstones are in, so states that are computed from here on leave the rows out.
+	if err := w.touch(ctx, touched); err != nil {
+		return err
+	}
 	for _, p := range erasable {
 		if err := w.erase(ctx, p, ids); err != nil {
 			return fmt.Errorf("erasing rows of %s: %w", p.table, err)
 		}
 	}
-	return nil
+	return w.touch(ctx, touched)
 }
 
 // erase deletes a table's rows of these vacancies that are erased. They are looked up first: a vacancy has a tombstone in every partition and every

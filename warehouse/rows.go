@@ -115,19 +115,45 @@ type TrainingRun struct {
 }
 
 // InsertEmbeddings inserts the rows as one block; give it thousands. The same rows may be inserted again, all or some of
-// them, without a change to what the views answer; so it is with the other inserts.
+// them, without a change to what the views answer; so it is with the other inserts. The hours in which the vacancies were published are remembered as touched
+// once the rows are in; after an error the rows must be inserted again.
 func (w *Warehouse) InsertEmbeddings(ctx context.Context, rows []EmbeddingRow) error {
-	return insert(ctx, w, "embedding_rows", rows)
+	if err := insert(ctx, w, "embedding_rows", rows); err != nil {
+		return err
+	}
+	touched := hours{}
+	for _, r := range rows {
+		touched.add(r.PublishedAt, datasetEmbeddings, datasetLabels) // labels may have come before
+	}
+	return w.touch(ctx, touched)
 }
 
 // InsertPredictions inserts the rows as one block.
 func (w *Warehouse) InsertPredictions(ctx context.Context, rows []PredictionRow) error {
-	return insert(ctx, w, "prediction_rows", rows)
+	if err := insert(ctx, w, "prediction_rows", rows); err != nil {
+		return err
+	}
+	touched := hours{}
+	for _, r := range rows {
+		touched.add(r.PublishedAt, datasetPredictions)
+	}
+	return w.touch(ctx, touched)
 }
 
 // InsertLabels inserts the rows as one block.
 func (w *Warehouse) InsertLabels(ctx context.Context, rows []LabelRow) error {
-	return insert(ctx, w, "label_rows", rows)
+	if err := insert(ctx, w, "label_rows", rows); err != nil || len(rows) == 0 {
+		return err
+	}
+	ids := make([]string, len(rows))
+	for i, r := range rows {
+		ids[i] = r.VacancyID
+	}
+	touched, err := w.hoursOf(ctx, ids, datasetLabels)
+	if err != nil {
+		return err
+	}
+	return w.touch(ctx, touched)
 }
 
 // InsertDeadLetters inserts the rows as one block.
