@@ -17,12 +17,10 @@ UNION ALL
 SELECT column, subject, hour, sum(n) AS rows, (arraySort(groupArray((value, number, n))) AS sorted).1 AS values, sorted.2 AS numbers, sorted.3 AS counts
 FROM
 (
+    WITH (SELECT (count(), min(hour), max(hour) + toIntervalHour(1)) FROM drift_touched_hours WHERE dataset = 'predictions') AS touched
     SELECT column, subject, hour, value, number, count() AS n
     FROM drift_prediction_values
-    WHERE (SELECT count() FROM drift_touched_hours WHERE dataset = 'predictions') > 0
-        AND published_at >= (SELECT min(hour) FROM drift_touched_hours WHERE dataset = 'predictions')
-        AND published_at < (SELECT max(hour) FROM drift_touched_hours WHERE dataset = 'predictions') + toIntervalHour(1)
-        AND hour IN (SELECT hour FROM drift_touched_hours WHERE dataset = 'predictions')
+    WHERE touched.1 > 0 AND published_at >= touched.2 AND published_at < touched.3 AND hour IN (SELECT hour FROM drift_touched_hours WHERE dataset = 'predictions')
     GROUP BY column, subject, hour, value, number
 )
 GROUP BY column, subject, hour
@@ -30,12 +28,10 @@ UNION ALL
 SELECT column, subject, hour, sum(n) AS rows, (arraySort(groupArray((value, number, n))) AS sorted).1 AS values, sorted.2 AS numbers, sorted.3 AS counts
 FROM
 (
+    WITH (SELECT (count(), min(hour), max(hour) + toIntervalHour(1)) FROM drift_touched_hours WHERE dataset = 'embeddings') AS touched
     SELECT column, subject, hour, value, number, count() AS n
     FROM drift_embedding_values
-    WHERE (SELECT count() FROM drift_touched_hours WHERE dataset = 'embeddings') > 0
-        AND published_at >= (SELECT min(hour) FROM drift_touched_hours WHERE dataset = 'embeddings')
-        AND published_at < (SELECT max(hour) FROM drift_touched_hours WHERE dataset = 'embeddings') + toIntervalHour(1)
-        AND hour IN (SELECT hour FROM drift_touched_hours WHERE dataset = 'embeddings')
+    WHERE touched.1 > 0 AND published_at >= touched.2 AND published_at < touched.3 AND hour IN (SELECT hour FROM drift_touched_hours WHERE dataset = 'embeddings')
     GROUP BY column, subject, hour, value, number
 )
 GROUP BY column, subject, hour
@@ -43,12 +39,10 @@ UNION ALL
 SELECT column, subject, hour, sum(n) AS rows, (arraySort(groupArray((value, number, n))) AS sorted).1 AS values, sorted.2 AS numbers, sorted.3 AS counts
 FROM
 (
+    WITH (SELECT (count(), min(hour), max(hour) + toIntervalHour(1)) FROM drift_touched_hours WHERE dataset = 'labels') AS touched
     SELECT column, subject, hour, value, number, count() AS n
     FROM drift_label_values
-    WHERE (SELECT count() FROM drift_touched_hours WHERE dataset = 'labels') > 0
-        AND published_at >= (SELECT min(hour) FROM drift_touched_hours WHERE dataset = 'labels')
-        AND published_at < (SELECT max(hour) FROM drift_touched_hours WHERE dataset = 'labels') + toIntervalHour(1)
-        AND hour IN (SELECT hour FROM drift_touched_hours WHERE dataset = 'labels')
+    WHERE touched.1 > 0 AND published_at >= touched.2 AND published_at < touched.3 AND hour IN (SELECT hour FROM drift_touched_hours WHERE dataset = 'labels')
     GROUP BY column, subject, hour, value, number
 )
 GROUP BY column, subject, hour

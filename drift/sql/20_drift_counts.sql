@@ -14,3 +14,4 @@ WHERE ({column:String} = '' OR column = {column:String})
     AND if(column IN ('category', 'confidence', 'occupations', 'skills', 'tasks'), {model:String} IN ('', subject), {encoder:String} IN ('', subject))
     AND isFinite(number)
 GROUP BY column, value, number
+HAVING n + m > 0
