@@ -357,6 +357,9 @@ func (f *flow) runStages(ctx context.Context, names []string, slot string) error
 			f.actors.Go(func() error {
 				return consumers.Sink(f.work, consumers.SinkOptions{Kafka: f.kafka, Warehouse: f.warehouse, Encoder: encoder, Version: version, Board: f.board, Logger: f.log, Registerer: f.metrics})
 			})
+			f.actors.Go(func() error {
+				return drift.Keep(f.work, drift.KeepOptions{Warehouse: f.warehouse, Board: f.board, Logger: f.log})
+			})
 			continue
 		}
 		f.actors.Go(func() error { return consumers.Run(f.work, stage, options) })
