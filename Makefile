@@ -38,7 +38,8 @@ test-peers: setup ## Compare with scikit-learn, statsmodels and MLflow from PyPI
 		&& .native/peers/bin/pip install --quiet --disable-pip-version-check -r native/peers.txt && sha256sum <native/peers.txt >.native/peers/from; }
 	cd trainer/testdata && ../../.native/peers/bin/python make_metrics.py
 	cd models/testdata && ../../.native/peers/bin/python make_compressed.py
-	git diff --exit-code --stat -- trainer/testdata models/testdata
+	cd producers/testdata && ../../.native/peers/bin/python make_history.py
+	git diff --exit-code --stat -- trainer/testdata models/testdata producers/testdata
 	go test -count 1 -tags peers ./mlflow ./trainer ./models
 
 lint: setup ## gofmt, staticcheck, generated code

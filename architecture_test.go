@@ -66,7 +66,7 @@ var layer = map[string][]string{
 	"warehouse":         {"schemas", "security"},
 	"embedded":          {},
 	"cluster":           {},
-	"producers":         {"kafka", "schemas"},
+	"producers":         {"kafka", "pipeline/extract", "schemas"},
 	"consumers":         {"health", "kafka", "warehouse", "models", "pipeline", "pipeline/extract", "pipeline/embed", "pipeline/classify", "schemas"},
 	"registry":          {"health", "kafka", "models", "schemas"},
 	"trainer":           {"models", "models/onnx", "pipeline/classify", "schemas"},

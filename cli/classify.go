@@ -3,8 +3,6 @@ package cli
 import (
 	"context"
 	"fmt"
-	"io"
-	"os"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -99,7 +97,7 @@ func (a *app) classifyFile(ctx context.Context, p *pipeline.Pipeline, name strin
 		batch, lines = batch[:0], lines[:0]
 		return nil
 	}
-	err := a.readFile(name, func(line int, v *schemas.Vacancy) error {
+	err := a.readFile(name, producers.ReadOptions{}, func(line int, v *schemas.Vacancy) error {
 		batch, lines = append(batch, v), append(lines, line)
 		if len(batch) < fileBatch {
 			return ctx.Err()
@@ -115,18 +113,12 @@ func (a *app) classifyFile(ctx context.Context, p *pipeline.Pipeline, name strin
 	return err
 }
 
-// readFile reads the vacancies of a file, or of stdin for "-".
-func (a *app) readFile(name string, f func(int, *schemas.Vacancy) error, bad func(*producers.BadLine)) error {
-	var in io.Reader = a.in
-	if name != "-" {
-		file, err := os.Open(name)
-		if err != nil {
-			return fmt.Errorf("reading vacancies: %w", err)
-		}
-		defer file.Close()
-		in = file
+// readFile reads the vacancies of a file or folder, or of stdin for "-".
+func (a *app) readFile(name string, o producers.ReadOptions, f func(int, *schemas.Vacancy) error, bad func(*producers.BadLine)) error {
+	if name == "-" {
+		return producers.Read(a.in, name, producers.JSONL, f, bad)
 	}
-	return producers.Read(in, name, producers.FormatOf(name), f, bad)
+	return producers.ReadFile(name, o, f, bad)
 }
 
 // pipeline loads the three stages, the encoder, by far the largest, only for who encodes. The employer key may be empty.

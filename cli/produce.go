@@ -38,7 +38,7 @@ A bad line is reported with file, line and reason, the rest is published, and th
 		}
 		var unreadable error
 		for _, name := range files {
-			err := a.readFile(name, func(line int, v *schemas.Vacancy) error {
+			err := a.readFile(name, producers.ReadOptions{}, func(line int, v *schemas.Vacancy) error {
 				bar.add(1)
 				if err := publisher.Publish(cmd.Context(), v); err != nil {
 					if cmd.Context().Err() != nil || publisher.Err() != nil {
