@@ -84,6 +84,15 @@ func (p *phases) show(phase string, done, of int) {
 	p.at = done
 }
 
+// log writes a line above the bar.
+func (p *phases) log(format string, values ...any) {
+	if p.bar == nil {
+		fmt.Fprintf(p.app.err, format+"\n", values...)
+		return
+	}
+	p.bar.log(format, values...)
+}
+
 func (p *phases) done() {
 	if p.bar != nil {
 		p.bar.done()

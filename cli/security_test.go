@@ -141,7 +141,7 @@ func TestNoCommandShowsASecret(t *testing.T) {
 		"up":       {{"", "Ctrl-C ends it", nil}},
 		"demo":     {{"", "Bygge og anlæg", nil}},
 		"serve":    {{"", "http://127.0.0.1:", nil}},
-		"produce":  {{vacancy, "1 published", []string{"-"}}},
+		"produce":  {{vacancy, "1 published", []string{"-"}}, {"", "7 would be published", append([]string{"../producers/testdata/pandas.parquet", "--dry-run"}, historyFlags...)}},
 		"classify": {{vacancy, "Bygge", []string{"-"}}, {"", "no such file", []string{"/nowhere"}}},
 		"evaluate": {{"", "no such file", []string{"/nowhere"}}},
 		"check":    {{"", "TLS, SCRAM-SHA-512 as worker", nil}, {"", "TLS, SCRAM-SHA-512 as worker", []string{"--format", "json"}}},

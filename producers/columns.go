@@ -226,6 +226,9 @@ func (t *table) row(file string, line int, v *schemas.Vacancy, err error) error 
 	if err == nil {
 		err = v.Normalize()
 	}
+	if err == nil && t.o.Dated && v.PublishedAt == nil {
+		err = fmt.Errorf("%w vacancy: published_at is missing", schemas.ErrMalformed)
+	}
 	if t.sample == nil {
 		return t.deliver(row{file, line, v, err})
 	}

@@ -35,11 +35,13 @@ func FormatOf(name string) Format {
 	return JSONL
 }
 
-// ReadOptions say what of files becomes vacancies. All but Progress are of CSV, Parquet and folders: a line of JSON says itself what it is.
+// ReadOptions say what of files becomes vacancies. All but Dated and Progress are of CSV, Parquet and folders: a line of JSON says itself what it is.
 type ReadOptions struct {
 	// Columns name the column of a field (one of Fields). A field without an entry is read from the column of its own name, if there is one that no other
 	// field has. A row is bad without its published_at where that has an entry.
 	Columns map[string]string
+	// Dated makes a vacancy without published_at a bad line, of JSONL, too.
+	Dated bool
 	// Attributes are the columns that become attributes. All others are not published.
 	Attributes []string
 	// AttributesMayLack lets files pass that have not all of the attributes' columns.
