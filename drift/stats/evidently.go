@@ -17,6 +17,7 @@ const (
 	evidentlyFewRows   = 1000 // up to so many reference rows, p-values; beyond, distances
 	evidentlyFewValues = 5    // up to so many different values in both windows, numbers are categories
 	evidentlyP         = .05
+	evidentlyArea      = .55
 	evidentlyDistance  = .1
 	evidentlyShare     = .5 // of columns that make a dataset drift
 )
@@ -48,6 +49,20 @@ func EvidentlyNumeric(n Numbers) Column {
 	}
 	p := n.KolmogorovSmirnov().P
 	return Column{Test: "ks", Score: p, Threshold: evidentlyP, Drifted: p <= evidentlyP}
+}
+
+// EvidentlyEmbeddings applies the rule that Evidently 0.7.21 has for embeddings, "model": a domain classifier whose area under the ROC curve exceeds 0.55 or, when the
+// reference has fewer than 1,000 rows, the 95th percentile of random scorings. It fails as Embeddings.Domain does.
+func EvidentlyEmbeddings(e Embeddings, seed uint64) (Column, error) {
+	domain, err := e.Domain(seed)
+	if err != nil {
+		return Column{}, err
+	}
+	threshold := evidentlyArea
+	if e.reference.Rows < evidentlyFewRows {
+		threshold = domain.Random
+	}
+	return Column{Test: "model", Score: domain.AUC, Threshold: threshold, Drifted: domain.AUC > threshold}, nil
 }
 
 // EvidentlyDataset says which share of the columns has drifted and whether Evidently says that the dataset has: from a share of 0.5 on. No columns are no drift.

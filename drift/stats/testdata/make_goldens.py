@@ -1,4 +1,4 @@
-"""Writes categorical.json, numeric.json and embeddings.json: what Evidently 0.7.21, scipy and scikit-learn say of seeded windows.
+"""Writes categorical.json, numeric.json, embeddings.json and auc.json: what Evidently 0.7.21, scipy and scikit-learn say of seeded windows.
 
 Run it from this folder with the versions in native/peers.txt. Windows are counts written out below, or made by whole-number recurrences (splitmix64) that the Go
 test repeats, so that no values need to be committed; each window's sum is in the golden, which shows that both made the same.
@@ -14,7 +14,12 @@ import pandas
 from evidently.legacy.calculations.stattests import get_stattest
 from evidently.legacy.calculations.stattests.tvd_stattest import _total_variation_distance
 from evidently.legacy.core import ColumnType
+from evidently.legacy.metrics.data_drift import embedding_drift_methods as methods
 from scipy import stats
+from sklearn.linear_model import SGDClassifier
+from sklearn.metrics import pairwise_kernels, roc_auc_score
+from sklearn.model_selection import train_test_split
+from statsmodels.stats.multitest import multipletests
 
 warnings.filterwarnings("ignore")  # divisions by zero are the point
 
@@ -201,7 +206,72 @@ NUMERIC = [
     ("small numbers", ["normal", 53, 1200, 0.0, 2.0**-20], ["normal", 54, 600, 0.0, 2.0**-20]),
 ]
 
+def embeddings(seed, n, d, shift):
+    """n × d multiples of 2^-22, exact in float32: noise about a mean, moved by a share of another mean. Returns their whole numerators' sum, too."""
+    noise, mean, move = splitmix(seed, n * d).reshape(n, d), splitmix(100, d), splitmix(101, d)
+    whole = 2 * noise + mean + (move * shift >> 10) - (3 << 19)
+    return whole / 2**22, int(whole.sum())
+
+
+def domain(reference, current, seed):
+    """Evidently's ModelDriftMethod with another seed than 42."""
+    x, y = numpy.vstack([reference, current]), numpy.repeat([1, 0], [len(reference), len(current)])
+    train, test, y_train, y_test = train_test_split(x, y, test_size=0.5, random_state=seed, shuffle=True)
+    return roc_auc_score(y_test, SGDClassifier(loss="log_loss", random_state=seed).fit(train, y_train).predict_proba(test)[:, 1])
+
+
+def embedded(name, n, m, d, shift):
+    (r, r_sum), (c, c_sum) = embeddings(102, n, d, 0), embeddings(103, m, d, shift)
+    reference, current = pandas.DataFrame(r), pandas.DataFrame(c)
+
+    def drift(method):
+        return method(current.copy(), reference.copy())
+
+    ks = [stats.ks_2samp(r[:, i], c[:, i]) for i in range(d)]
+    p = numpy.array([k.pvalue for k in ks])
+    scores = [domain(r, c, seed) for seed in range(42, 62)]
+    score, drifted, _ = drift(methods.model(bootstrap=n < 1000))
+    assert scores[0] == score
+    labels = numpy.repeat([1, 0], [(n + 1) // 2, (m + 1) // 2])
+    gamma = 2.0
+    kernel = pairwise_kernels(numpy.vstack([r, c]), metric="rbf", gamma=gamma)
+    unbiased = methods.MMD2u(kernel, n, m)
+    if min(n, m) > 1000:
+        figures = {}  # Evidently's own choice of 1,000 rows has no counterpart
+    else:
+        figures = {"mmd": number(drift(methods.mmd())[0])}
+    return {
+        "name": name, "n": n, "m": m, "d": d, "shift": shift, "sums": [r_sum, c_sum],
+        "ks": [number(k.statistic) for k in ks], "p": [number(x) for x in p],
+        "wasserstein": [evidently("wasserstein", reference[i], current[i], ColumnType.Numerical) for i in range(d)],
+        "difference": [number(x) for x in c.mean(0) - r.mean(0)],
+        "benjamini_hochberg": [number(x) for x in stats.false_discovery_control(p)], "holm": [number(x) for x in multipletests(p, method="holm")[1]],
+        "figures": figures | {"ratio": number(drift(methods.ratio())[0]), "mmd2u": number(unbiased)}
+        | {name: number(drift(methods.distance(dist=name))[0]) for name in methods.DISTANCE_DICT},
+        "gamma": gamma, "auc": [number(x) for x in scores],
+        "random": [number(numpy.percentile([methods.calc_roc_auc_random(labels, 1000 * s + i) for i in range(100)], 95)) for s in range(20)],
+        "drifted": bool(drifted),
+    }
+
+
+EMBEDDINGS = [
+    ("384 wide, no drift", 300, 200, 384, 0),
+    ("384 wide, drifted", 300, 200, 384, 400),
+    ("384 wide, 1,100 rows, drifted a little", 1100, 300, 384, 100),
+    ("1,024 wide, drifted a little", 250, 200, 1024, 100),
+    ("5 wide, few rows", 12, 9, 5, 1000),
+]
+
+
+def ranked(n, values):
+    """Scores with ties and what roc_auc_score says of them."""
+    scores, positive = splitmix(7, n) % values, splitmix(8, n) % 3 == 0
+    return {"n": n, "values": values, "auc": number(roc_auc_score(positive, scores))}
+
+
 if __name__ == "__main__":
     write("categorical.json", [categorical(*case) for case in CATEGORICAL])
     keys = ("shape", "seed", "n", "shift", "scale", "missing")
     write("numeric.json", [numeric(name, dict(zip(keys, r)), dict(zip(keys, c))) for name, r, c in NUMERIC])
+    write("embeddings.json", [embedded(*case) for case in EMBEDDINGS])
+    write("auc.json", [ranked(*case) for case in [(20, 3), (200, 7), (1000, 1 << 20), (50, 1)]])
