@@ -3,7 +3,7 @@ SHELL := bash
 export CGO_LDFLAGS := -L$(CURDIR)/.native/lib
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 
-.PHONY: help demo up kafka test test-peers lint bench bench-stream bench-train chaos fuzz build setup setup-test doctor generate classifier clean
+.PHONY: help demo up kafka test test-peers lint bench bench-stream bench-train bench-drift chaos fuzz build setup setup-test doctor generate classifier clean
 
 help: ## Say what the targets do
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
@@ -56,6 +56,9 @@ bench-stream: setup-test ## Measure the stream without the models on Apache Kafk
 bench-train: build ## Compare the trainer with scikit-learn and with the reference recipe, in time, memory and quality (PART=speed, history, synthetic, samples, leave-one-out)
 	@bench/train/setup.sh
 	go build -o bin/bench-train ./bench/train && bin/bench-train $(if $(PART),-part $(PART))
+
+bench-drift: setup ## Measure false alarms and power of the drift alarms (PART=alarms, embeddings)
+	go build -o bin/bench-drift ./bench/drift && bin/bench-drift $(if $(PART),-part $(PART))
 
 chaos: setup-test build ## Kill processes while 100,000 vacancies stream, say what became of each (SHORT=1: 5 minutes, real encoder)
 	go build -o bin/chaos ./chaos/run

@@ -11,14 +11,12 @@ import (
 	"path/filepath"
 	"unsafe"
 
+	"jobstrom/bench/imbalance"
 	"jobstrom/trainer"
 )
 
-// counts are the categories' sizes in a real history of 457,824 vacancies; of the twelve in the middle the smallest, the
-// largest and the sum are known.
-var counts = []float64{
-	189, 434, 1077, 2057, 3825, 6100, 7300, 8600, 10000, 11700, 13700, 15900, 19200, 22512, 25300, 29500, 31700, 31867, 33289, 52519, 62441, 68614,
-}
+// counts are the categories' sizes in a real history.
+var counts = imbalance.Counts
 
 // exampleFolder returns a new folder with examples, and what removes it.
 func exampleFolder(rows, dim int) (dir string, remove func(), err error) {

@@ -102,8 +102,14 @@ func newShares(p *pool) shares {
 
 // largest returns the largest residual, whichever its sign, of rows with these counts against all others.
 func (s *shares) largest(counts []int, rows int) (largest float64) {
+	n := float64(rows)
 	for c, x := range counts {
-		largest = max(largest, math.Abs(s.residual(c, x, rows)))
+		// The deviance is at most twice Pearson's χ², which takes no logarithm and rules out most categories.
+		share := float64(s.counts[c]) / float64(s.rows)
+		off, variance, limit := float64(x)-n*share, n*share*(1-share)*float64(s.rows-rows)/float64(s.rows), largest*s.scale[c]
+		if 2*off*off > limit*limit*variance {
+			largest = max(largest, math.Abs(s.residual(c, x, rows)))
+		}
 	}
 	return largest
 }

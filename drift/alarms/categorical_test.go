@@ -9,7 +9,7 @@ import (
 
 func pOf(t *testing.T, reference, current *Categories, seed int) float64 {
 	t.Helper()
-	r, err := Categorical(reference, current, Options{Seed: uint64(seed), Resamples: 499})
+	r, err := Categorical(reference, current, Options{Seed: uint64(seed), Resamples: 199})
 	if err != nil || r.Reason != "" {
 		t.Fatal(err, r.Reason)
 	}
@@ -33,16 +33,16 @@ func TestPIsUniformWithoutDrift(t *testing.T) {
 			}
 		}
 	}
-	f("independent", 400, func(s *stream) (*Categories, *Categories) { return s.independent(t, 2000), s.independent(t, 300) })
-	f("current larger", 400, func(s *stream) (*Categories, *Categories) { return s.independent(t, 100), s.independent(t, 1000) })
-	f("bursts", 400, func(s *stream) (*Categories, *Categories) { return s.bursts(t, 2000, true), s.bursts(t, 400, true) })
+	f("independent", 250, func(s *stream) (*Categories, *Categories) { return s.independent(t, 2000), s.independent(t, 300) })
+	f("current larger", 250, func(s *stream) (*Categories, *Categories) { return s.independent(t, 100), s.independent(t, 1000) })
+	f("bursts", 250, func(s *stream) (*Categories, *Categories) { return s.bursts(t, 2000, true), s.bursts(t, 400, true) })
 }
 
 // A null of independent rows cries wolf on a bursty stream: the test above must be able to fail.
 func TestUntoldBurstsAlarm(t *testing.T) {
 	s := newStream(history, 2)
 	var ps []float64
-	for i := range 100 {
+	for i := range 30 {
 		ps = append(ps, pOf(t, s.bursts(t, 2000, false), s.bursts(t, 400, false), i))
 	}
 	if share := alarmed(ps, .05); share < .5 {
@@ -56,7 +56,7 @@ func TestCategoricalFindsShifts(t *testing.T) {
 		t.Helper()
 		before, after := newStream(history, 3), newStream(shifted(category, .05), 4)
 		var ps []float64
-		for i := range 100 {
+		for i := range 40 {
 			ps = append(ps, pOf(t, before.independent(t, 10_000), after.independent(t, 1000), i))
 		}
 		if power := alarmed(ps, .05); power < least {
@@ -72,19 +72,19 @@ func TestCategoricalFindsShifts(t *testing.T) {
 // Draws that are smaller than the window say the same as draws as large as it.
 func TestFewerBurstsGiveTheSameP(t *testing.T) {
 	s := newStream(history, 5)
-	for i := range 5 {
-		reference, current := s.bursts(t, 40_000, true), s.bursts(t, 20_000, true)
+	for i := range 4 {
+		reference, current := s.bursts(t, 10_000, true), s.bursts(t, 5000, true)
 		observed := newShares(newPool(reference, current, 0, mostBursts))
 		statistic := observed.largest(current.counts, current.size.Rows)
 		p := func(most int) float64 {
 			pool := newPool(reference, current, uint64(i), most)
-			p, _ := resample(statistic, 1999, func() float64 { return observed.largest(pool.draw()) })
+			p, _ := resample(statistic, 999, func() float64 { return observed.largest(pool.draw()) })
 			return p
 		}
-		whole, part := p(mostBursts), p(1000)
+		whole, part := p(mostBursts), p(200)
 		// Each p has an error of a seventh, and more where it is below 1/40.
 		if math.Abs(math.Log(whole/part)) > .6 && math.Abs(whole-part) > .01 {
-			t.Errorf("p is %.4f from all bursts and %.4f from 1,000", whole, part)
+			t.Errorf("p is %.4f from all bursts and %.4f from 200", whole, part)
 		}
 	}
 }
@@ -242,6 +242,23 @@ func finite(t *testing.T, r Result) {
 	for _, v := range numbers {
 		if math.IsNaN(v) || math.IsInf(v, 0) {
 			t.Errorf("%+v holds %v", r, v)
+		}
+	}
+}
+
+// What the bound by χ² leaves out is never the largest residual.
+func TestLargestIsTheLargestResidual(t *testing.T) {
+	s := newStream(history, 8)
+	p := newPool(s.bursts(t, 2000, true), s.bursts(t, 200, true), 1, mostBursts)
+	all := newShares(p)
+	for range 500 {
+		counts, rows := p.draw()
+		want := 0.0
+		for c, x := range counts {
+			want = max(want, math.Abs(all.residual(c, x, rows)))
+		}
+		if got := all.largest(counts, rows); got != want {
+			t.Fatalf("the largest is %v, want %v", got, want)
 		}
 	}
 }

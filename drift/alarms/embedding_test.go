@@ -40,8 +40,8 @@ func TestEmbeddingPIsUniformWithoutDrift(t *testing.T) {
 		t.Helper()
 		random := rand.New(rand.NewPCG(1, 4))
 		var ps []float64
-		for i := range 300 {
-			r, err := Embedding(cloud(t, random, 400, block, told, 0), cloud(t, random, 100, block, told, 0), Options{Seed: uint64(i), Resamples: 499})
+		for i := range 150 {
+			r, err := Embedding(cloud(t, random, 200, block, told, 0), cloud(t, random, 60, block, told, 0), Options{Seed: uint64(i), Resamples: 199})
 			if err != nil || r.Reason != "" {
 				t.Fatal(err, r.Reason)
 			}
@@ -70,8 +70,8 @@ func TestEmbeddingEffect(t *testing.T) {
 		variance += 2 / float64((1+j)*(1+j))
 	}
 	want := .1 * math.Sqrt(24/variance)
-	for _, rows := range []int{200, 3000} {
-		r, err := Embedding(cloud(t, random, 4000, 1, true, 0), cloud(t, random, rows, 1, true, .1), Options{})
+	for _, rows := range []int{200, 1500} {
+		r, err := Embedding(cloud(t, random, 2000, 1, true, 0), cloud(t, random, rows, 1, true, .1), Options{Resamples: 999})
 		if err != nil || r.P > .001 || math.Abs(r.Effect-want) > .1 {
 			t.Errorf("%d rows: effect %v, want %.3f, p %v, %v", rows, r.Effect, want, r.P, err)
 		}

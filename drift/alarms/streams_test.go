@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// history is how many vacancies of each category a real history has; see bench/history.
+// history is how many vacancies of each category a real history has; see bench/imbalance.
 var history = []float64{
 	189, 434, 1077, 2057, 3825, 6100, 7300, 8600, 10000, 11700, 13700, 15900, 19200, 22512, 25300, 29500, 31700, 31867, 33289, 52519, 62441, 68614,
 }
@@ -35,9 +35,12 @@ func (s *stream) category() int {
 // independent draws rows that do not depend on each other.
 func (s *stream) independent(t testing.TB, rows int) *Categories {
 	t.Helper()
-	w := &Categories{}
+	w, counts := &Categories{}, make([]int, len(s.upTo))
 	for range rows {
-		add(t, w.AddRows(s.category(), 1))
+		counts[s.category()]++
+	}
+	for c, n := range counts {
+		add(t, w.AddRows(c, n))
 	}
 	return w
 }

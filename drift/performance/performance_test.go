@@ -75,7 +75,7 @@ func realised(predicted, labels []int) (accuracy, macroF1 float64) {
 func TestIntervalsHoldTheRealisedFigures(t *testing.T) {
 	f := func(rows, copies int, told bool) (accuracy, macroF1 float64) {
 		t.Helper()
-		const draws = 800
+		const draws = 400
 		random := rand.New(rand.NewPCG(1, 5))
 		for i := range draws {
 			probabilities, predicted, blocks := window(random, rows, copies)
@@ -83,7 +83,7 @@ func TestIntervalsHoldTheRealisedFigures(t *testing.T) {
 			if !told {
 				blocks = nil
 			}
-			e, err := Estimate(probabilities, predicted, blocks, Options{Seed: uint64(i), Resamples: 300})
+			e, err := Estimate(probabilities, predicted, blocks, Options{Seed: uint64(i), Resamples: 200})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -97,13 +97,13 @@ func TestIntervalsHoldTheRealisedFigures(t *testing.T) {
 		return accuracy, macroF1
 	}
 	for _, copies := range []int{1, 4} {
-		accuracy, macroF1 := f(80, copies, true)
+		accuracy, macroF1 := f(60, copies, true)
 		t.Logf("%d copies: accuracy %.3f, macro F1 %.3f", copies, accuracy, macroF1)
 		if accuracy < .93 || accuracy > .97 || macroF1 < .93 || macroF1 > .97 {
 			t.Errorf("%d copies: the intervals hold the accuracy in %.3f and macro F1 in %.3f of the windows", copies, accuracy, macroF1)
 		}
 	}
-	if accuracy, _ := f(80, 4, false); accuracy > .8 {
+	if accuracy, _ := f(60, 4, false); accuracy > .8 {
 		t.Errorf("untold copies: the interval holds the accuracy in %.3f of the windows, it should be too narrow", accuracy)
 	}
 }
