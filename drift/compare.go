@@ -109,6 +109,8 @@ type Comparison struct {
 	// Models counts the predictions of each model, in each window.
 	Models  [2]map[string]int `json:"models"`
 	Columns []Column          `json:"columns"`
+	// Performance of the predictions in each window, nil where there are none.
+	Performance [2]*Performance `json:"performance"`
 	// Verdict is the worst of the columns'.
 	Verdict alarms.Verdict `json:"verdict"`
 	// Notes say what limits the comparison.
@@ -145,6 +147,12 @@ func Compare(ctx context.Context, w *warehouse.Warehouse, o Options) (*Compariso
 			return nil, fmt.Errorf("comparing %s: %w", name, err)
 		}
 		c.Columns = append(c.Columns, column)
+	}
+	o.Progress("estimating performance")
+	for side, f := range []*frame{&fs.reference, &fs.current} {
+		if c.Performance[side], err = f.perform(blocks[side], o.Alarms.Seed); err != nil {
+			c.Notes = append(c.Notes, fmt.Sprintf("%s: %v", []Window{o.Reference, o.Current}[side], err))
+		}
 	}
 	o.Progress("comparing embeddings")
 	if err := c.compareVectors(ctx, w, o); err != nil {

@@ -7,6 +7,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -34,7 +35,8 @@ func (s *stream) publish(t *testing.T, w *warehouse.Warehouse, from time.Time, b
 	var predictions []warehouse.PredictionRow
 	var labels []warehouse.LabelRow
 	for burst := range bursts {
-		category := []string{"Ledelse", "It", "Sundhed"}[s.random.IntN(3)]
+		names := []string{"Ledelse", "It", "Sundhed", "Salg"}
+		category := names[s.random.IntN(3)]
 		if s.random.Float64() < s.sales {
 			category = "Salg"
 		}
@@ -54,12 +56,20 @@ func (s *stream) publish(t *testing.T, w *warehouse.Warehouse, from time.Time, b
 				Coordinates: c, ReceivedAt: day(30, 0), VacancyID: id, Encoder: "e1", Vector: vector, Tokens: 100, Source: "test", Language: "da",
 				TextLength: uint32(math.Exp(7 + s.longer + s.random.NormFloat64()/2)), EmployerHash: employer, PublishedAt: published, Attributes: map[string]string{"region": s.region},
 			})
+			// Right as often as its confidence says.
+			confidence, index := float32(.5+s.random.Float64()/2), slices.Index(names, category)
+			chances := []float32{(1 - confidence) / 3, (1 - confidence) / 3, (1 - confidence) / 3, (1 - confidence) / 3}
+			chances[index] = confidence
+			truth := category
+			if s.random.Float32() > confidence {
+				truth = names[(index+1+s.random.IntN(3))%4]
+			}
 			predictions = append(predictions, warehouse.PredictionRow{
-				Coordinates: c, ReceivedAt: day(30, 0), VacancyID: id, Encoder: "e1", Model: "m1", Category: category, Confidence: float32(.5 + s.random.Float64()/2),
-				Probabilities: []float32{1}, Occupations: make([]string, 1+s.random.IntN(3)), PublishedAt: published, ClassifiedAt: day(30, 1),
+				Coordinates: c, ReceivedAt: day(30, 0), VacancyID: id, Encoder: "e1", Model: "m1", CategoryIndex: uint16(index), Category: category, Confidence: confidence,
+				Probabilities: chances, Occupations: make([]string, 1+s.random.IntN(3)), PublishedAt: published, ClassifiedAt: day(30, 1),
 			})
 			if s.offset%4 == 0 {
-				labels = append(labels, warehouse.LabelRow{TopicID: uuid.UUID{2}, Offset: s.offset, ReceivedAt: day(30, 2), VacancyID: id, Category: category, LabelledAt: day(30, 2)})
+				labels = append(labels, warehouse.LabelRow{TopicID: uuid.UUID{2}, Offset: s.offset, ReceivedAt: day(30, 2), VacancyID: id, Category: truth, LabelledAt: day(30, 2)})
 			}
 		}
 	}
@@ -121,6 +131,14 @@ func TestCompare(t *testing.T) {
 			t.Errorf("%s has %d rows and %d without a value, of %d", c.Name, c.Reference.Rows, c.Missing[0], shifted.Vacancies[0])
 		}
 	}
+	for side, p := range shifted.Performance {
+		if p == nil || p.Labelled == nil {
+			t.Fatalf("no performance of window %d: %+v, notes %q", side, p, shifted.Notes)
+		}
+		if p.Estimated.Rows != shifted.Vacancies[side] || math.Abs(p.Estimated.Accuracy-.75) > .02 || p.Labelled.Share < p.Labelled.Interval.Low || math.Abs(p.Labelled.Share-.75) > .06 {
+			t.Errorf("window %d: estimated %+v, labelled %+v", side, p.Estimated, p.Labelled)
+		}
+	}
 	again, err := json.Marshal(compare("2026-03", nil))
 	if first, _ := json.Marshal(shifted); err != nil || string(first) != string(again) {
 		t.Errorf("the same windows give another result: %v", err)
@@ -132,7 +150,7 @@ func TestCompare(t *testing.T) {
 
 	// A second model in one window is said.
 	if err := w.InsertPredictions(t.Context(), []warehouse.PredictionRow{{
-		Coordinates: warehouse.Coordinates{TopicID: uuid.UUID{1}, Offset: 1}, ReceivedAt: day(30, 0), VacancyID: "v1", Encoder: "e1", Model: "m2", Category: "It", PublishedAt: day(1, 9), ClassifiedAt: day(40, 0),
+		Coordinates: warehouse.Coordinates{TopicID: uuid.UUID{1}, Offset: 1}, ReceivedAt: day(30, 0), VacancyID: "v1", Encoder: "e1", Model: "m2", Category: "It", CategoryIndex: 1, Probabilities: []float32{0, 1, 0, 0}, PublishedAt: day(1, 9), ClassifiedAt: day(40, 0),
 	}}); err != nil {
 		t.Fatal(err)
 	}

@@ -25,7 +25,9 @@ type row struct {
 	Truncated   bool              `ch:"truncated"`
 	Attributes  map[string]string `ch:"attributes"`
 	Model       string            `ch:"model"` // empty: not classified
+	Index       uint16            `ch:"category_index"`
 	Category    string            `ch:"category"`
+	Chances     []float32         `ch:"probabilities"`
 	Confidence  float32           `ch:"confidence"`
 	Occupations uint64            `ch:"occupations"`
 	Skills      uint64            `ch:"skills"`
@@ -37,7 +39,7 @@ type row struct {
 const rowsQuery = `
 SELECT cityHash64(e.vacancy_id) AS vacancy, if(e.employer_hash = '', 0, cityHash64(e.employer_hash)) AS employer, toUInt32(toDate(e.published_at)) AS day,
     e.source AS source, e.language AS language, e.text_length AS text_length, e.tokens AS tokens, e.truncated AS truncated, e.attributes AS attributes,
-    p.model AS model, p.category AS category, p.confidence AS confidence, p.occupations AS occupations, p.skills AS skills, p.tasks AS tasks,
+    p.model AS model, p.category_index AS category_index, p.category AS category, p.probabilities AS probabilities, p.confidence AS confidence, p.occupations AS occupations, p.skills AS skills, p.tasks AS tasks,
     l.category AS label
 FROM
 (
@@ -47,7 +49,7 @@ FROM
 ) AS e
 LEFT JOIN
 (
-    SELECT raw_topic_id, raw_partition, raw_offset, model, category, confidence, length(occupations) AS occupations, length(skills) AS skills, length(tasks) AS tasks
+    SELECT raw_topic_id, raw_partition, raw_offset, model, category_index, category, probabilities, confidence, length(occupations) AS occupations, length(skills) AS skills, length(tasks) AS tasks
     FROM predictions
     WHERE published_at >= fromUnixTimestamp64Milli({from:Int64}, 'UTC') AND published_at < fromUnixTimestamp64Milli({to:Int64}, 'UTC')
         AND encoder = {encoder:String} AND ({model:String} = '' OR model = {model:String})
@@ -96,6 +98,17 @@ type frame struct {
 	// numbers are the numeric ones; NaN where a vacancy has none.
 	numbers map[string][]float64
 	models  map[string]int
+	// predictions of those vacancies that have one.
+	predictions predictions
+}
+
+// predictions are n vacancies' probabilities, the category predicted, which vacancy of the frame each is, and whether its label is the same (nil
+// without a label).
+type predictions struct {
+	probabilities [][]float32
+	predicted     []int
+	of            []int
+	right         []*bool
 }
 
 // dictionary numbers the values of a categorical column, in both windows alike.
@@ -146,6 +159,14 @@ func (fs *frames) add(f *frame, r *row) {
 	f.number("tokens", float64(r.Tokens))
 	if r.Model != "" {
 		f.models[r.Model]++
+		p := &f.predictions
+		p.probabilities, p.predicted, p.of = append(p.probabilities, r.Chances), append(p.predicted, int(r.Index)), append(p.of, f.rows)
+		var right *bool
+		if r.Label != "" {
+			right = new(bool)
+			*right = r.Label == r.Category
+		}
+		p.right = append(p.right, right)
 		fs.word(f, "category", r.Category)
 		f.number("confidence", float64(r.Confidence))
 		f.number("occupations", float64(r.Occupations))
