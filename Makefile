@@ -33,14 +33,15 @@ test: setup-test build ## Run every test, with the race detector and a coverage 
 	@go tool cover -func=coverage.out | tail -1
 	@test -e .native/kafka || echo 'SKIPPED: everything on Apache Kafka; the set-up above says what is missing'
 
-test-peers: setup ## Compare with scikit-learn, statsmodels and MLflow from PyPI: goldens made again, a run logged to a real server
+test-peers: setup ## Compare with scikit-learn, statsmodels, Evidently and MLflow from PyPI: goldens made again, a run logged to a real server
 	@test "$$(cat .native/peers/from 2>/dev/null)" = "$$(sha256sum <native/peers.txt)" || { rm -rf .native/peers && python3 -m venv .native/peers \
 		&& .native/peers/bin/pip install --quiet --disable-pip-version-check -r native/peers.txt && sha256sum <native/peers.txt >.native/peers/from; }
 	cd trainer/testdata && ../../.native/peers/bin/python make_metrics.py
 	cd models/testdata && ../../.native/peers/bin/python make_compressed.py
 	cd producers/testdata && ../../.native/peers/bin/python make_history.py
-	git diff --exit-code --stat -- trainer/testdata models/testdata producers/testdata
-	go test -count 1 -tags peers ./mlflow ./trainer ./models
+	cd drift/stats/testdata && ../../../.native/peers/bin/python make_goldens.py
+	git diff --exit-code --stat -- trainer/testdata models/testdata producers/testdata drift/stats/testdata
+	go test -count 1 -tags peers ./mlflow ./trainer ./models ./drift/stats
 
 lint: setup ## gofmt, staticcheck, generated code
 	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { gofmt -l $$(git ls-files '*.go'); echo 'run gofmt -w on these'; exit 1; }
