@@ -53,10 +53,8 @@ func (o *Options) EnsureDefaults() {
 // Validate reports every violation.
 func (o Options) Validate() error {
 	var wrong []error
-	for name, w := range map[string]Window{"reference": o.Reference, "current": o.Current} {
-		if err := w.Validate(); err != nil {
-			wrong = append(wrong, fmt.Errorf("the %s window %s: %w", name, w, err))
-		}
+	if err := errors.Join(o.Reference.named("reference"), o.Current.named("current")); err != nil {
+		wrong = append(wrong, err)
 	}
 	if !slices.Contains(Presets, o.Preset) {
 		wrong = append(wrong, fmt.Errorf("preset (%s) must be one of %v", o.Preset, Presets))
@@ -77,7 +75,7 @@ type Kind string
 const (
 	Categorical Kind = "categorical"
 	Numeric     Kind = "numeric"
-	Vectors     Kind = "vectors"
+	Embedding   Kind = "embedding"
 )
 
 // Column is what became of one column.

@@ -127,7 +127,7 @@ func TestCompare(t *testing.T) {
 				t.Errorf("%+v", c)
 			}
 		}
-		if rows := c.Reference.Rows + c.Missing[0]; c.Kind != Vectors && rows != shifted.Vacancies[0] {
+		if rows := c.Reference.Rows + c.Missing[0]; c.Kind != Embedding && rows != shifted.Vacancies[0] {
 			t.Errorf("%s has %d rows and %d without a value, of %d", c.Name, c.Reference.Rows, c.Missing[0], shifted.Vacancies[0])
 		}
 	}

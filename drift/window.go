@@ -81,6 +81,14 @@ func (w Window) Validate() error {
 	return nil
 }
 
+// named is Validate with the window's name in its error.
+func (w Window) named(name string) error {
+	if err := w.Validate(); err != nil {
+		return fmt.Errorf("the %s window %s: %w", name, w, err)
+	}
+	return nil
+}
+
 // Overlaps says whether the two share any time.
 func (w Window) Overlaps(v Window) bool { return w.From.Before(v.To) && v.From.Before(w.To) }
 

@@ -27,8 +27,8 @@ FROM
 GROUP BY block
 ORDER BY block`
 
-// readVectors reads the blocks of a window; every says that it took one employer in so many.
-func readVectors(ctx context.Context, w *warehouse.Warehouse, window Window, rows int, o Options) (vectors *alarms.Vectors, every int, err error) {
+// readBlocks reads the blocks of a window; every says that it took one employer in so many.
+func readBlocks(ctx context.Context, w *warehouse.Warehouse, window Window, rows int, o Options) (vectors *alarms.Vectors, every int, err error) {
 	every = (rows + mostVectors - 1) / mostVectors
 	parameters := window.parameters(o.Encoder, "")
 	delete(parameters, "model")
@@ -62,7 +62,7 @@ func (c *Comparison) compareVectors(ctx context.Context, w *warehouse.Warehouse,
 	for side, window := range []Window{c.Reference, c.Current} {
 		var every int
 		var err error
-		if windows[side], every, err = readVectors(ctx, w, window, c.Vacancies[side], o); err != nil {
+		if windows[side], every, err = readBlocks(ctx, w, window, c.Vacancies[side], o); err != nil {
 			return err
 		}
 		if every > 1 {
@@ -74,6 +74,6 @@ func (c *Comparison) compareVectors(ctx context.Context, w *warehouse.Warehouse,
 		return fmt.Errorf("comparing embeddings: %w", err)
 	}
 	result.Column = "embedding"
-	c.Columns = append(c.Columns, Column{Name: result.Column, Kind: Vectors, Result: result})
+	c.Columns = append(c.Columns, Column{Name: result.Column, Kind: Embedding, Result: result})
 	return nil
 }

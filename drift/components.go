@@ -1,0 +1,165 @@
+package drift
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+
+	"github.com/ClickHouse/clickhouse-go/v2"
+	"golang.org/x/sync/errgroup"
+
+	"jobstrom/drift/stats"
+	"jobstrom/warehouse"
+)
+
+// Component is one component of the vectors, compared; see the view drift_components for the formulas.
+type Component struct {
+	Component   uint64   `ch:"component"` // from 1
+	N           uint64   `ch:"n"`
+	M           uint64   `ch:"m"`
+	RefMean     float64  `ch:"ref_mean"`
+	CurMean     float64  `ch:"cur_mean"`
+	RefStd      float64  `ch:"ref_std"`
+	CurStd      float64  `ch:"cur_std"`
+	Wasserstein float64  `ch:"wasserstein"` // in standard deviations of the reference
+	KS          float64  `ch:"ks"`
+	KSP         float64  `ch:"ks_p"` // of the limit distribution
+	KSQ         float64  // over all components
+	Z           *float64 `ch:"z"` // of the means; nil if the component is constant in both windows
+	ZP          float64  `ch:"z_p"`
+	ZQ          float64  // over all components
+}
+
+// ComponentOptions bounds the memory that ClickHouse takes: about 60 bytes × Values × Queries, and 300 MB for each query that reads vectors.
+type ComponentOptions struct {
+	// Values is how many rows × components one query compares, 12,800,000 by default.
+	Values int
+	// Queries is how many run at once, each on one thread, 2 by default.
+	Queries int
+}
+
+// EnsureDefaults fills the fields that are zero.
+func (o *ComponentOptions) EnsureDefaults() {
+	if o.Values == 0 {
+		o.Values = 12_800_000
+	}
+	if o.Queries == 0 {
+		o.Queries = 2
+	}
+}
+
+// Validate reports every violation at once.
+func (o *ComponentOptions) Validate() error {
+	var errs []error
+	if o.Values < 1 {
+		errs = append(errs, fmt.Errorf("values of a query (%d) must be at least 1", o.Values))
+	}
+	if o.Queries < 1 {
+		errs = append(errs, fmt.Errorf("queries at once (%d) must be at least 1", o.Queries))
+	}
+	return errors.Join(errs...)
+}
+
+// CompareComponents compares every component of the vectors of the two windows, in as many queries as the options need, and returns them in order. Its error
+// wraps ErrIncomparable where the windows cannot be compared.
+func CompareComponents(ctx context.Context, w *warehouse.Warehouse, windows EmbeddingWindows, o ComponentOptions) ([]Component, error) {
+	o.EnsureDefaults()
+	if err := errors.Join(windows.Validate(), o.Validate()); err != nil {
+		return nil, fmt.Errorf("comparing the components of embeddings: %w", err)
+	}
+	rows, width, err := extent(ctx, w, windows)
+	if err != nil {
+		return nil, fmt.Errorf("comparing the components of embeddings: %w", err)
+	}
+	step := min(max(o.Values/rows, 1), width)
+	parts := make([][]Component, (width+step-1)/step)
+	work, ctx := errgroup.WithContext(ctx)
+	work.SetLimit(o.Queries)
+	for i := range parts {
+		work.Go(func() (err error) {
+			parts[i], err = compareRange(ctx, w, windows, i*step+1, min((i+1)*step, width))
+			return err
+		})
+	}
+	if err := work.Wait(); err != nil {
+		return nil, fmt.Errorf("comparing the components of embeddings: %w", err)
+	}
+	components := slices.Concat(parts...)
+	ks, z := make([]float64, width), make([]float64, width)
+	for i, c := range components {
+		ks[i], z[i] = c.KSP, c.ZP
+	}
+	ks, z = stats.BenjaminiHochberg(ks), stats.BenjaminiHochberg(z)
+	for i := range components {
+		components[i].KSQ, components[i].ZQ = ks[i], z[i]
+	}
+	return components, nil
+}
+
+// extent returns the rows of both windows together and the width of a vector.
+func extent(ctx context.Context, w *warehouse.Warehouse, windows EmbeddingWindows) (rows, width int, err error) {
+	ctx = windows.query(ctx, nil)
+	var n, m, components uint64
+	var note string
+	if err := w.Conn().QueryRow(ctx, `SELECT n, m, note FROM drift_embedding_windows(`+embeddingWindows+`)`).Scan(&n, &m, &note); err != nil {
+		return 0, 0, warehouse.Explain(err)
+	}
+	if note != "" {
+		return 0, 0, fmt.Errorf("%w: %s", ErrIncomparable, note)
+	}
+	if err := w.Conn().QueryRow(ctx, `SELECT length(vector) FROM drift_vectors(`+embeddingWindows+`) LIMIT 1`).Scan(&components); err != nil {
+		return 0, 0, warehouse.Explain(err)
+	}
+	if components == 0 {
+		return 0, 0, fmt.Errorf("%w: the windows hold vectors without components", ErrIncomparable)
+	}
+	return int(n + m), int(components), nil
+}
+
+// compareRange compares the components from first to last, both included, in one query.
+func compareRange(ctx context.Context, w *warehouse.Warehouse, windows EmbeddingWindows, first, last int) ([]Component, error) {
+	ctx = windows.query(ctx, clickhouse.Parameters{"component_from": strconv.Itoa(first), "component_to": strconv.Itoa(last)})
+	rows, err := w.Conn().Query(ctx, `SELECT note, toUInt64(ifNull(component, 0)), ifNull(n, 0), ifNull(m, 0), ifNull(ref_mean, 0), ifNull(cur_mean, 0), ifNull(ref_std, 0),
+		ifNull(cur_std, 0), ifNull(wasserstein, 0), ifNull(ks, 0), ifNull(ks_p, 0), toNullable(z), ifNull(z_p, 0)
+		FROM drift_components(`+embeddingWindows+`, component_from = {component_from:UInt32}, component_to = {component_to:UInt32})
+		ORDER BY component SETTINGS max_threads = 1`)
+	if err != nil {
+		return nil, warehouse.Explain(err)
+	}
+	defer rows.Close()
+	var components []Component
+	for rows.Next() {
+		var c Component
+		var note string
+		if err := rows.Scan(&note, &c.Component, &c.N, &c.M, &c.RefMean, &c.CurMean, &c.RefStd, &c.CurStd, &c.Wasserstein, &c.KS, &c.KSP, &c.Z, &c.ZP); err != nil {
+			return nil, err
+		}
+		if note != "" {
+			return nil, fmt.Errorf("%w: %s", ErrIncomparable, note)
+		}
+		components = append(components, c)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, warehouse.Explain(err)
+	}
+	if len(components) != last-first+1 {
+		return nil, fmt.Errorf("components %d to %d: the windows' vectors have fewer now: compare again", first, last)
+	}
+	return components, nil
+}
+
+// WassersteinDrift is the distance from which Evidently's method "ratio" counts a component as drifted.
+const WassersteinDrift = 0.1
+
+// DriftedShare returns the share of components whose normed Wasserstein distance is at least the threshold.
+func DriftedShare(components []Component, threshold float64) float64 {
+	drifted := 0
+	for _, c := range components {
+		if c.Wasserstein >= threshold {
+			drifted++
+		}
+	}
+	return float64(drifted) / float64(max(len(components), 1))
+}
