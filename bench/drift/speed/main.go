@@ -1,0 +1,304 @@
+// Command speed measures how fast embeddings are compared inside ClickHouse, and prints one tab-separated line a figure: name, value, target, ok or short. Lines
+// that begin with # say what was measured.
+//
+// Part preset compares windows of 5,000 × 100 by component (Wasserstein, KS, means) in the embedded ClickHouse and by Evidently's DataDriftPreset, on the same
+// rows, in turns; and says what MMD takes on them. Part full compares 100,000 × 1,024 with as many, and watches the engine's memory.
+package main
+
+import (
+	"context"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/google/uuid"
+
+	"jobstrom/drift"
+	"jobstrom/drift/stats"
+	"jobstrom/embedded"
+	"jobstrom/models"
+	"jobstrom/warehouse"
+)
+
+const (
+	targetRatio   = 200
+	targetSeconds = 60
+	targetMemory  = 1
+	shifted       = 10 // so many components, the first, are shifted in the current window, by a quarter of the standard deviation
+)
+
+// Both windows, of a month each; rows are 20 s apart.
+var (
+	reference = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	current   = time.Date(2026, 2, 1, 0, 0, 0, 0, time.UTC)
+	end       = time.Date(2026, 3, 1, 0, 0, 0, 0, time.UTC)
+)
+
+func windows(encoder string) drift.EmbeddingWindows {
+	return drift.EmbeddingWindows{Reference: drift.Window{From: reference, To: current}, Current: drift.Window{From: current, To: end}, Encoder: encoder}
+}
+
+func main() {
+	if len(os.Args) > 1 && os.Args[1] == embedded.EngineCommand {
+		os.Exit(embedded.RunClickHouseEngine(os.Args[2:]))
+	}
+	part := flag.String("part", "", "measure this part only: preset, full")
+	python := flag.String("python", ".native/evidently/bin/python", "Python with Evidently, which setup.sh installs")
+	rounds := flag.Int("rounds", 3, "how often each side of preset is measured")
+	rows := flag.Int("rows", 100_000, "rows of a window of full")
+	width := flag.Int("width", 1024, "components of a vector of full")
+	flag.Parse()
+	if err := run(context.Background(), *part, *python, *rounds, *rows, *width); err != nil {
+		fmt.Fprintln(os.Stderr, "bench-drift:", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, part, python string, rounds, rows, width int) error {
+	if !slices.Contains([]string{"", "preset", "full"}, part) {
+		return fmt.Errorf("part (%q) must be preset or full", part)
+	}
+	if rounds < 1 || rows < 10 || width < 1 {
+		return fmt.Errorf("rounds (%d) and width (%d) must be at least 1, rows (%d) 10", rounds, width, rows)
+	}
+	dir, err := os.MkdirTemp("", "jobstrom-bench-*")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	native, err := models.NativeDir()
+	if err != nil {
+		return err
+	}
+	engine, err := embedded.StartClickHouse(ctx, embedded.ClickHouseOptions{DataDir: filepath.Join(dir, "clickhouse"), Library: filepath.Join(native, models.LibraryClickHouse)})
+	if err != nil {
+		return err
+	}
+	defer engine.Stop(ctx)
+	w, err := warehouse.Open(ctx, warehouse.Options{Addr: []string{engine.Addr()}, CreateDatabase: true})
+	if err != nil {
+		return err
+	}
+	defer w.Close()
+	if err := errors.Join(w.Migrate(ctx, nil), drift.Install(ctx, w)); err != nil {
+		return err
+	}
+	var version string
+	if err := w.Conn().QueryRow(ctx, "SELECT version()").Scan(&version); err != nil {
+		return err
+	}
+	fmt.Printf("# %s %s/%s, %d cores, ClickHouse %s, embedded\n", runtime.Version(), runtime.GOOS, runtime.GOARCH, runtime.NumCPU(), version)
+	if part != "full" {
+		if err := preset(ctx, w, dir, python, rounds, 5000, 100); err != nil {
+			return fmt.Errorf("measuring preset: %w", err)
+		}
+	}
+	if part != "preset" {
+		if err := full(ctx, w, rows, width); err != nil {
+			return fmt.Errorf("measuring full: %w", err)
+		}
+	}
+	return nil
+}
+
+// figure prints a line.
+func figure(name string, value, target float64, ok bool) {
+	verdict := "short"
+	if ok {
+		verdict = "ok"
+	}
+	fmt.Printf("%s\t%.3f\t%.3f\t%s\n", name, value, target, verdict)
+}
+
+// preset measures both sides in turns; the median of each counts.
+func preset(ctx context.Context, w *warehouse.Warehouse, dir, python string, rounds, rows, width int) error {
+	if err := insertDrawn(ctx, w, dir, rows, width); err != nil {
+		return err
+	}
+	var theirs, ours []float64
+	for i := range rounds {
+		var said struct {
+			Seconds                 float64
+			Drifted                 int
+			Version, Python, Pandas string
+		}
+		command := exec.CommandContext(ctx, python, "bench/drift/speed/evidently_preset.py", dir, strconv.Itoa(rows), strconv.Itoa(width))
+		command.Stderr = os.Stderr
+		out, err := command.Output()
+		if err != nil {
+			return fmt.Errorf("running Evidently with %s: %w; bench/drift/speed/setup.sh installs it", python, err)
+		}
+		if err := json.Unmarshal(out, &said); err != nil {
+			return fmt.Errorf("reading what Evidently says: %w", err)
+		}
+		began := time.Now()
+		components, err := drift.CompareComponents(ctx, w, windows("preset"), drift.ComponentOptions{})
+		if err != nil {
+			return err
+		}
+		took := time.Since(began).Seconds()
+		drifted := int(drift.DriftedShare(components, drift.WassersteinDrift)*float64(width) + .5)
+		if drifted != said.Drifted {
+			return fmt.Errorf("we count %d drifted components, Evidently %d", drifted, said.Drifted)
+		}
+		theirs, ours = append(theirs, said.Seconds), append(ours, took)
+		if i == 0 {
+			fmt.Printf("# preset: %d × %d twice, %d components shifted; Evidently %s, Python %s, pandas %s, %d rounds in turns\n", rows, width, shifted, said.Version, said.Python, said.Pandas, rounds)
+		}
+		fmt.Printf("# round %d: Evidently %.2f s, ClickHouse %.3f s, both find %d drifted\n", i+1, said.Seconds, took, drifted)
+	}
+	slices.Sort(theirs)
+	slices.Sort(ours)
+	values := float64(2 * rows * width)
+	their, our := theirs[rounds/2], ours[rounds/2]
+	fmt.Printf("# per row × column: Evidently %.3f µs, ClickHouse %.4f µs\n", their/values*1e6, our/values*1e6)
+	figure("components, Evidently's time / ours", their/our, targetRatio, their/our >= targetRatio)
+	return mmd(ctx, w, rows, width)
+}
+
+// mmd says what MMD takes on the rows of preset, with all pairs and with random features.
+func mmd(ctx context.Context, w *warehouse.Warehouse, rows, width int) error {
+	began := time.Now()
+	of := windows("preset")
+	var sides [2]stats.Matrix
+	for i, window := range []drift.Window{of.Reference, of.Current} {
+		v, err := drift.ReadVectors(ctx, w, window, of.Encoder, rows, 1)
+		if err != nil {
+			return err
+		}
+		sides[i] = stats.Matrix{Rows: len(v.Rows), Columns: v.Width, Data: v.Data}
+	}
+	values := float64(2 * rows * width)
+	took := time.Since(began).Seconds()
+	fmt.Printf("# reading both windows' vectors: %.2f s, %.4f µs per row × column\n", took, took/values*1e6)
+	e, err := stats.NewEmbeddings(sides[0], sides[1])
+	if err != nil {
+		return err
+	}
+	for _, o := range []struct {
+		name    string
+		options stats.MMDOptions
+	}{{"all pairs", stats.MMDOptions{Seed: 1}}, {"random features", stats.MMDOptions{Seed: 1, ExactRows: 2}}} {
+		began := time.Now()
+		found, err := e.MMD(o.options)
+		if err != nil {
+			return err
+		}
+		took := time.Since(began).Seconds()
+		fmt.Printf("# MMD² by %s: %.6f (standard error of the approximation %.6f), %.2f s, %.3f µs per row × column\n", o.name, found.Squared, found.StandardError, took, took/values*1e6)
+	}
+	return nil
+}
+
+// insertDrawn draws both windows, inserts them, and writes them into the folder for Evidently.
+func insertDrawn(ctx context.Context, w *warehouse.Warehouse, dir string, rows, width int) error {
+	random := rand.New(rand.NewPCG(6, 1))
+	for i, name := range []string{"reference", "current"} {
+		values := make([]float32, rows*width)
+		inserted := make([]warehouse.EmbeddingRow, rows)
+		for r := range inserted {
+			vector := values[r*width : (r+1)*width]
+			for j := range vector {
+				vector[j] = float32(random.NormFloat64())
+				if i == 1 && j < shifted {
+					vector[j] += .25
+				}
+			}
+			at := []time.Time{reference, current}[i].Add(time.Duration(r) * 20 * time.Second)
+			inserted[r] = warehouse.EmbeddingRow{
+				Coordinates: warehouse.Coordinates{TopicID: uuid.UUID{1}, Offset: int64(i*rows + r)}, ReceivedAt: at, PublishedAt: at,
+				VacancyID: fmt.Sprint("v", i*rows+r), Encoder: "preset", Vector: vector,
+			}
+		}
+		if err := w.InsertEmbeddings(ctx, inserted); err != nil {
+			return err
+		}
+		data, err := binary.Append(nil, binary.LittleEndian, values)
+		if err != nil {
+			return err
+		}
+		if err := os.WriteFile(filepath.Join(dir, name+".f32"), data, 0o644); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// full compares large windows, whose vectors ClickHouse makes from hashes of their places.
+func full(ctx context.Context, w *warehouse.Warehouse, rows, width int) error {
+	began := time.Now()
+	for i, first := range []time.Time{reference, current} {
+		for from := 0; from < rows; from += 10_000 {
+			err := w.Conn().Exec(ctx, fmt.Sprintf(`INSERT INTO embedding_rows (raw_topic_id, raw_partition, raw_offset, received_at, published_at, vacancy_id, encoder, vector)
+				SELECT toUUID('00000000-0000-0000-0000-000000000002'), number %% 4, number, addSeconds(toDateTime64('%s', 3, 'UTC'), number %% %d * 20) AS received_at, received_at, toString(number), 'full',
+				arrayMap(j -> toFloat32(((cityHash64(number, j) %% 1000003 + cityHash64(j, number) %% 1000003) / 1000003 - 1 + %d * (j < %d)) * .05), range(%d))
+				FROM numbers(%d, %d) SETTINGS max_block_size = 2000, min_insert_block_size_rows = 10000`,
+				first.Format(time.DateTime), rows, i, shifted, width, i*rows+from, min(10_000, rows-from)))
+			if err != nil {
+				return warehouse.Explain(err)
+			}
+		}
+	}
+	fmt.Printf("# full: %d × %d twice, %.0f MB of vectors, made in %.0f s\n", rows, width, float64(2*rows*width*4)/1e6, time.Since(began).Seconds())
+	watched, stop := context.WithCancel(ctx)
+	defer stop()
+	peak := make(chan float64, 1)
+	go func() { peak <- watch(watched, w) }() // ends with stop
+	began = time.Now()
+	distances, err := drift.CompareEmbeddings(ctx, w, windows("full"))
+	if err != nil {
+		return err
+	}
+	means := time.Since(began).Seconds()
+	components, err := drift.CompareComponents(ctx, w, windows("full"), drift.ComponentOptions{})
+	if err != nil {
+		return err
+	}
+	took := time.Since(began).Seconds()
+	stop()
+	most := <-peak
+	var limit uint64
+	if err := w.Conn().QueryRow(ctx, "SELECT toUInt64(value) FROM system.server_settings WHERE name = 'max_server_memory_usage'").Scan(&limit); err != nil {
+		return err
+	}
+	if drifted := drift.DriftedShare(components, drift.WassersteinDrift) * float64(width); drifted < shifted-.5 || drifted > shifted+.5 {
+		return fmt.Errorf("%.0f components drifted, want %d", drifted, shifted)
+	}
+	fmt.Printf("# Euclidean distance of the means %.4f in %.1f s; all components in %.1f s, %.4f µs per row × column; %.0f of %.0f MiB\n",
+		distances.Euclidean, means, took-means, (took-means)/float64(2*rows*width)*1e6, most/(1<<20), float64(limit)/(1<<20))
+	figure("full width, seconds", took, targetSeconds, took <= targetSeconds)
+	figure("full width, peak memory / the engine's limit", most/float64(limit), targetMemory, most > 0 && most <= float64(limit)*targetMemory)
+	return w.Conn().Exec(ctx, "TRUNCATE TABLE embedding_rows")
+}
+
+// watch looks at the memory that the engine counts against its limit, every 20 ms until the context ends, and returns the most. It returns 0 if it could not look.
+func watch(ctx context.Context, w *warehouse.Warehouse) float64 {
+	var most int64
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		var now int64
+		if err := w.Conn().QueryRow(ctx, "SELECT value FROM system.metrics WHERE metric = 'MemoryTracking'").Scan(&now); err != nil {
+			if ctx.Err() == nil {
+				return 0
+			}
+			return float64(most)
+		}
+		most = max(most, now)
+		select {
+		case <-ctx.Done():
+			return float64(most)
+		case <-tick.C:
+		}
+	}
+}
