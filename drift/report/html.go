@@ -1,0 +1,90 @@
+package report
+
+import (
+	_ "embed"
+	"fmt"
+	"html/template"
+	"io"
+	"time"
+
+	"jobstrom/drift"
+	"jobstrom/drift/alarms"
+)
+
+//go:embed page.html
+var pageText string
+
+var page = template.Must(template.New("page").Funcs(template.FuncMap{
+	"percent": percent,
+	"points":  points,
+	"signed":  signed,
+	"number":  number,
+	"count":   count,
+	"shown":   shown,
+	"clean":   clean,
+	"kind":    kind,
+	"moment":  func(t time.Time) string { return t.UTC().Format("2006-01-02 15:04 MST") },
+	"cells":   cellsOf,
+	"sign":    func(v alarms.Verdict) string { sign, _ := mark(v); return sign },
+	"word":    func(v alarms.Verdict) string { _, word := mark(v); return word },
+	// A bar is at least visible where its value occurs at all.
+	"width": func(share, longest float64) string {
+		if share == 0 {
+			return "0"
+		}
+		return fmt.Sprintf("%.1f", max(1, 100*share/max(longest, share)))
+	},
+}).Parse(pageText))
+
+// Bounds of what is listed.
+const (
+	mostChanges = 15
+	mostMeans   = 10
+)
+
+// part is what the page shows of one column.
+type part struct {
+	drift.Column
+	Bars       []change
+	Longest    float64 // share among the bars
+	Histogram  template.HTML
+	Statistics []statistic
+}
+
+// HTML writes the page. It writes nothing when the comparison is not valid.
+func (o Options) HTML(w io.Writer) error {
+	if err := o.Validate(); err != nil {
+		return fmt.Errorf("writing the report: %w", err)
+	}
+	c := o.Comparison
+	data := struct {
+		Options
+		*drift.Comparison
+		Summary   summary
+		Parts     []part
+		Changes   []change
+		Means     []mean
+		Models    []model
+		Evidently bool
+	}{o, c, summarise(c), nil, largest(c.Columns, mostChanges), means(c.Columns), models(c), c.Preset == drift.Evidently}
+	data.Means = data.Means[:min(mostMeans, len(data.Means))]
+	for _, column := range sorted(c.Columns) {
+		p := part{Column: column, Statistics: statistics(column)}
+		if column.Kind == drift.Categorical {
+			p.Bars = bars(column)
+			for _, b := range p.Bars {
+				p.Longest = max(p.Longest, b.Reference, b.Current)
+			}
+		} else if len(column.ReferenceShares) > 0 {
+			var err error
+			if p.Histogram, err = histogram(column); err != nil {
+				return fmt.Errorf("writing the report: %w", err)
+			}
+		}
+		data.Parts = append(data.Parts, p)
+	}
+	if err := page.Execute(w, data); err != nil {
+		return fmt.Errorf("writing the report: %w", err)
+	}
+	return nil
+}
