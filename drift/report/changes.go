@@ -18,6 +18,8 @@ type change struct {
 	// Residual is the difference in standard deviations. Untested: there is none.
 	Residual float64
 	Untested bool
+	// Rest says that it stands for many categories.
+	Rest bool
 }
 
 // Difference is in shares.
@@ -58,13 +60,16 @@ type mean struct {
 	Shift float64
 }
 
+// shiftName is what package alarms calls a shift.
+const shiftName = "difference of means"
+
 // means returns those of the numeric columns that have them, the largest shift first.
 func means(columns []drift.Column) []mean {
 	var all []mean
 	for _, c := range columns {
 		before, known := c.Statistics["reference_mean"]
 		for _, e := range c.Beside {
-			if known && e.Name == "difference of means" {
+			if known && e.Name == shiftName {
 				all = append(all, mean{shown(c.Name), before, c.Statistics["current_mean"], e.Value})
 			}
 		}
@@ -86,7 +91,7 @@ func bars(c drift.Column) []change {
 	for i, v := range c.Values {
 		residual, tested := residuals[i]
 		if c.ReferenceShares[i] > 0 || c.CurrentShares[i] > 0 {
-			all = append(all, change{shown(c.Name), shown(v), c.ReferenceShares[i], c.CurrentShares[i], residual, !tested})
+			all = append(all, change{shown(c.Name), shown(v), c.ReferenceShares[i], c.CurrentShares[i], residual, !tested, false})
 		}
 	}
 	slices.SortStableFunc(all, func(a, b change) int {
@@ -95,7 +100,7 @@ func bars(c drift.Column) []change {
 	if len(all) <= mostBars {
 		return all
 	}
-	others := change{Column: shown(c.Name), Value: fmt.Sprintf("%s others", count(len(all)-mostBars+1)), Untested: true}
+	others := change{Column: shown(c.Name), Value: fmt.Sprintf("%s others", count(len(all)-mostBars+1)), Untested: true, Rest: true}
 	for _, rest := range all[mostBars-1:] {
 		others.Reference += rest.Reference
 		others.Current += rest.Current
@@ -109,11 +114,16 @@ type statistic struct{ Name, Value, P string }
 // statistics returns what is known of a column beside its effect, in a fixed order; what has no name here comes last under its own.
 func statistics(c drift.Column) []statistic {
 	var all []statistic
-	add := func(name string, v float64) { all = append(all, statistic{Name: name, Value: number(v)}) }
+	add := func(name string, v float64) {
+		all = append(all, statistic{Name: strings.NewReplacer("Kolmogorov-S", "Kolmogorov–S", "Jensen-S", "Jensen–S").Replace(name), Value: number(v)})
+	}
 	if c.StatisticName != "" && c.StatisticName != c.EffectName && c.Reason == "" {
-		add(c.StatisticName+" (tested)", c.Statistic)
+		add(test(c.StatisticName), c.Statistic)
 	}
 	for _, e := range c.Beside {
+		if e.Name == shiftName {
+			e.Name += " in standard deviations"
+		}
 		add(e.Name, e.Value)
 	}
 	rest := maps.Clone(c.Statistics)
@@ -141,14 +151,18 @@ func statistics(c drift.Column) []statistic {
 	for _, key := range slices.Sorted(maps.Keys(rest)) {
 		add(strings.ReplaceAll(shown(key), "_", " "), rest[key])
 	}
-	// A distance may come from both sides: the verdict's and the statistics'.
-	seen := map[string]bool{}
-	return slices.DeleteFunc(all, func(s statistic) bool {
-		name := strings.ReplaceAll(s.Name, "–", "-")
-		again := seen[name]
-		seen[name] = true
-		return again
-	})
+	// The verdict's statistic may be there under the same name with its p, which is the one to keep.
+	last := map[string]int{}
+	for i, s := range all {
+		last[s.Name] = i
+	}
+	kept := all[:0]
+	for i, s := range all {
+		if last[s.Name] == i {
+			kept = append(kept, s)
+		}
+	}
+	return kept
 }
 
 // model is one that classified vacancies of the windows.

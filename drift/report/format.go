@@ -49,13 +49,17 @@ func percent(share float64) string { return fmt.Sprintf("%.1f %%", 100*share) }
 // points is a difference of shares in percentage points.
 func points(difference float64) string { return signed(100 * difference) }
 
-// signed writes one decimal and a sign, but none for 0.
-func signed(v float64) string {
-	text := strings.Replace(fmt.Sprintf("%+.1f", v), "-", "−", 1)
-	if text == "+0.0" || text == "−0.0" {
-		return "0.0"
+func signed(v float64) string { return plusMinus(fmt.Sprintf("%+.1f", v)) }
+
+// shift writes a difference of means.
+func shift(v float64) string { return plusMinus(fmt.Sprintf("%+.2f", v)) }
+
+// plusMinus makes the sign of a decimal one that is as wide as a digit, and takes it from 0.
+func plusMinus(text string) string {
+	if strings.Trim(text, "+-0.") == "" {
+		return text[1:]
 	}
-	return text
+	return strings.Replace(text, "-", "−", 1)
 }
 
 // number writes three or four digits, without an exponent where that is legible.

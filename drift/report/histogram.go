@@ -9,6 +9,7 @@ import (
 	"math"
 	"regexp"
 	"strconv"
+	"strings"
 
 	"gonum.org/v1/plot"
 	"gonum.org/v1/plot/font"
@@ -62,7 +63,7 @@ func histogram(c drift.Column) (template.HTML, error) {
 			p.Add(box)
 		}
 	}
-	p.X.Min, p.X.Max, p.Y.Min, p.Y.Max = c.Edges[0], c.Edges[len(c.Edges)-1], 0, max(highest, .01)
+	p.X.Min, p.X.Max, p.Y.Min, p.Y.Max = c.Edges[0], c.Edges[len(c.Edges)-1], 0, max(1.04*highest, .01)
 	p.X.Tick.Marker, p.Y.Tick.Marker = edgeTicks(c.Edges), shareTicks(p.Y.Max)
 	return svg(p, 340, 200, "histograms of "+shown(c.Name)+" in both windows")
 }
@@ -86,15 +87,15 @@ func edgeTicks(edges []float64) plot.ConstantTicks {
 
 // edge writes so many digits of a number that it differs from one a width further.
 func edge(v, width float64) string {
-	size := math.Max(math.Abs(v), width)
-	if size >= 1e6 || size < 1e-3 {
-		digits := 2 + int(math.Max(0, math.Ceil(math.Log10(size/width))))
-		return strconv.FormatFloat(v, 'g', min(digits, 17), 64)
-	}
+	size := max(math.Abs(v), width)
 	decimals := max(0, 1-int(math.Floor(math.Log10(width))))
-	text := strconv.FormatFloat(v, 'f', min(decimals, 9), 64)
-	if whole := strconv.FormatFloat(v, 'f', 0, 64); float64(int64(v)) == v {
-		return whole
+	if size >= 1e7 || decimals > 6 {
+		digits := 2 + math.Ceil(math.Log10(size/width))
+		return strconv.FormatFloat(v, 'g', int(min(max(digits, 2), 17)), 64)
+	}
+	text := strconv.FormatFloat(v, 'f', decimals, 64)
+	if strings.Contains(text, ".") {
+		text = strings.TrimRight(strings.TrimRight(text, "0"), ".")
 	}
 	return text
 }

@@ -19,6 +19,7 @@ var page = template.Must(template.New("page").Funcs(template.FuncMap{
 	"points":  points,
 	"signed":  signed,
 	"number":  number,
+	"shift":   shift,
 	"count":   count,
 	"shown":   shown,
 	"clean":   clean,
@@ -28,12 +29,7 @@ var page = template.Must(template.New("page").Funcs(template.FuncMap{
 	"sign":    func(v alarms.Verdict) string { sign, _ := mark(v); return sign },
 	"word":    func(v alarms.Verdict) string { _, word := mark(v); return word },
 	// A bar is at least visible where its value occurs at all.
-	"width": func(share, longest float64) string {
-		if share == 0 {
-			return "0"
-		}
-		return fmt.Sprintf("%.1f", max(1, 100*share/max(longest, share)))
-	},
+	"width": func(share, longest float64) string { return fmt.Sprintf("%.1f", max(1, 100*share/longest)) },
 }).Parse(pageText))
 
 // Bounds of what is listed.
@@ -73,7 +69,9 @@ func (o Options) HTML(w io.Writer) error {
 		if column.Kind == drift.Categorical {
 			p.Bars = bars(column)
 			for _, b := range p.Bars {
-				p.Longest = max(p.Longest, b.Reference, b.Current)
+				if !b.Rest {
+					p.Longest = max(p.Longest, b.Reference, b.Current)
+				}
 			}
 		} else if len(column.ReferenceShares) > 0 {
 			var err error

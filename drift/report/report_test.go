@@ -133,7 +133,7 @@ func byEvidently(t *testing.T) *drift.Comparison {
 		default:
 			continue
 		}
-		column.StatisticName, column.Statistic = column.EffectName, column.Effect
+		column.StatisticName, column.Statistic, column.Resamples = column.EffectName, column.Effect, 0
 		c.Columns = append(c.Columns, column)
 	}
 	return c

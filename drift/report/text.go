@@ -66,7 +66,7 @@ func (o Options) write(out *bytes.Buffer) {
 		fmt.Fprintln(out, "\nLargest changes of means, the shift in standard deviations")
 		table := [][]string{{"column", "from", "to", "shift"}}
 		for _, m := range all[:min(mostMeans, len(all))] {
-			table = append(table, []string{cut(m.Column, nameWidth), number(m.Reference), number(m.Current), number(m.Shift)})
+			table = append(table, []string{cut(m.Column, nameWidth), number(m.Reference), number(m.Current), shift(m.Shift)})
 		}
 		writeTable(out, "lrrr", table)
 	}

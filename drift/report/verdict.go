@@ -60,6 +60,8 @@ type summary struct {
 	// Verdict is what was found, Advice what to do about it.
 	Verdict, Advice string
 	Drifted, Judged int
+	// Share is what has drifted of the columns that were judged.
+	Share float64
 	// Kinds counts the columns of each kind, in words.
 	Kinds string
 	// Missing is the share of values that are missing, in each window.
@@ -88,6 +90,7 @@ func summarise(c *drift.Comparison) summary {
 		}
 	}
 	s.Drifted, s.Judged = len(names[alarms.Drift]), len(judged)
+	s.Share = float64(s.Drifted) / float64(max(s.Judged, 1))
 	for side := range missing {
 		s.Missing[side] = float64(missing[side]) / float64(max(values[side], 1))
 	}
@@ -133,14 +136,14 @@ func (s *summary) evidently(judged []stats.Column, drifted []string) {
 		s.nothing()
 		return
 	}
-	share, whole := stats.EvidentlyDataset(judged)
+	_, whole := stats.EvidentlyDataset(judged)
 	s.Verdict = fmt.Sprintf("By Evidently's rules no drift in %s.", all(s.Judged))
 	if len(drifted) > 0 {
 		data := "not yet the data set, for which half of the columns are needed"
 		if whole {
 			data = "and with at least half of the columns the data set, too"
 		}
-		s.Verdict = fmt.Sprintf("By Evidently's rules drift in %d of %s (%s): %s; %s.", s.Drifted, columns(s.Judged), percent(share), list(drifted), data)
+		s.Verdict = fmt.Sprintf("By Evidently's rules drift in %d of %s (%s): %s; %s.", s.Drifted, columns(s.Judged), percent(s.Share), list(drifted), data)
 	}
 	s.Advice = "These rules know neither bursts nor how many columns there are, and often find drift in small windows without any: see what the preset calibrated says before you act."
 }
