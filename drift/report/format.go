@@ -44,7 +44,13 @@ func cut(s string, n int) string {
 	return s
 }
 
-func percent(share float64) string { return fmt.Sprintf("%.1f %%", 100*share) }
+// percent says of a share that is too small for its one decimal that it is there.
+func percent(share float64) string {
+	if share > 0 && share < .0005 {
+		return "< 0.1 %"
+	}
+	return fmt.Sprintf("%.1f %%", 100*share)
+}
 
 // points is a difference of shares in percentage points.
 func points(difference float64) string { return signed(100 * difference) }

@@ -50,9 +50,12 @@ func validate(c drift.Column) error {
 		return fmt.Errorf("its %d bins have %d edges, not one more", n, len(c.Edges))
 	}
 	for i, e := range c.Edges {
-		if !finite(e) || i > 0 && !(e > c.Edges[i-1]) || !finite(e-c.Edges[0]) {
-			return fmt.Errorf("edge %d (%v) must be finite and above the one before", i, e)
+		if !finite(e, e-c.Edges[0]) || i > 0 && e < c.Edges[i-1] { // bins of no width occur: floating point may not have as many numbers there
+			return fmt.Errorf("edge %d (%v) must be finite and not below the one before", i, e)
 		}
+	}
+	if last := len(c.Edges) - 1; last > 0 && c.Edges[0] == c.Edges[last] {
+		return fmt.Errorf("all its edges are %v: its bins have no width", c.Edges[0])
 	}
 	for _, s := range slices.Concat(c.ReferenceShares, c.CurrentShares) {
 		if !(s >= 0 && s <= 1+1e-9) {

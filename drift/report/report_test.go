@@ -108,7 +108,7 @@ func hostile(t *testing.T) *drift.Comparison {
 	many.Verdict, many.Reason = alarms.Unknown, "the rows came in 1 and 1 bursts: <b>few</b>"
 	constant := drift.Column{Name: "con\"st$1ant<", Kind: drift.Numeric, Edges: []float64{-.5, .5}, ReferenceShares: []float64{1}, CurrentShares: []float64{1}, Result: alarms.Result{Verdict: alarms.None, EffectName: "<i>", P: 1, Q: 1}}
 	huge := drift.Column{Name: "huge", Kind: drift.Numeric, Edges: []float64{1e300, 1.5e300, 2e300}, ReferenceShares: []float64{0, 0}, CurrentShares: []float64{1, 0}, Result: alarms.Result{Verdict: alarms.None, EffectName: "e", Effect: 1e300, Gate: 0, P: 0, Q: 0}}
-	close := drift.Column{Name: "close", Kind: drift.Numeric, Edges: []float64{1, math.Nextafter(1, 2), math.Nextafter(math.Nextafter(1, 2), 2)}, ReferenceShares: []float64{.5, .5}, CurrentShares: []float64{1, 0}, Result: alarms.Result{Verdict: alarms.Possible, EffectName: "e", P: 1e-300, Q: 1e-9}}
+	close := drift.Column{Name: "close", Kind: drift.Numeric, Edges: []float64{1, 1, math.Nextafter(math.Nextafter(1, 2), 2)}, ReferenceShares: []float64{.5, .5}, CurrentShares: []float64{1, 0}, Result: alarms.Result{Verdict: alarms.Possible, EffectName: "e", P: 1e-300, Q: 1e-9}}
 	bare := drift.Column{Name: "bare", Kind: drift.Numeric, Result: alarms.Result{Verdict: alarms.Unknown, Reason: "the reference window is empty: choose other dates"}}
 	return &drift.Comparison{Reference: w[0], Current: w[1], Encoder: "<e>", Preset: drift.Calibrated, Vacancies: [2]int{100, 100}, Columns: []drift.Column{many, constant, huge, close, bare}, Verdict: alarms.Possible, Models: [2]map[string]int{{"<m>": 1}, nil}, Notes: []string{"\x1b[1m<note>"}}
 }
@@ -288,7 +288,8 @@ func TestRefuses(t *testing.T) {
 	f("it has 5 values but 6 shares", func(c *drift.Comparison) { c.Columns[0].Values = c.Columns[0].Values[:5] })
 	f("category 6 but has 6 values", func(c *drift.Comparison) { c.Columns[0].Differences[0].Category = 6 })
 	f("its 4 bins have 4 edges", func(c *drift.Comparison) { c.Columns[2].Edges = c.Columns[2].Edges[:4] })
-	f("edge 1 (0.2) must be finite and above", func(c *drift.Comparison) { c.Columns[2].Edges[1] = .2 })
+	f("edge 1 (0.1) must be finite and not below", func(c *drift.Comparison) { c.Columns[2].Edges[1] = .1 })
+	f("all its edges are 3", func(c *drift.Comparison) { c.Columns[2].Edges = []float64{3, 3, 3, 3, 3} })
 	f("share NaN must be within", func(c *drift.Comparison) { c.Columns[2].CurrentShares[1] = math.NaN() })
 	f("psi (+Inf) must be finite", func(c *drift.Comparison) { c.Columns[0].Statistics["psi"] = math.Inf(1) })
 	f("total variation (NaN) must be finite", func(c *drift.Comparison) { c.Columns[0].Effect = math.NaN() })
