@@ -21,6 +21,7 @@ const (
 	exitFailed  = 1
 	exitUsage   = 2
 	exitPartial = 3
+	exitDrift   = 4
 )
 
 // version is set by the build.
@@ -71,6 +72,9 @@ func run(ctx context.Context, args []string, in io.Reader, out, errOut io.Writer
 	case errors.Is(err, errPartial), errors.Is(err, errRefused):
 		fmt.Fprintln(errOut, "jobstrom:", err)
 		return exitPartial
+	case errors.Is(err, errDrift):
+		fmt.Fprintln(errOut, "jobstrom:", err)
+		return exitDrift
 	case errors.Is(err, errUsage):
 		fmt.Fprintln(errOut, "jobstrom:", err)
 		return exitUsage
@@ -90,6 +94,7 @@ publishes the answer on Kafka and keeps it in ClickHouse.
   jobstrom up                        everything on this machine, waiting for yours
   jobstrom produce vacancies.jsonl   publish vacancies
   jobstrom follow                    watch what arrives on the classified topic
+  jobstrom drift report              compare the vacancies of now with those of before
   jobstrom deadletter list           see what could not be processed, and send it again
   jobstrom classify vacancies.jsonl  classify a file without Kafka
 
@@ -111,7 +116,7 @@ Settings come from defaults < jobstrom.yaml < JOBSTROM_* in the environment < fl
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return fmt.Errorf("%w (%w)", err, errUsage)
 	})
-	root.AddCommand(a.demoCommand(), a.upCommand(), a.produceCommand(), a.followCommand(), a.deadletterCommand(), a.runCommand(), a.serveCommand(), a.trainCommand(), a.modelsCommand(),
+	root.AddCommand(a.demoCommand(), a.upCommand(), a.produceCommand(), a.followCommand(), a.deadletterCommand(), a.runCommand(), a.serveCommand(), a.trainCommand(), a.modelsCommand(), a.driftCommand(),
 		a.classifyCommand(), a.evaluateCommand(), a.checkCommand(), a.topicsCommand(), a.lagCommand(), a.auditCommand(), a.eraseCommand(), a.reprocessCommand(), a.convertCommand(), a.versionCommand())
 	return root
 }

@@ -76,7 +76,7 @@ func compared(t *testing.T) *drift.Comparison {
 		StatisticName: "Kolmogorov-Smirnov", Statistic: .011, EffectName: "normed Wasserstein distance", Effect: .02, Gate: .1, P: .34, Q: .45, Verdict: alarms.None, Resamples: 999,
 		Beside: []alarms.Effect{{Name: "difference of means", Value: -.02}}, Reference: alarms.Size{Rows: 12000, Blocks: 4100}, Current: alarms.Size{Rows: 1500, Blocks: 510},
 	}, Statistics: map[string]float64{"ks": .011, "ks_p": .4, "reference_mean": .812, "current_mean": .8093}, Edges: []float64{.2, .4, .6, .8, 1}, ReferenceShares: []float64{.05, .15, .3, .5}, CurrentShares: []float64{.05, .16, .3, .49}}
-	embedding := drift.Column{Name: "embedding", Kind: drift.Vectors, Result: alarms.Result{
+	embedding := drift.Column{Name: "embedding", Kind: drift.Embedding, Result: alarms.Result{
 		StatisticName: "squared distance of means", Statistic: .0123, EffectName: "distance of means over spread", Effect: .14, Gate: .1, P: .001, Q: .004, Verdict: alarms.Drift, Resamples: 999,
 		Beside: []alarms.Effect{{Name: "cosine distance of means", Value: .0087}}, Reference: alarms.Size{Rows: 12000, Blocks: 4100}, Current: alarms.Size{Rows: 1500, Blocks: 510},
 	}}

@@ -81,7 +81,7 @@ func summarise(c *drift.Comparison) summary {
 			judged = append(judged, stats.Column{Drifted: v == alarms.Drift})
 		}
 		kinds[column.Kind]++
-		if column.Kind == drift.Vectors {
+		if column.Kind == drift.Embedding {
 			continue
 		}
 		for side := range missing {
@@ -95,7 +95,7 @@ func summarise(c *drift.Comparison) summary {
 		s.Missing[side] = float64(missing[side]) / float64(max(values[side], 1))
 	}
 	var parts []string
-	for _, k := range []drift.Kind{drift.Categorical, drift.Numeric, drift.Vectors} {
+	for _, k := range []drift.Kind{drift.Categorical, drift.Numeric, drift.Embedding} {
 		if kinds[k] > 0 {
 			parts = append(parts, fmt.Sprintf("%d %s", kinds[k], kind(k)))
 		}
@@ -154,7 +154,7 @@ func (s *summary) nothing() {
 }
 
 func kind(k drift.Kind) string {
-	if k == drift.Vectors {
+	if k == drift.Embedding {
 		return "embedding"
 	}
 	return string(k)
