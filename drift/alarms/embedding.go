@@ -14,10 +14,10 @@ const mostVectors = 2000
 
 // Embedding compares the means of vectors of any width in two windows by their squared distance, a sum over all components.
 //
-// A changed mixture of categories moves the mean as well. On vectors that resemble embeddings, with 150 against 1,000 rows, the plain distance found a changed
-// mixture more often than after whitening by 16, 32 or 64 leading components or by all with a ridge, and as often as the mean of 512
-// random Fourier features (MMD), which need every row where this needs one sum for each block. What leaves the mean where it is, such as a
-// greater spread, it does not see: MMD and a domain classifier do.
+// A changed mixture of categories moves the mean as well. In 60 draws of 150 against 1,000 synthetic embeddings the plain distance found a changed
+// mixture in 30 and 15 % (of two kinds), 512 random Fourier features (MMD) in 28 and 20 %, and whitening by 16, 32 or 64 leading components or by all
+// with a ridge in 7 to 22 %. So few draws do not tell the first two apart; the plain distance needs one sum for each block where the other
+// needs every row. What leaves the mean where it is, such as a greater spread, it hardly sees: MMD and a domain classifier do.
 //
 // Effect is the distance of the means over the spread within the windows (the root of the mean squared distance from the mean), less what
 // chance adds to it at these sizes; beside it stands the cosine distance of the means. Errors are of the options, and of windows of other widths.
