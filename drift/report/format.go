@@ -78,7 +78,7 @@ func number(v float64) string {
 		text = fmt.Sprintf("%.2g", v)
 	case size >= 1000:
 		text = fmt.Sprintf("%.0f", v)
-	case size >= 1:
+	case size >= 10:
 		text = fmt.Sprintf("%.4g", v)
 	default:
 		text = fmt.Sprintf("%.3f", v)

@@ -100,22 +100,25 @@ func remark(c change) string {
 
 // writeColumns writes a line a column, and below it why there is no verdict.
 func writeColumns(out *bytes.Buffer, c *drift.Comparison) {
-	table := [][]string{{"", "verdict", "column", "effect", "gate", "p", "q", "n", "m", "missing"}}
-	var reasons []string
+	table := [][]string{{"  verdict", "column", "effect", "gate", "p", "q", "n", "m", "missing"}}
+	reasons, without := []string{}, map[string][]string{} // one reason is often that of many columns
 	for _, column := range sorted(c.Columns) {
 		sign, word := mark(column.Verdict)
 		cells := cellsOf(column, c.Preset)
 		table = append(table, []string{
-			sign, word, cut(shown(column.Name), nameWidth), cells.Effect, cells.Gate, cells.P, cells.Q,
+			sign + " " + word, cut(shown(column.Name), nameWidth), cells.Effect, cells.Gate, cells.P, cells.Q,
 			fmt.Sprint(column.Result.Reference.Rows), fmt.Sprint(column.Result.Current.Rows), fmt.Sprintf("%d/%d", column.Missing[0], column.Missing[1]),
 		})
 		if column.Reason != "" {
-			reasons = append(reasons, fmt.Sprintf("%s: %s", cut(shown(column.Name), nameWidth), clean(column.Reason)))
+			if without[column.Reason] == nil {
+				reasons = append(reasons, column.Reason)
+			}
+			without[column.Reason] = append(without[column.Reason], cut(shown(column.Name), nameWidth))
 		}
 	}
-	writeTable(out, "lllrrrrrrr", table)
+	writeTable(out, "llrrrrrrr", table)
 	for _, r := range reasons {
-		wrap(out, "  ? ", r)
+		wrap(out, "  ? ", strings.Join(without[r], ", ")+": "+clean(r))
 	}
 }
 
@@ -131,13 +134,10 @@ func writeTable(out *bytes.Buffer, align string, rows [][]string) {
 		line := ""
 		for i, cell := range row {
 			space := strings.Repeat(" ", widths[i]-utf8.RuneCountInString(cell))
-			if i == 0 || widths[i-1] > 1 { // a verdict's sign belongs to its word
-				line += " "
-			}
 			if align[i] == 'l' {
-				line += " " + cell + space
+				line += "  " + cell + space
 			} else {
-				line += " " + space + cell
+				line += "  " + space + cell
 			}
 		}
 		fmt.Fprintln(out, strings.TrimRight(line, " "))
