@@ -36,7 +36,7 @@ type Component struct {
 type ComponentOptions struct {
 	// Values is how many rows × components one query compares, 12,800,000 by default.
 	Values int
-	// Queries is how many run at once, each on one thread, 2 by default.
+	// Queries is how many run at once, 2 by default, each on one thread if there are several.
 	Queries int
 }
 
@@ -73,13 +73,18 @@ func CompareComponents(ctx context.Context, w *warehouse.Warehouse, windows Embe
 	if err != nil {
 		return nil, fmt.Errorf("comparing the components of embeddings: %w", err)
 	}
-	step := min(max(o.Values/rows, 1), width)
-	parts := make([][]Component, (width+step-1)/step)
-	work, ctx := errgroup.WithContext(ctx)
+	last := max(int(width), 1) // of empty windows the first query says why there is nothing
+	step := min(max(o.Values/max(int(rows), 1), 1), last)
+	parts := make([][]Component, (last+step-1)/step)
+	threads := 0 // as many as the server likes
+	if len(parts) > 1 {
+		threads = 1
+	}
+	work, shared := errgroup.WithContext(ctx)
 	work.SetLimit(o.Queries)
 	for i := range parts {
 		work.Go(func() (err error) {
-			parts[i], err = compareRange(ctx, w, windows, i*step+1, min((i+1)*step, width))
+			parts[i], err = compareRange(shared, w, windows, i*step+1, min((i+1)*step, last), threads)
 			return err
 		})
 	}
@@ -87,7 +92,7 @@ func CompareComponents(ctx context.Context, w *warehouse.Warehouse, windows Embe
 		return nil, fmt.Errorf("comparing the components of embeddings: %w", err)
 	}
 	components := slices.Concat(parts...)
-	ks, z := make([]float64, width), make([]float64, width)
+	ks, z := make([]float64, last), make([]float64, last)
 	for i, c := range components {
 		ks[i], z[i] = c.KSP, c.ZP
 	}
@@ -98,33 +103,26 @@ func CompareComponents(ctx context.Context, w *warehouse.Warehouse, windows Embe
 	return components, nil
 }
 
-// extent returns the rows of both windows together and the width of a vector.
-func extent(ctx context.Context, w *warehouse.Warehouse, windows EmbeddingWindows) (rows, width int, err error) {
-	ctx = windows.query(ctx, nil)
-	var n, m, components uint64
-	var note string
-	if err := w.Conn().QueryRow(ctx, `SELECT n, m, note FROM drift_embedding_windows(`+embeddingWindows+`)`).Scan(&n, &m, &note); err != nil {
-		return 0, 0, warehouse.Explain(err)
-	}
-	if note != "" {
-		return 0, 0, fmt.Errorf("%w: %s", ErrIncomparable, note)
-	}
-	if err := w.Conn().QueryRow(ctx, `SELECT length(vector) FROM drift_vectors(`+embeddingWindows+`) LIMIT 1`).Scan(&components); err != nil {
-		return 0, 0, warehouse.Explain(err)
-	}
-	if components == 0 {
-		return 0, 0, fmt.Errorf("%w: the windows hold vectors without components", ErrIncomparable)
-	}
-	return int(n + m), int(components), nil
+// extent returns the rows of both windows together and the width of a vector, 0 and 0 of empty windows.
+func extent(ctx context.Context, w *warehouse.Warehouse, windows EmbeddingWindows) (rows, width uint64, err error) {
+	work, ctx := errgroup.WithContext(windows.query(ctx, nil))
+	work.Go(func() error {
+		return w.Conn().QueryRow(ctx, `SELECT count() FROM drift_vectors(`+embeddingWindows+`)`).Scan(&rows)
+	})
+	work.Go(func() error {
+		return w.Conn().QueryRow(ctx, `SELECT max(length(vector)) FROM (SELECT vector FROM drift_vectors(`+embeddingWindows+`) LIMIT 1)`).Scan(&width)
+	})
+	err = warehouse.Explain(work.Wait())
+	return rows, width, err
 }
 
 // compareRange compares the components from first to last, both included, in one query.
-func compareRange(ctx context.Context, w *warehouse.Warehouse, windows EmbeddingWindows, first, last int) ([]Component, error) {
+func compareRange(ctx context.Context, w *warehouse.Warehouse, windows EmbeddingWindows, first, last, threads int) ([]Component, error) {
 	ctx = windows.query(ctx, clickhouse.Parameters{"component_from": strconv.Itoa(first), "component_to": strconv.Itoa(last)})
 	rows, err := w.Conn().Query(ctx, `SELECT note, toUInt64(ifNull(component, 0)), ifNull(n, 0), ifNull(m, 0), ifNull(ref_mean, 0), ifNull(cur_mean, 0), ifNull(ref_std, 0),
 		ifNull(cur_std, 0), ifNull(wasserstein, 0), ifNull(ks, 0), ifNull(ks_p, 0), toNullable(z), ifNull(z_p, 0)
 		FROM drift_components(`+embeddingWindows+`, component_from = {component_from:UInt32}, component_to = {component_to:UInt32})
-		ORDER BY component SETTINGS max_threads = 1`)
+		ORDER BY component SETTINGS max_threads = `+strconv.Itoa(threads))
 	if err != nil {
 		return nil, warehouse.Explain(err)
 	}

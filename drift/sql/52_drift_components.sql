@@ -9,16 +9,11 @@
 --     where they are equal, else 0;
 --   ks_q, z_q: the smallest false discovery rate at which the component counts as drifted (Benjamini and Hochberg 1995), over the components of this query;
 --   note: why there is nothing to say. Then there is one row, and all else is NULL.
--- A value and its window are sorted as one Float64, whose last bit says which window: values are Float32, so the bit changes neither order nor ties. The
--- difference of F and G, times nm, is the running sum of +m and -n in that order, in whole numbers.
+-- It looks at the rows by itself, not through drift_vectors and drift_embedding_windows, because views of views are planned many times.
+-- A value and its window are sorted as one Float64, whose last bit says which window: values are Float32, whose distances are beyond 1e-12 of them, so the bit
+-- changes neither order nor ties. The difference of F and G, times nm, is the running sum of +m and -n in that order, in whole numbers.
 CREATE OR REPLACE VIEW drift_components AS
 WITH
-    (
-        SELECT note
-        FROM drift_embedding_windows(
-            ref_from = {ref_from:DateTime64(3, 'UTC')}, ref_to = {ref_to:DateTime64(3, 'UTC')}, cur_from = {cur_from:DateTime64(3, 'UTC')}, cur_to = {cur_to:DateTime64(3, 'UTC')},
-            encoder = {encoder:String})
-    ) AS windows_note,
     (value, bit) -> reinterpretAsFloat64(bitOr(bitAnd(reinterpretAsUInt64(value + toFloat64(0)), bitNot(toUInt64(1))), toUInt64(bit))) AS mark,
     (l) -> multiIf(
         l < 0.1, 1.,
@@ -39,49 +34,63 @@ FROM
             if(bad, NULL, area / rows_ref / rows_cur / greatest(sqrt(x_squares / rows_ref), 0.001)) AS wasserstein,
             if(bad, NULL, gap / rows_ref / rows_cur) AS ks,
             if(bad, NULL, kolmogorov(gap / sqrt(toFloat64(rows_ref) * rows_cur * (rows_ref + rows_cur)))) AS ks_p,
-            x_squares / (rows_ref - 1) / rows_ref + y_squares / (rows_cur - 1) / rows_cur AS variance,
             if(bad OR variance = 0, NULL, (y_mean - x_mean) / sqrt(variance)) AS z,
             if(bad, NULL, if(variance = 0, if(x_mean = y_mean, 1., 0.), erfc(abs((y_mean - x_mean) / sqrt(variance)) / sqrt(2)))) AS z_p,
             reason AS note
         FROM
         (
-            SELECT position, rows_ref, rows_cur, reason, notEmpty(reason) AS bad, x_mean, y_mean, x_squares, y_squares,
-                arraySort(arrayConcat(arrayMap(v -> mark(v, 0), x), arrayMap(v -> mark(v, 1), y))) AS marked,
-                arrayPopBack(arrayCumSum(arrayMap(v -> if(bitTest(reinterpretAsUInt64(v), 0), -toFloat64(rows_ref), toFloat64(rows_cur)), marked))) AS steps,
-                arrayPopFront(arrayDifference(arrayMap(v -> reinterpretAsFloat64(bitAnd(reinterpretAsUInt64(v), bitNot(toUInt64(1)))), marked))) AS widths,
+            SELECT position, rows_ref, rows_cur, reason, bad, x_mean, y_mean, x_squares, y_squares,
                 arraySum((s, d) -> abs(s) * d, steps, widths) AS area,
-                arrayMax((s, d) -> if(d > 0, abs(s), 0), steps, widths) AS gap
+                arrayMax((s, d, v) -> if(d > abs(v) * 1e-12 + 1e-60, abs(s), 0), steps, widths, later) AS gap,
+                x_squares / (rows_ref - 1) / rows_ref + y_squares / (rows_cur - 1) / rows_cur AS variance
             FROM
             (
-                SELECT position, x, y, rows_ref, rows_cur, reason,
-                    arrayMin(x) = arrayMax(x) AS x_constant, arrayMin(y) = arrayMax(y) AS y_constant,
-                    if(x_constant, toFloat64(x[1]), arrayAvg(x)) AS x_mean, if(y_constant, toFloat64(y[1]), arrayAvg(y)) AS y_mean,
-                    if(x_constant, 0, arraySum(v -> (v - x_mean) * (v - x_mean), x)) AS x_squares,
-                    if(y_constant, 0, arraySum(v -> (v - y_mean) * (v - y_mean), y)) AS y_squares
+                SELECT position, rows_ref, rows_cur, reason, bad, x_squares, y_squares, x_mean, y_mean,
+                    arrayPopBack(arrayCumSum(v -> if(bitTest(reinterpretAsUInt64(v), 0), -toFloat64(rows_ref), toFloat64(rows_cur)), marked)) AS steps,
+                    arrayPopFront(arrayDifference(marked)) AS widths, arrayPopFront(marked) AS later
                 FROM
                 (
-                    SELECT groupArrayForEachIf(slice, NOT current) AS xs, groupArrayForEachIf(slice, current) AS ys,
-                        countIf(NOT current) AS rows_ref, countIf(current) AS rows_cur, min(width) AS narrowest, max(width) AS widest,
-                        multiIf(
-                            notEmpty(windows_note), windows_note,
-                            narrowest < widest, concat('the windows hold vectors of unequal width, ', toString(narrowest), ' to ', toString(widest)),
-                            NOT max(finite), 'the windows hold no finite vector',
-                            NOT min(finite), 'the windows hold vectors that are not finite',
-                            empty(xs), concat('there are no such components: the vectors have ', toString(widest)),
-                            '') AS reason
+                    SELECT position, rows_ref, rows_cur, reason, notEmpty(reason) AS bad,
+                        arrayReduce('varPopStable', x) * rows_ref AS x_squares, arrayReduce('varPopStable', y) * rows_cur AS y_squares,
+                        if(x_squares = 0, toFloat64(x[1]), arrayAvg(x)) AS x_mean, if(y_squares = 0, toFloat64(y[1]), arrayAvg(y)) AS y_mean,
+                        arraySort(arrayConcat(arrayMap(v -> mark(v, 0), x), arrayMap(v -> mark(v, 1), y))) AS marked
                     FROM
                     (
-                        SELECT arraySlice(vector, {component_from:UInt32}, toInt64({component_to:UInt32}) - {component_from:UInt32} + 1) AS slice,
-                            length(vector) AS width, isFinite(arraySum(slice)) AS finite, current
-                        FROM drift_vectors(
-                            ref_from = {ref_from:DateTime64(3, 'UTC')}, ref_to = {ref_to:DateTime64(3, 'UTC')}, cur_from = {cur_from:DateTime64(3, 'UTC')}, cur_to = {cur_to:DateTime64(3, 'UTC')},
-                            encoder = {encoder:String})
-                        WHERE empty(windows_note)
+                        SELECT xs, ys, rows_ref, rows_cur,
+                            multiIf(
+                                {ref_from:DateTime64(3, 'UTC')} >= {ref_to:DateTime64(3, 'UTC')}, 'the reference window ends before it begins',
+                                {cur_from:DateTime64(3, 'UTC')} >= {cur_to:DateTime64(3, 'UTC')}, 'the current window ends before it begins',
+                                {ref_from:DateTime64(3, 'UTC')} < {cur_to:DateTime64(3, 'UTC')} AND {cur_from:DateTime64(3, 'UTC')} < {ref_to:DateTime64(3, 'UTC')}, 'the windows overlap',
+                                length(encoders) > 1, concat('the windows hold vectors of several encoders, choose one: ', arrayStringConcat(encoders, ', ')),
+                                rows_ref + rows_cur = 0 AND {encoder:String} != '', concat('the windows hold no vectors of the encoder ', {encoder:String}),
+                                rows_ref = 0, 'the reference window is empty',
+                                rows_cur = 0, 'the current window is empty',
+                                rows_ref < 10, concat('the reference window holds ', toString(rows_ref), ' rows, at least 10 are needed'),
+                                rows_cur < 10, concat('the current window holds ', toString(rows_cur), ' rows, at least 10 are needed'),
+                                narrowest < widest, concat('the windows hold vectors of unequal width, ', toString(narrowest), ' to ', toString(widest)),
+                                NOT finite, 'the windows hold vectors that are not finite',
+                                empty(xs), concat('there are no such components: the vectors have ', toString(widest)),
+                                '') AS reason
+                        FROM
+                        (
+                            SELECT groupArrayForEachIf(slice, NOT current) AS xs, groupArrayForEachIf(slice, current) AS ys,
+                                countIf(NOT current) AS rows_ref, countIf(current) AS rows_cur, min(length(vector)) AS narrowest, max(length(vector)) AS widest,
+                                min(isFinite(arraySum(slice))) AS finite, arraySort(groupUniqArray(encoder)) AS encoders
+                            FROM
+                            (
+                                SELECT vector, encoder, arraySlice(vector, {component_from:UInt32}, toInt64({component_to:UInt32}) - {component_from:UInt32} + 1) AS slice,
+                                    published_at >= {cur_from:DateTime64(3, 'UTC')} AND published_at < {cur_to:DateTime64(3, 'UTC')} AS current
+                                FROM embeddings
+                                WHERE ({encoder:String} = '' OR encoder = {encoder:String})
+                                    AND (published_at >= {ref_from:DateTime64(3, 'UTC')} AND published_at < {ref_to:DateTime64(3, 'UTC')}
+                                        OR published_at >= {cur_from:DateTime64(3, 'UTC')} AND published_at < {cur_to:DateTime64(3, 'UTC')})
+                            )
+                            SETTINGS max_block_size = 8192
+                        )
                     )
-                    SETTINGS max_block_size = 8192
+                    ARRAY JOIN if(empty(reason), xs, [[]]) AS x, if(empty(reason), ys, [[]]) AS y,
+                        if(empty(reason), arrayMap(i -> i + {component_from:UInt32} - 1, arrayEnumerate(xs)), [0]) AS position
                 )
-                ARRAY JOIN if(empty(reason), xs, [[]]) AS x, if(empty(reason), ys, [[]]) AS y,
-                    if(empty(reason), arrayMap(i -> i + {component_from:UInt32} - 1, arrayEnumerate(xs)), [0]) AS position
             )
         )
     )
