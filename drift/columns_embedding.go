@@ -7,6 +7,7 @@ import (
 	"github.com/ClickHouse/clickhouse-go/v2"
 
 	"jobstrom/drift/alarms"
+	"jobstrom/drift/stats"
 	"jobstrom/warehouse"
 )
 
@@ -56,7 +57,7 @@ func readBlocks(ctx context.Context, w *warehouse.Warehouse, window Window, rows
 	return vectors, every, nil
 }
 
-// compareVectors compares the embeddings of both windows, whichever the preset: Evidently's own rule for embeddings is a domain classifier, which needs every row.
+// compareVectors compares the embeddings of both windows.
 func (c *Comparison) compareVectors(ctx context.Context, w *warehouse.Warehouse, o Options) error {
 	var windows [2]*alarms.Vectors
 	for side, window := range []Window{c.Reference, c.Current} {
@@ -66,14 +67,41 @@ func (c *Comparison) compareVectors(ctx context.Context, w *warehouse.Warehouse,
 			return err
 		}
 		if every > 1 {
-			c.Notes = append(c.Notes, fmt.Sprintf("%s holds %d vacancies: the embeddings of one employer in %d were compared, all others columns in full", window, c.Vacancies[side], every))
+			c.Notes = append(c.Notes, fmt.Sprintf("%s holds %d vacancies: the embeddings of one employer in %d were compared, all other columns in full", window, c.Vacancies[side], every))
 		}
 	}
 	result, err := alarms.Embedding(windows[0], windows[1], o.Alarms)
 	if err != nil {
 		return fmt.Errorf("comparing embeddings: %w", err)
 	}
+	if o.Preset == Evidently && result.Reason == "" {
+		verdict, err := c.tellApart(ctx, w, o)
+		if err != nil {
+			return fmt.Errorf("comparing embeddings: %w", err)
+		}
+		evidently(&result, verdict)
+	}
 	result.Column = "embedding"
 	c.Columns = append(c.Columns, Column{Name: result.Column, Kind: Embedding, Result: result})
 	return nil
+}
+
+// domainVectors bounds the vectors of each window that Evidently's domain classifier learns from.
+const domainVectors = 5000
+
+// tellApart applies Evidently's rule for embeddings.
+func (c *Comparison) tellApart(ctx context.Context, w *warehouse.Warehouse, o Options) (stats.Column, error) {
+	var matrices [2]stats.Matrix
+	for side, window := range []Window{c.Reference, c.Current} {
+		v, err := ReadVectors(ctx, w, window, o.Encoder, domainVectors, o.Alarms.Seed)
+		if err != nil {
+			return stats.Column{}, err
+		}
+		matrices[side] = stats.Matrix{Rows: len(v.Rows), Columns: v.Width, Data: v.Data}
+	}
+	both, err := stats.NewEmbeddings(matrices[0], matrices[1])
+	if err != nil {
+		return stats.Column{}, err
+	}
+	return stats.EvidentlyEmbeddings(both, o.Alarms.Seed)
 }

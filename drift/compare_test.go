@@ -144,7 +144,7 @@ func TestCompare(t *testing.T) {
 		t.Errorf("the same windows give another result: %v", err)
 	}
 	// Evidently's rule takes a constant for a value like others, and does not see bursts.
-	if got := verdicts(compare("2026-03", func(o *Options) { o.Preset = Evidently })); got["category"] != drift || got["text_length"] != drift || got["confidence"] != none {
+	if got := verdicts(compare("2026-03", func(o *Options) { o.Preset = Evidently })); got["category"] != drift || got["text_length"] != drift || got["confidence"] != none || got["embedding"] != drift {
 		t.Errorf("by Evidently's rules: %v", got)
 	}
 

@@ -29,7 +29,7 @@ func Categorical(reference, current *Categories, o Options) (Result, error) {
 	}
 	r.describe(s, reference, current)
 	if held := len(r.Differences); held < 2 {
-		return r.unknown("all rows of both windows are of one category, %d: there are no shares to compare", r.Differences[0].Category), nil
+		return r.unknown("all rows of both windows are of one category: there are no shares to compare"), nil
 	}
 	observed := make([]int, len(p.counts))
 	copy(observed, smaller.counts)

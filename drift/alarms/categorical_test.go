@@ -185,7 +185,7 @@ func TestCategoricalSaysWhyItCannotJudge(t *testing.T) {
 	f(window(), window(50, 50), "the reference window is empty")
 	f(window(50, 50), window(), "the current window is empty")
 	f(window(50, 50), window(4, 5), "the current window has 9 rows, at least 10 are needed")
-	f(window(0, 50), window(0, 10), "all rows of both windows are of one category, 1")
+	f(window(0, 50), window(0, 10), "all rows of both windows are of one category")
 	f(burst(1, Count{0, 50}), burst(1, Count{1, 50}), "the rows came in 1 and 1 bursts")
 	f(burst(8, Count{0, 50}), burst(1, Count{1, 50}), "the rows came in 8 and 1 bursts")
 

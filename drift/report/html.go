@@ -61,8 +61,9 @@ func (o Options) HTML(w io.Writer) error {
 		Changes   []change
 		Means     []mean
 		Models    []model
+		Qualities []quality
 		Evidently bool
-	}{o, c, summarise(c), nil, largest(c.Columns, mostChanges), means(c.Columns), models(c), c.Preset == drift.Evidently}
+	}{o, c, summarise(c), nil, largest(c.Columns, mostChanges), means(c.Columns), models(c), qualities(c), c.Preset == drift.Evidently}
 	data.Means = data.Means[:min(mostMeans, len(data.Means))]
 	for _, column := range sorted(c.Columns) {
 		p := part{Column: column, Statistics: statistics(column)}

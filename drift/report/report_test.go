@@ -17,6 +17,7 @@ import (
 
 	"jobstrom/drift"
 	"jobstrom/drift/alarms"
+	"jobstrom/drift/performance"
 )
 
 var rewrite = flag.Bool("rewrite", false, "rewrite the golden files in testdata")
@@ -82,6 +83,11 @@ func compared(t *testing.T) *drift.Comparison {
 	}}
 	return &drift.Comparison{
 		Reference: w[0], Current: w[1], Encoder: strings.Repeat("e5", 32), Preset: drift.Calibrated, Vacancies: [2]int{12000, 1500}, Blocks: [2]int{4100, 510},
+		Performance: [2]*drift.Performance{
+			{Estimated: performance.Estimation{Rows: 12000, Accuracy: .912, AccuracyInterval: performance.Interval{Low: .907, High: .917}, MacroF1: .871, MacroF1Interval: performance.Interval{Low: .86, High: .88}},
+				Labelled: &performance.Accuracy{Right: 450, Labelled: 500, Share: .9, Interval: performance.Interval{Low: .871, High: .923}}},
+			{Estimated: performance.Estimation{Rows: 1500, Accuracy: .853, AccuracyInterval: performance.Interval{Low: .836, High: .87}, MacroF1: .802, MacroF1Interval: performance.Interval{Low: .77, High: .83}}},
+		},
 		Models: [2]map[string]int{{strings.Repeat("ab", 32): 12000}, {strings.Repeat("ab", 32): 300, strings.Repeat("cd", 32): 1200}}, Verdict: alarms.Drift,
 		Columns: []drift.Column{category, label, confidence, length, language, source, embedding},
 		Notes:   []string{"the windows were classified by different models: categories and confidences may differ for that alone; compare one model with --model, or classify again with jobstrom reprocess"},

@@ -70,6 +70,14 @@ func (o Options) write(out *bytes.Buffer) {
 		}
 		writeTable(out, "lrrr", table)
 	}
+	if all := qualities(c); len(all) > 0 {
+		fmt.Fprintln(out, "\nPredictions, with the interval that holds the figure 19 times in 20")
+		table := [][]string{{"", "reference", "current"}}
+		for _, q := range all {
+			table = append(table, []string{q.Name, q.Reference, q.Current})
+		}
+		writeTable(out, "lrr", table)
+	}
 	if all := models(c); len(all) > 0 {
 		fmt.Fprintln(out, "\nModels, by vacancies that they classified")
 		table := [][]string{{"model", "reference", "current"}}
