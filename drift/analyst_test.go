@@ -25,10 +25,10 @@ func asAnalyst(t *testing.T) driver.Conn {
 	return conn
 }
 
-// overHTTP sends a query as the analyst, with parameters; it returns the status and the answer.
-func overHTTP(t *testing.T, query string, parameters map[string]string) (int, string) {
+// overHTTP sends a query as the analyst, with parameters, in a database; it returns the status and the answer.
+func overHTTP(t *testing.T, in, query string, parameters map[string]string) (int, string) {
 	t.Helper()
-	values := url.Values{"database": {database(t)}}
+	values := url.Values{"database": {in}}
 	for name, value := range parameters {
 		values.Set("param_"+name, strings.NewReplacer(`\`, `\\`, "\n", `\n`, "\t", `\t`).Replace(value)) // as the interface asks
 	}
@@ -91,7 +91,7 @@ func TestAnalyst(t *testing.T) {
 		if err := conn.QueryRow(ctx, query).Scan(&rows); err != nil || rows != uint64(want) {
 			t.Errorf("%s: %d rows, %v, want %d", call, rows, err, want)
 		}
-		if status, body := overHTTP(t, query, parameters()); status != http.StatusOK || body != fmt.Sprintln(want) {
+		if status, body := overHTTP(t, "default", "SELECT count() FROM "+database(t)+"."+call, parameters()); status != http.StatusOK || body != fmt.Sprintln(want) {
 			t.Errorf("%s over HTTP: %d %s", call, status, body)
 		}
 	}
@@ -112,7 +112,7 @@ func TestAnalyst(t *testing.T) {
 		if err := conn.Exec(t.Context(), statement); err == nil {
 			t.Errorf("allowed %s", statement)
 		}
-		if status, body := overHTTP(t, statement, nil); status == http.StatusOK {
+		if status, body := overHTTP(t, database(t), statement, nil); status == http.StatusOK {
 			t.Errorf("allowed %s over HTTP: %s", statement, body)
 		}
 	}
@@ -144,7 +144,7 @@ func TestInjection(t *testing.T) {
 			if call != "model" || i > 5 {
 				continue
 			}
-			if status, body := overHTTP(t, query, map[string]string{"x": text}); status == http.StatusOK && body != "0\n" {
+			if status, body := overHTTP(t, database(t), query, map[string]string{"x": text}); status == http.StatusOK && body != "0\n" {
 				t.Errorf("%s %q finds %s over HTTP", call, text, body)
 			}
 		}

@@ -237,7 +237,7 @@ func TestIncomparableEmbeddings(t *testing.T) {
 	nulls("unequal width", january("ragged"))
 	nulls("not finite", january("wild"))
 
-	if _, err := CompareEmbeddings(t.Context(), w, EmbeddingWindows{Reference: Window{day(2, 0), day(1, 0)}, Current: january("").Current}); err == nil || !strings.Contains(err.Error(), "must end after it begins") {
+	if _, err := CompareEmbeddings(t.Context(), w, EmbeddingWindows{Reference: Window{day(2, 0), day(1, 0)}, Current: january("").Current}); err == nil || !strings.Contains(err.Error(), "ends before it begins") {
 		t.Errorf("a window that ends before it begins: %v", err)
 	}
 	for encoder, want := range map[string]string{"": "4 encoders", "ragged": "3 components"} {
@@ -256,7 +256,7 @@ func TestAnalystsCompareEmbeddings(t *testing.T) {
 		t.Fatal(err)
 	}
 	analyst, err := warehouse.Open(t.Context(), warehouse.Options{
-		Addr: []string{engine.Addr()}, Database: database(t), Username: "analyst", Password: security.Credential{Value: "s3cret-of-the-test"},
+		Addr: []string{engine.Addr()}, Database: "default", Username: "analyst", Password: security.Credential{Value: "s3cret-of-the-test"},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -268,7 +268,7 @@ func TestAnalystsCompareEmbeddings(t *testing.T) {
 	} {
 		var got uint64
 		call := fmt.Sprintf(view, "ref_from = '2026-01-01', ref_to = '2026-01-16', cur_from = '2026-01-16', cur_to = '2026-02-01', encoder = 'e'")
-		if err := analyst.Conn().QueryRow(t.Context(), "SELECT count() FROM (SELECT * FROM "+call+")").Scan(&got); err != nil {
+		if err := analyst.Conn().QueryRow(t.Context(), "SELECT count() FROM (SELECT * FROM "+database(t)+"."+call+")").Scan(&got); err != nil {
 			t.Errorf("%s: %v", view, err)
 		} else if got != want {
 			t.Errorf("%s: %d rows, want %d", view, got, want)
