@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"golang.org/x/sync/errgroup"
 
 	"jobstrom/embedded"
 	"jobstrom/warehouse"
@@ -118,5 +119,28 @@ func TestInstallAgain(t *testing.T) {
 	}
 	if want := "reference 5 3 2026-01-01;current 15 3 2026-01-06"; strings.Join(got, ";") != want {
 		t.Errorf("got %s, want %s", strings.Join(got, ";"), want)
+	}
+}
+
+// Sinks that start at once install the same views, while analysts ask them.
+func TestInstallAtOnce(t *testing.T) {
+	w := openInstalled(t)
+	var installs errgroup.Group
+	for range 4 {
+		installs.Go(func() error {
+			for range 2 {
+				if err := Install(t.Context(), w); err != nil {
+					return err
+				}
+				var n uint64
+				if err := w.Conn().QueryRow(t.Context(), "SELECT count() FROM drift_categories(ref_from = '2026-01-01', ref_to = '2026-01-02', cur_from = '2026-01-02', cur_to = '2026-01-03', model = '')").Scan(&n); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	}
+	if err := installs.Wait(); err != nil {
+		t.Error(err)
 	}
 }
