@@ -3,5 +3,5 @@
 //
 // Two windows are compared, the *reference* and the *current* one, each in the time at which vacancies were published and each of whole hours. The views in
 // sql/ are the package's interface for analysts; Install puts them into the database. The package promises that a replayed or erased row changes the views'
-// answers as it changes those of the tables, and that no verdict is given on windows that cannot carry one.
+// answers as it changes those of the tables, whether or not Recompute has counted the touched hours again since, and that no verdict is given on windows that cannot carry one.
 package drift

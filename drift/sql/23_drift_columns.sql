@@ -76,12 +76,12 @@ FROM
                         arraySort(groupArrayIf((number, value, toFloat64(counts.n), toFloat64(counts.m)), counts.n + counts.m > 0)) AS rows, length(rows) AS values,
                         rows.1 AS xs, rows.3 AS ns, rows.4 AS ms, toFloat64(sum(counts.n)) AS n, toFloat64(sum(counts.m)) AS m,
                         multiIf(
-                    {ref_from:DateTime64(3, 'UTC')} >= {ref_to:DateTime64(3, 'UTC')}, 'the reference window ends before it begins',
-                    {cur_from:DateTime64(3, 'UTC')} >= {cur_to:DateTime64(3, 'UTC')}, 'the current window ends before it begins',
-                    {ref_from:DateTime64(3, 'UTC')} < {cur_to:DateTime64(3, 'UTC')} AND {cur_from:DateTime64(3, 'UTC')} < {ref_to:DateTime64(3, 'UTC')}, 'the windows overlap',
-                    n = 0 AND m = 0, 'both windows are empty', n = 0, 'the reference window is empty', m = 0, 'the current window is empty',
-                    n < 10 OR m < 10, 'a window has fewer than 10 rows',
-                    values = 1, 'both windows hold one value', '') AS note
+                            {ref_from:DateTime64(3, 'UTC')} >= {ref_to:DateTime64(3, 'UTC')}, 'the reference window ends before it begins',
+                            {cur_from:DateTime64(3, 'UTC')} >= {cur_to:DateTime64(3, 'UTC')}, 'the current window ends before it begins',
+                            {ref_from:DateTime64(3, 'UTC')} < {cur_to:DateTime64(3, 'UTC')} AND {cur_from:DateTime64(3, 'UTC')} < {ref_to:DateTime64(3, 'UTC')}, 'the windows overlap',
+                            n = 0 AND m = 0, 'both windows are empty', n = 0, 'the reference window is empty', m = 0, 'the current window is empty',
+                            n < 10 OR m < 10, 'a window has fewer than 10 rows',
+                            values = 1, 'both windows hold one value', '') AS note
                     FROM
                     (
                         SELECT column, value, number, n, m FROM drift_counts(column = '', ref_from = {ref_from:DateTime64(3, 'UTC')}, ref_to = {ref_to:DateTime64(3, 'UTC')}, cur_from = {cur_from:DateTime64(3, 'UTC')}, cur_to = {cur_to:DateTime64(3, 'UTC')}, model = {model:String}, encoder = {encoder:String})
