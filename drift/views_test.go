@@ -258,7 +258,7 @@ func direct(reference, current []float64) map[string]float64 {
 	edges := slices.Compact(slices.Clone(all))
 	place := func(x float64) int { return slices.Index(edges, x) }
 	bins := len(edges)
-	if bins > 20 {
+	if distinct := slices.Compact(slices.Sorted(slices.Values(reference))); len(distinct) > 20 {
 		bins = int(math.Ceil(math.Log2(n+m) + 1))
 		low, width := all[0], (all[len(all)-1]-all[0])/float64(bins)
 		place = func(x float64) int {

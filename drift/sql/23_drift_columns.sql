@@ -2,9 +2,10 @@
 -- ref_to = '2023-01-01', cur_from = '2024-01-01', cur_to = '2025-01-01', model = 'm1', encoder = 'e1')
 -- Parameters: the windows as in drift_counts; model for the columns of predictions, encoder for the others, '' for every one.
 -- Columns: column; kind, categorical or numeric; reference, current: rows that have it, N and M; distinct_values: in both windows together.
--- Distances of the shares p of the reference and q of the current window, of values; of a numeric column with more than 20 different numbers, of bins of equal width
--- (Sturges): psi, Σ(p − q)·ln(p/q), and kl, Σp·ln(p/q) in nats of shares that sum to 1, with zeros filled as in drift_values (Evidently's get_binned_data, scipy.stats.entropy);
--- jensen_shannon, the distance √(½Σ(p·ln(p/s) + q·ln(q/s))), s = (p + q)/2 (scipy.spatial.distance.jensenshannon); hellinger, √(1 − Σ√(pq));
+-- Distances of the shares p of the reference and q of the current window, of values; of a numeric column with more than 20 different numbers in the reference, of bins of
+-- equal width (Sturges): psi, Σ(p − q)·ln(p/q), and kl, Σp·ln(p/q) in nats of shares that sum to 1, with zeros filled as in drift_values (Evidently's get_binned_data, scipy.stats.entropy);
+-- jensen_shannon, the distance √(½Σ(p·ln(p/s) + q·ln(q/s))), s = (p + q)/2 (scipy.spatial.distance.jensenshannon); hellinger, √(1 − Σ√(pq)) (Evidently's of categories; it takes
+-- that of numeric columns of densities);
 -- total_variation, ½Σ|p − q|. Tests, NULL for binned columns: chi_square, Pearson's test of the current counts against the reference's shares, taken for known, infinite
 -- with a value that the reference lacks (scipy.stats.chisquare, as Evidently calls it); contingency, of both windows as samples (scipy.stats.chi2_contingency without
 -- correction); both with chi_square_df degrees of freedom, p by the finite sums of Abramowitz and Stegun 26.4.4 and 26.4.5; of two values alone: z, that of two
@@ -62,13 +63,13 @@ FROM
             sqrt(n * m / 12 * (n + m + 1 - arraySum((r, c) -> pow(r + c, 3) - (r + c), ns, ms) / ((n + m) * (n + m - 1)))) AS spread
         FROM
         (
-            -- Bins, where there are more than 20 different numbers: as many as Sturges (1926) says, of equal width, their edges compared as numpy.histogram does.
+            -- Bins, where the reference has more than 20 different numbers: as many as Sturges (1926) says, of equal width, their edges compared as numpy.histogram does.
             SELECT *, arrayMap((x, i) -> toInt64(i - (x < low + i * width) + (i < bins - 1 AND x >= low + (i + 1) * width)), if(bins > 0, xs, []), near) AS places,
                 if(bins > 0, arrayMap(b -> arraySum((i, c) -> if(i = b, c, 0), places, ns), range(bins)), ns) AS binned_n,
                 if(bins > 0, arrayMap(b -> arraySum((i, c) -> if(i = b, c, 0), places, ms), range(bins)), ms) AS binned_m
             FROM
             (
-                SELECT *, if(kind = 'numeric', if(values > 20, toUInt64(ceil(log2(if(values > 20, n + m, 1)) + 1)), 0), 0) AS bins, if(values > 0, xs[1], 0) AS low, if(values > 0, xs[-1], 0) AS high, (high - low) / bins AS width,
+                SELECT *, if(kind = 'numeric' AND arrayCount(r -> r > 0, ns) > 20, toUInt64(ceil(log2(greatest(n + m, 1)) + 1)), 0) AS bins, if(values > 0, xs[1], 0) AS low, if(values > 0, xs[-1], 0) AS high, (high - low) / bins AS width,
                     arrayMap(x -> toInt64(least(toFloat64(bins - 1), floor((x - low) / (high - low) * bins))), if(bins > 0, xs, [])) AS near
                 FROM
                 (

@@ -1,7 +1,7 @@
 -- The histogram of a numeric column in two windows, one row a bin: SELECT * FROM drift_numbers(column = 'text_length', ref_from = '2022-01-01', ref_to = '2023-01-01',
 -- cur_from = '2024-01-01', cur_to = '2025-01-01', model = '', encoder = '')
 -- Parameters: those of drift_counts; column is confidence, occupations, skills, tasks, text_length or tokens.
--- Columns: low and high, the bin's edges; a bin holds its lower edge and the last one both, and up to 20 different numbers are bins of their own; reference, current:
+-- Columns: low and high, the bin's edges; a bin holds its lower edge and the last one both, and up to 20 different numbers of the reference are bins of their own, as are then all of the current window; reference, current:
 -- rows; reference_share, current_share; psi: what the bin adds to drift_columns' psi; note: why psi is NULL, otherwise empty.
 CREATE OR REPLACE VIEW drift_numbers AS
 WITH (share, least) -> if(share > 0, share, if(least <= 1e-4, least / 1e6, 1e-4)) AS filled
@@ -15,13 +15,13 @@ FROM
         arrayMin(arrayFilter(r -> r > 0, binned_n)) / n AS least_n, arrayMin(arrayFilter(c -> c > 0, binned_m)) / m AS least_m
     FROM
     (
-        -- Bins, where there are more than 20 different numbers: as many as Sturges (1926) says, of equal width, their edges compared as numpy.histogram does.
+        -- Bins, where the reference has more than 20 different numbers: as many as Sturges (1926) says, of equal width, their edges compared as numpy.histogram does.
         SELECT *, arrayMap((x, i) -> toInt64(i - (x < low + i * width) + (i < bins - 1 AND x >= low + (i + 1) * width)), if(bins > 0, xs, []), near) AS places,
             if(bins > 0, arrayMap(b -> arraySum((i, c) -> if(i = b, c, 0), places, ns), range(bins)), ns) AS binned_n,
             if(bins > 0, arrayMap(b -> arraySum((i, c) -> if(i = b, c, 0), places, ms), range(bins)), ms) AS binned_m
         FROM
         (
-            SELECT *, if(kind = 'numeric', if(values > 20, toUInt64(ceil(log2(if(values > 20, n + m, 1)) + 1)), 0), 0) AS bins, if(values > 0, xs[1], 0) AS low, if(values > 0, xs[-1], 0) AS high, (high - low) / bins AS width,
+            SELECT *, if(kind = 'numeric' AND arrayCount(r -> r > 0, ns) > 20, toUInt64(ceil(log2(greatest(n + m, 1)) + 1)), 0) AS bins, if(values > 0, xs[1], 0) AS low, if(values > 0, xs[-1], 0) AS high, (high - low) / bins AS width,
                 arrayMap(x -> toInt64(least(toFloat64(bins - 1), floor((x - low) / (high - low) * bins))), if(bins > 0, xs, [])) AS near
             FROM
             (
