@@ -32,9 +32,9 @@ type Component struct {
 	ZQ          float64  // over all components
 }
 
-// ComponentOptions bounds the memory that ClickHouse takes: about 60 bytes × Values × Queries, and 300 MB for each query that reads vectors.
+// ComponentOptions bounds the memory that ClickHouse takes: for each query 300 MB to read vectors, and up to 15 bytes × Values.
 type ComponentOptions struct {
-	// Values is how many rows × components one query compares, 12,800,000 by default.
+	// Values is how many rows × components one query compares, 50,000,000 by default.
 	Values int
 	// Queries is how many run at once, 2 by default, each on one thread if there are several.
 	Queries int
@@ -43,7 +43,7 @@ type ComponentOptions struct {
 // EnsureDefaults fills the fields that are zero.
 func (o *ComponentOptions) EnsureDefaults() {
 	if o.Values == 0 {
-		o.Values = 12_800_000
+		o.Values = 50_000_000
 	}
 	if o.Queries == 0 {
 		o.Queries = 2

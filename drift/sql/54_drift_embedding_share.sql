@@ -1,4 +1,4 @@
--- How many components of the vectors drifted: one row. It compares all components at once: past 20 million rows × components, sum up drift_components by ranges.
+-- How many components of the vectors drifted: one row. It compares all components at once: past 50 million rows × components, sum up drift_components by ranges.
 -- SELECT * FROM drift_embedding_share(ref_from = '2022-01-01', ref_to = '2023-01-01', cur_from = '2024-01-01', cur_to = '2025-01-01', encoder = '')
 -- Columns: components; drifted: those with wasserstein >= 0.1 (see drift_components); share: drifted / components, as Evidently's method "ratio" has it;
 --   ks_drifted, z_drifted: those with ks_q, z_q < 0.05; note: why there is nothing to say, then all else is NULL.
