@@ -59,9 +59,8 @@ bench-train: build ## Compare the trainer with scikit-learn and with the referen
 	go build -o bin/bench-train ./bench/train && bin/bench-train $(if $(PART),-part $(PART))
 
 bench-drift: build ## Measure drift: false alarms and power, speed beside Evidently, hourly counts (PART=alarms, embeddings, speed, hours; hours takes 6 GB of disk)
-	@bench/drift/speed/setup.sh
 	$(if $(filter speed hours,$(PART)),,go build -o bin/bench-drift ./bench/drift && bin/bench-drift $(if $(PART),-part $(PART)))
-	$(if $(filter alarms embeddings hours,$(PART)),,go build -o bin/bench-drift-speed ./bench/drift/speed && bin/bench-drift-speed)
+	$(if $(filter alarms embeddings hours,$(PART)),,bench/drift/speed/setup.sh && go build -o bin/bench-drift-speed ./bench/drift/speed && bin/bench-drift-speed)
 	$(if $(filter alarms embeddings speed,$(PART)),,go build -o bin/bench-drift-hours ./bench/drift/hours && bin/bench-drift-hours)
 
 chaos: setup-test build ## Kill processes while 100,000 vacancies stream, say what became of each (SHORT=1: 5 minutes, real encoder)
