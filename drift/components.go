@@ -34,7 +34,7 @@ type Component struct {
 
 // ComponentOptions bounds the memory that ClickHouse takes: for each query 300 MB to read vectors, and up to 15 bytes × Values.
 type ComponentOptions struct {
-	// Values is how many rows × components one query compares, 50,000,000 by default.
+	// Values is how many rows × components one query compares, 52,000,000 by default.
 	Values int
 	// Queries is how many run at once, 2 by default, each on one thread if there are several.
 	Queries int
@@ -43,7 +43,7 @@ type ComponentOptions struct {
 // EnsureDefaults fills the fields that are zero.
 func (o *ComponentOptions) EnsureDefaults() {
 	if o.Values == 0 {
-		o.Values = 50_000_000
+		o.Values = 52_000_000
 	}
 	if o.Queries == 0 {
 		o.Queries = 2
@@ -76,6 +76,7 @@ func CompareComponents(ctx context.Context, w *warehouse.Warehouse, windows Embe
 	last := max(int(width), 1) // of empty windows the first query says why there is nothing
 	step := min(max(o.Values/max(int(rows), 1), 1), last)
 	parts := make([][]Component, (last+step-1)/step)
+	step = (last + len(parts) - 1) / len(parts) // as much for each
 	threads := 0 // as many as the server likes
 	if len(parts) > 1 {
 		threads = 1

@@ -281,10 +281,10 @@ func full(ctx context.Context, w *warehouse.Warehouse, rows, width int) error {
 	return w.Conn().Exec(ctx, "TRUNCATE TABLE embedding_rows")
 }
 
-// watch looks at the memory that the engine counts against its limit, every 20 ms until the context ends, and returns the most. It returns 0 if it could not look.
+// watch looks at the memory that the engine counts against its limit, every 100 ms until the context ends, and returns the most. It returns 0 if it could not look.
 func watch(ctx context.Context, w *warehouse.Warehouse) float64 {
 	var most int64
-	tick := time.NewTicker(20 * time.Millisecond)
+	tick := time.NewTicker(100 * time.Millisecond)
 	defer tick.Stop()
 	for {
 		var now int64
