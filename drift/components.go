@@ -77,7 +77,7 @@ func CompareComponents(ctx context.Context, w *warehouse.Warehouse, windows Embe
 	step := min(max(o.Values/max(int(rows), 1), 1), last)
 	parts := make([][]Component, (last+step-1)/step)
 	step = (last + len(parts) - 1) / len(parts) // as much for each
-	threads := 0 // as many as the server likes
+	threads := 0                                // as many as the server likes
 	if len(parts) > 1 {
 		threads = 1
 	}
