@@ -70,13 +70,14 @@ var layer = map[string][]string{
 	"consumers":         {"health", "kafka", "warehouse", "models", "pipeline", "pipeline/extract", "pipeline/embed", "pipeline/classify", "schemas"},
 	"registry":          {"health", "kafka", "models", "schemas"},
 	"trainer":           {"models", "models/onnx", "pipeline/classify", "schemas"},
-	"trainer/report":    {"models/convert", "schemas", "trainer"},
+	"trainer/report":    {"models/convert", "plots", "schemas", "trainer"},
 	"drift":             {"drift/alarms", "drift/performance", "drift/stats", "health", "schemas", "warehouse"},
 	"drift/alarms":      {"drift/stats"},
 	"drift/stats":       {},
 	"drift/performance": {"drift/alarms"},
-	"drift/report":      {"drift/performance", "drift", "drift/alarms", "drift/stats", "schemas"},
+	"drift/report":      {"drift", "drift/alarms", "drift/performance", "drift/stats", "plots", "schemas"},
 	"mlflow":            {},
+	"plots":             {},
 	"server":            {"health", "pipeline", "pipeline/extract", "schemas"},
 }
 

@@ -1,47 +1,25 @@
 package report
 
 import (
-	"bytes"
 	"fmt"
-	"html"
 	"html/template"
 	"image/color"
 	"math"
-	"regexp"
 	"strconv"
 	"strings"
 
 	"gonum.org/v1/plot"
-	"gonum.org/v1/plot/font"
 	"gonum.org/v1/plot/plotter"
-	"gonum.org/v1/plot/vg"
-	"gonum.org/v1/plot/vg/draw"
-	"gonum.org/v1/plot/vg/vgsvg"
 
 	"jobstrom/drift"
+	"jobstrom/plots"
 )
-
-// One hue in steps of lightness, so that a print in black and white reads the same. The page's style has the same colours.
-var (
-	ink   = color.RGBA{R: 0x10, G: 0x2a, B: 0x43, A: 255}
-	dark  = color.RGBA{R: 0x12, G: 0x4a, B: 0x80, A: 255}
-	light = color.RGBA{R: 0xc9, G: 0xde, B: 0xf0, A: 255}
-	faint = color.RGBA{R: 0xdd, G: 0xe3, B: 0xe9, A: 255}
-)
-
-func letters(size font.Length) font.Font {
-	return font.Font{Typeface: "Liberation", Variant: "Sans", Size: size}
-}
 
 // histogram draws the shares of both windows in each bin of a numeric column, the reference's on the left. The column must be valid and have bins.
 func histogram(c drift.Column) (template.HTML, error) {
-	p := plot.New()
-	for _, axis := range []*plot.Axis{&p.X, &p.Y} {
-		axis.Color, axis.Tick.Color, axis.Tick.Label.Color = ink, ink, ink
-		axis.Tick.Label.Font = letters(9)
-	}
+	p := plots.New("", "")
 	g := plotter.NewGrid()
-	g.Vertical.Width, g.Horizontal.Color = 0, faint
+	g.Vertical.Width, g.Horizontal.Color = 0, plots.Faint
 	p.Add(g)
 	highest := 0.0
 	for i := range c.ReferenceShares {
@@ -50,7 +28,7 @@ func histogram(c drift.Column) (template.HTML, error) {
 		for _, half := range []struct {
 			from, to, share float64
 			color           color.Color
-		}{{low, middle, c.ReferenceShares[i], light}, {middle, high, c.CurrentShares[i], dark}} {
+		}{{low, middle, c.ReferenceShares[i], plots.Light}, {middle, high, c.CurrentShares[i], plots.Dark}} {
 			highest = max(highest, half.share)
 			if half.share == 0 {
 				continue
@@ -59,13 +37,13 @@ func histogram(c drift.Column) (template.HTML, error) {
 			if err != nil {
 				return "", fmt.Errorf("drawing %s: %w", shown(c.Name), err)
 			}
-			box.Color, box.LineStyle.Width, box.LineStyle.Color = half.color, .4, ink
+			box.Color, box.LineStyle.Width, box.LineStyle.Color = half.color, .4, plots.Ink
 			p.Add(box)
 		}
 	}
 	p.X.Min, p.X.Max, p.Y.Min, p.Y.Max = c.Edges[0], c.Edges[len(c.Edges)-1], 0, max(1.04*highest, .01)
 	p.X.Tick.Marker, p.Y.Tick.Marker = edgeTicks(c.Edges), shareTicks(p.Y.Max)
-	return svg(p, 340, 200, "histograms of "+shown(c.Name)+" in both windows")
+	return plots.SVG(p, 340, 200, "histograms of "+shown(c.Name)+" in both windows")
 }
 
 // edgeTicks marks up to seven edges of bins.
@@ -113,33 +91,4 @@ func shareTicks(highest float64) plot.ConstantTicks {
 		ticks = append(ticks, plot.Tick{Value: float64(i) * step, Label: strconv.FormatFloat(math.Round(float64(i)*step*1000)/10, 'f', -1, 64) + " %"})
 	}
 	return ticks
-}
-
-var (
-	svgHead = regexp.MustCompile(`(?s)^.*?<svg width="[^"]*" height="[^"]*"`)
-	svgText = regexp.MustCompile(`(<text [^>]*?)\s+style="[^"]*?font-size:([0-9.]+)px([^"]*)">([^<]*)</text>`)
-)
-
-// svg draws a plot that is as wide as the page lets it be. The name says what it shows to those who do not see it.
-func svg(p *plot.Plot, width, height vg.Length, name string) (template.HTML, error) {
-	c := vgsvg.New(width, height)
-	p.Draw(draw.New(c))
-	var out bytes.Buffer
-	if _, err := c.WriteTo(&out); err != nil {
-		return "", fmt.Errorf("drawing %s: %w", name, err)
-	}
-	head := fmt.Sprintf(`<svg role="img" aria-label="%s" style="max-width:%dpx"`, template.HTMLEscapeString(name), int(width*1.34))
-	drawing := head + out.String()[svgHead.FindStringIndex(out.String())[1]:] // not by a pattern: a name may have a $
-	return template.HTML(svgText.ReplaceAllStringFunc(drawing, fitText)), nil
-}
-
-// fitText gives a text the width that the plot has reserved for it, whatever font the reader has.
-func fitText(element string) string {
-	m := svgText.FindStringSubmatch(element)
-	size, err := strconv.ParseFloat(m[2], 64)
-	if err != nil {
-		panic("BUG: a font's size is no number: " + element)
-	}
-	face := font.DefaultCache.Lookup(letters(font.Points(size)), font.Points(size))
-	return fmt.Sprintf(`%s textLength="%.2f" lengthAdjust="spacingAndGlyphs" style="font-size:%spx%s">%s</text>`, m[1], face.Width(html.UnescapeString(m[4])).Points(), m[2], m[3], m[4])
 }

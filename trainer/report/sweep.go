@@ -16,6 +16,7 @@ import (
 	"gonum.org/v1/plot/vg"
 	"gonum.org/v1/plot/vg/draw"
 
+	"jobstrom/plots"
 	"jobstrom/trainer"
 )
 
@@ -154,9 +155,9 @@ func (p panel) draw(best trainer.Trial, shown losses) (template.HTML, error) {
 	if shown.cut > 0 {
 		label = fmt.Sprintf("log loss, up to %.2g", shown.cut)
 	}
-	drawing := blank(p.axis, label)
+	drawing := plots.New(p.axis, label)
 	drawing.Add(grid())
-	shades := []color.Color{dark, mid, ink}
+	shades := []color.Color{plots.Dark, plots.Mid, plots.Ink}
 	var tried []float64
 	for i, l := range p.lines {
 		points := make(plotter.XYs, len(l.trials))
@@ -181,7 +182,7 @@ func (p panel) draw(best trainer.Trial, shown losses) (template.HTML, error) {
 		if err != nil {
 			return "", fmt.Errorf("drawing the sweep's best: %w", err)
 		}
-		ring.GlyphStyle = draw.GlyphStyle{Color: ink, Radius: 5, Shape: draw.RingGlyph{}}
+		ring.GlyphStyle = draw.GlyphStyle{Color: plots.Ink, Radius: 5, Shape: draw.RingGlyph{}}
 		drawing.Add(ring)
 		drawing.Legend.Add("best", ring)
 	}
@@ -190,7 +191,7 @@ func (p panel) draw(best trainer.Trial, shown losses) (template.HTML, error) {
 	// The legend has its room above the highest loss.
 	drawing.Y.Min, drawing.Y.Max = shown.low-.1*shown.span(), shown.high+.08*float64(2+len(p.lines))*shown.span()
 	drawing.Legend.Top = true
-	return svg(drawing, 340, 260, "log loss by "+p.axis)
+	return plots.SVG(drawing, 340, 260, "log loss by "+p.axis)
 }
 
 // powers marks the values that were tried where they are few, else the powers of ten.
@@ -222,7 +223,7 @@ func dotPlot(trials []trainer.Trial) (template.HTML, error) {
 	if len(shown) < len(trials) {
 		label = fmt.Sprintf("log loss of %d of %d settings", len(shown), len(trials))
 	}
-	p := blank(label, "")
+	p := plots.New(label, "")
 	p.Add(grid())
 	points, ticks := make(plotter.XYs, len(shown)), make(plot.ConstantTicks, len(shown))
 	for i, t := range shown {
@@ -233,10 +234,10 @@ func dotPlot(trials []trainer.Trial) (template.HTML, error) {
 	if err != nil {
 		return "", fmt.Errorf("drawing the sweep: %w", err)
 	}
-	dots.GlyphStyle = draw.GlyphStyle{Color: dark, Radius: 3.5, Shape: draw.CircleGlyph{}}
+	dots.GlyphStyle = draw.GlyphStyle{Color: plots.Dark, Radius: 3.5, Shape: draw.CircleGlyph{}}
 	p.Add(dots)
 	p.Y.Tick.Marker, p.Y.Tick.Length, p.Y.LineStyle.Width = ticks, 0, 0
 	p.Y.Min, p.Y.Max = -.7, float64(len(shown))-.3
 	p.X.Min, p.X.Max = within.low-.05*within.span(), within.high+.05*within.span()
-	return svg(p, 720, vg.Length(60+18*len(shown)), "log loss of each setting")
+	return plots.SVG(p, 720, vg.Length(60+18*len(shown)), "log loss of each setting")
 }
