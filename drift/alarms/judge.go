@@ -1,10 +1,9 @@
 package alarms
 
 import (
-	"cmp"
 	"fmt"
-	"math"
-	"slices"
+
+	"jobstrom/drift/stats"
 )
 
 // Judge fills the verdicts and q-values of the results of several columns of the same windows. Of the columns that it says differ
@@ -26,7 +25,7 @@ func Judge(results []Result, o Options) error {
 		}
 		p, judged = append(p, r.P), append(judged, i)
 	}
-	q := qValues(p)
+	q := stats.BenjaminiHochberg(p)
 	for j, i := range judged {
 		r := &results[i]
 		r.Q = q[j]
@@ -40,20 +39,4 @@ func Judge(results []Result, o Options) error {
 		}
 	}
 	return nil
-}
-
-// qValues returns the smallest false discovery rate at which each p is significant: the minimum of p·n/rank over this and the higher ranks.
-func qValues(p []float64) []float64 {
-	order := make([]int, len(p))
-	for i := range order {
-		order[i] = i
-	}
-	slices.SortFunc(order, func(a, b int) int { return cmp.Compare(p[a], p[b]) })
-	q, lowest := make([]float64, len(p)), 1.0
-	for rank := len(p); rank > 0; rank-- {
-		i := order[rank-1]
-		lowest = math.Min(lowest, p[i]*float64(len(p))/float64(rank))
-		q[i] = lowest
-	}
-	return q
 }

@@ -4,12 +4,14 @@ import (
 	"math"
 	"strings"
 	"testing"
+
+	"jobstrom/drift/stats"
 )
 
 // Of Benjamini and Hochberg's own example (1995, section 3.2) the four smallest of 15 p-values are significant at 5 %.
 func TestQValuesOfThePaper(t *testing.T) {
 	p := []float64{.0459, .0001, .0004, .0019, .0095, .0201, .0278, .0298, .0344, .3240, .4262, .5719, .6528, .7590, 1.0000}
-	q := qValues(p)
+	q := stats.BenjaminiHochberg(p)
 	significant := 0
 	for _, v := range q {
 		if v <= .05 {
