@@ -3,9 +3,7 @@ package drift
 import (
 	"context"
 	"fmt"
-	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -162,24 +160,15 @@ func (r recomputing) hours(ctx context.Context, query string, args ...any) (hour
 	return hours, rows.Err()
 }
 
-// ttl is how the warehouse sets a table's retention.
-var ttl = regexp.MustCompile(`TTL toDateTime\(received_at\) \+ toIntervalSecond\((\d+)\)`)
-
 // retention is the shortest of the dataset's tables, 0 when they keep everything.
 func (r recomputing) retention(ctx context.Context) (keep time.Duration, err error) {
 	for _, table := range r.tables {
-		var engine string
-		if err := r.w.Conn().QueryRow(ctx, "SELECT engine_full FROM system.tables WHERE database = currentDatabase() AND name = ?", table).Scan(&engine); err != nil {
+		k, err := r.w.Retention(ctx, table)
+		if err != nil {
 			return 0, err
 		}
-		if found := ttl.FindStringSubmatch(engine); found != nil {
-			seconds, err := strconv.ParseInt(found[1], 10, 64)
-			if err != nil {
-				return 0, fmt.Errorf("reading the retention of %s: %w", table, err)
-			}
-			if k := time.Duration(seconds) * time.Second; keep == 0 || k < keep {
-				keep = k
-			}
+		if k > 0 && (keep == 0 || k < keep) {
+			keep = k
 		}
 	}
 	return keep, nil

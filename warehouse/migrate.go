@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"regexp"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -140,18 +142,36 @@ func (w *Warehouse) retain(ctx context.Context, r tableRetention, logger *slog.L
 	if r.keep == 0 {
 		return nil
 	}
-	ttl := fmt.Sprintf("toDateTime(received_at) + toIntervalSecond(%d)", int64(r.keep.Seconds()))
-	var engine string
-	err := w.conn.QueryRow(ctx, "SELECT engine_full FROM system.tables WHERE database = currentDatabase() AND name = ?", r.table).Scan(&engine)
+	set, err := w.Retention(ctx, r.table)
 	if err != nil {
 		return err
 	}
-	if strings.Contains(engine, "TTL "+ttl) {
+	if set == r.keep.Truncate(time.Second) {
 		return nil
 	}
-	if err := w.conn.Exec(ctx, "ALTER TABLE "+r.table+" MODIFY TTL "+ttl); err != nil {
+	if err := w.conn.Exec(ctx, fmt.Sprintf("ALTER TABLE %s MODIFY TTL toDateTime(received_at) + toIntervalSecond(%d)", r.table, int64(r.keep.Seconds()))); err != nil {
 		return err
 	}
 	logger.Info("set retention", "table", r.table, "keep", r.keep)
 	return nil
+}
+
+// ttl is how retain sets it.
+var ttl = regexp.MustCompile(`TTL toDateTime\(received_at\) \+ toIntervalSecond\((\d+)\)`)
+
+// Retention returns how long a table keeps its rows after they were received, by the database; 0 when it keeps them.
+func (w *Warehouse) Retention(ctx context.Context, table string) (time.Duration, error) {
+	var engine string
+	if err := w.conn.QueryRow(ctx, "SELECT engine_full FROM system.tables WHERE database = currentDatabase() AND name = ?", table).Scan(&engine); err != nil {
+		return 0, err
+	}
+	found := ttl.FindStringSubmatch(engine)
+	if found == nil {
+		return 0, nil
+	}
+	seconds, err := strconv.ParseInt(found[1], 10, 64)
+	if err != nil {
+		return 0, fmt.Errorf("reading the retention of %s: %w", table, err)
+	}
+	return time.Duration(seconds) * time.Second, nil
 }
