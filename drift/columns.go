@@ -55,12 +55,14 @@ func (fs *frames) compareWords(name string, blocks [2][][]int, o Options) (Colum
 	if err != nil {
 		return column, err
 	}
+	chiSquare, contingency := table.ChiSquare(), table.Contingency()
 	column.Statistics = map[string]float64{
 		"psi": table.PSI(), "kl": table.KL(), "jensen_shannon": table.JensenShannon(), "hellinger": table.Hellinger(), "total_variation": table.TotalVariation(),
-		"chi_square": table.ChiSquare().Statistic, "chi_square_p": table.ChiSquare().P, "contingency": table.Contingency().Statistic, "contingency_p": table.Contingency().P,
+		"chi_square": chiSquare.Statistic, "chi_square_p": chiSquare.P, "contingency": contingency.Statistic, "contingency_p": contingency.P,
 	}
 	if len(sorted) == 2 {
-		column.Statistics["z"], column.Statistics["z_p"] = table.Z().Statistic, table.Z().P
+		z := table.Z()
+		column.Statistics["z"], column.Statistics["z_p"] = z.Statistic, z.P
 	}
 	column.finite()
 	if o.Preset == Evidently && column.Reason == "" {
@@ -103,11 +105,11 @@ func (fs *frames) compareNumbers(name string, blocks [2][][]int, o Options) (Col
 	if err != nil {
 		return column, err
 	}
-	ks, mw := numbers.KolmogorovSmirnov(), numbers.MannWhitney()
+	ks, mw, binned := numbers.KolmogorovSmirnov(), numbers.MannWhitney(), numbers.Binned()
 	before, after := numbers.Means()
 	column.Statistics = map[string]float64{
 		"ks": ks.Statistic, "ks_p": ks.P, "wasserstein": numbers.Wasserstein(), "mann_whitney": mw.Statistic, "mann_whitney_p": mw.P, "reference_mean": before, "current_mean": after,
-		"psi": numbers.Binned().PSI(), "jensen_shannon": numbers.Binned().JensenShannon(),
+		"psi": binned.PSI(), "jensen_shannon": binned.JensenShannon(),
 	}
 	column.finite()
 	column.Edges, column.ReferenceShares, column.CurrentShares = numbers.Histogram()

@@ -31,8 +31,7 @@ ORDER BY block`
 // readBlocks reads the blocks of a window; every says that it took one employer in so many.
 func readBlocks(ctx context.Context, w *warehouse.Warehouse, window Window, rows int, o Options) (vectors *alarms.Vectors, every int, err error) {
 	every = (rows + mostVectors - 1) / mostVectors
-	parameters := window.parameters(o.Encoder, "")
-	delete(parameters, "model")
+	parameters := window.parameters(o.Encoder)
 	parameters["every"] = fmt.Sprint(max(every, 1))
 	found, err := w.Conn().Query(clickhouse.Context(ctx, clickhouse.WithParameters(parameters)), blocksQuery)
 	if err != nil {

@@ -61,14 +61,16 @@ LEFT JOIN
     SELECT vacancy_id, category FROM labels
 ) AS l ON l.vacancy_id = e.vacancy_id`
 
-// parameters are those of rowsQuery, and of the queries beside it.
-func (w Window) parameters(encoder, model string) clickhouse.Parameters {
-	return clickhouse.Parameters{"from": fmt.Sprint(w.From.UnixMilli()), "to": fmt.Sprint(w.To.UnixMilli()), "encoder": encoder, "model": model}
+// parameters are those that rowsQuery and blocksQuery share.
+func (w Window) parameters(encoder string) clickhouse.Parameters {
+	return clickhouse.Parameters{"from": fmt.Sprint(w.From.UnixMilli()), "to": fmt.Sprint(w.To.UnixMilli()), "encoder": encoder}
 }
 
 // readRows calls f with every vacancy of a window.
 func readRows(ctx context.Context, w *warehouse.Warehouse, window Window, encoder, model string, f func(*row)) error {
-	ctx = clickhouse.Context(ctx, clickhouse.WithParameters(window.parameters(encoder, model)), clickhouse.WithSettings(clickhouse.Settings{"join_use_nulls": 0}))
+	parameters := window.parameters(encoder)
+	parameters["model"] = model
+	ctx = clickhouse.Context(ctx, clickhouse.WithParameters(parameters), clickhouse.WithSettings(clickhouse.Settings{"join_use_nulls": 0}))
 	rows, err := w.Conn().Query(ctx, rowsQuery)
 	if err != nil {
 		return fmt.Errorf("reading the vacancies of %s: %w", window, err)
