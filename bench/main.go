@@ -107,7 +107,7 @@ func load(copies int) (*bench, error) {
 	}
 	b.pipeline.Live.Store(classifier)
 	for i := range copies {
-		err := producers.Read(samples.Vacancies(), "samples", producers.JSONL, func(_ int, v *schemas.Vacancy) error {
+		err := producers.Read(samples.Vacancies(), "samples", producers.JSONL, producers.ReadOptions{}, func(_ int, v *schemas.Vacancy) error {
 			v.Id = fmt.Sprintf("%s-%d", v.Id, i)
 			b.vacancies = append(b.vacancies, v)
 			return nil

@@ -116,7 +116,7 @@ func (a *app) classifyFile(ctx context.Context, p *pipeline.Pipeline, name strin
 // readFile reads the vacancies of a file or folder, or of stdin for "-".
 func (a *app) readFile(name string, o producers.ReadOptions, f func(int, *schemas.Vacancy) error, bad func(*producers.BadLine)) error {
 	if name == "-" {
-		return producers.Read(a.in, name, producers.JSONL, f, bad)
+		return producers.Read(a.in, name, producers.JSONL, o, f, bad)
 	}
 	return producers.ReadFile(name, o, f, bad)
 }

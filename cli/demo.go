@@ -129,7 +129,7 @@ func (d *demo) run(ctx context.Context) error {
 func (d *demo) samples() ([]*schemas.Vacancy, error) {
 	var all []*schemas.Vacancy
 	read := func(in io.Reader, name string, unseen bool) error {
-		return producers.Read(in, name, producers.JSONL, func(_ int, v *schemas.Vacancy) error {
+		return producers.Read(in, name, producers.JSONL, producers.ReadOptions{}, func(_ int, v *schemas.Vacancy) error {
 			category, err := d.pipeline.Taxonomy.Find(v.Category)
 			d.sent[v.Id] = sample{v.Title, category.Index, unseen}
 			all = append(all, v)

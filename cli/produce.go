@@ -2,7 +2,6 @@ package cli
 
 import (
 	"context"
-	"fmt"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -115,14 +114,9 @@ func (i *importing) take(ctx context.Context, v *schemas.Vacancy) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	if i.options.Dated {
-		if v.PublishedAt == nil { // on stdin
-			return fmt.Errorf("%w vacancy: published_at is missing", schemas.ErrMalformed)
-		}
-		if !i.flags.inWindow(v.PublishedAt.AsTime()) {
-			i.report.Outside++
-			return nil
-		}
+	if i.options.Dated && !i.flags.inWindow(v.PublishedAt.AsTime()) {
+		i.report.Outside++
+		return nil
 	}
 	category := ""
 	if v.Category != "" {

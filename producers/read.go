@@ -138,11 +138,7 @@ func (b *BadLine) MarshalJSON() ([]byte, error) {
 
 // Read calls f for each vacancy of JSONL or CSV, and bad for each line that is none. It stops at the first error of f. A file that cannot be read at all,
 // an empty one, or a CSV without a text column is an error.
-func Read(in io.Reader, name string, format Format, f func(line int, v *schemas.Vacancy) error, bad func(*BadLine)) error {
-	return read(in, name, format, ReadOptions{}, f, bad)
-}
-
-func read(in io.Reader, name string, format Format, o ReadOptions, f func(line int, v *schemas.Vacancy) error, bad func(*BadLine)) error {
+func Read(in io.Reader, name string, format Format, o ReadOptions, f func(line int, v *schemas.Vacancy) error, bad func(*BadLine)) error {
 	return reading(name, o, f, bad, func(t *table) error {
 		if format == CSV {
 			return readCSV(in, t)
@@ -172,7 +168,7 @@ func ReadFile(name string, o ReadOptions, f func(line int, v *schemas.Vacancy) e
 	if FormatOf(name) == Parquet {
 		return reading(name, o, f, bad, func(t *table) error { return readParquet(file, info.Size(), t) })
 	}
-	return read(&progressReader{in: file, told: func(done int64) { o.Progress(name, done, info.Size()) }}, name, FormatOf(name), o, f, bad)
+	return Read(&progressReader{in: file, told: func(done int64) { o.Progress(name, done, info.Size()) }}, name, FormatOf(name), o, f, bad)
 }
 
 // reading runs how over a table of a file and says of every error that it is the file's.

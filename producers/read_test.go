@@ -12,7 +12,7 @@ import (
 )
 
 func readAll(format Format, in string) (got []string, bad []string, err error) {
-	err = Read(strings.NewReader(in), "f", format, func(line int, v *schemas.Vacancy) error {
+	err = Read(strings.NewReader(in), "f", format, ReadOptions{}, func(line int, v *schemas.Vacancy) error {
 		got = append(got, fmt.Sprintf("%d:%s/%s/%s", line, v.Title, v.Text, v.Category))
 		return nil
 	}, func(b *BadLine) { bad = append(bad, b.Error()) })

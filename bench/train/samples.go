@@ -78,7 +78,7 @@ func embedSamples(ctx context.Context, taxonomy *schemas.Taxonomy) ([]trainer.Ro
 	var rows []trainer.Row
 	for _, from := range []io.Reader{samples.Vacancies(), bytes.NewReader(more)} {
 		var bad error
-		err := producers.Read(from, "samples", producers.JSONL, func(_ int, v *schemas.Vacancy) error {
+		err := producers.Read(from, "samples", producers.JSONL, producers.ReadOptions{}, func(_ int, v *schemas.Vacancy) error {
 			category, err := taxonomy.Find(v.Category)
 			if err != nil {
 				return err
