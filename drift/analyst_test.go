@@ -10,6 +10,8 @@ import (
 
 	"github.com/ClickHouse/clickhouse-go/v2"
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
+
+	"jobstrom/embedded/clickhousetest"
 )
 
 const password = "s3cret-of-the-test"
@@ -17,7 +19,7 @@ const password = "s3cret-of-the-test"
 // asAnalyst connects as the user that may only look.
 func asAnalyst(t *testing.T) driver.Conn {
 	t.Helper()
-	conn, err := clickhouse.Open(&clickhouse.Options{Addr: []string{engine.Addr()}, Auth: clickhouse.Auth{Database: database(t), Username: "analyst", Password: password}})
+	conn, err := clickhouse.Open(&clickhouse.Options{Addr: []string{clickhousetest.Engine(t).Addr()}, Auth: clickhouse.Auth{Database: clickhousetest.Database(t), Username: "analyst", Password: password}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -32,7 +34,7 @@ func overHTTP(t *testing.T, in, query string, parameters map[string]string) (int
 	for name, value := range parameters {
 		values.Set("param_"+name, strings.NewReplacer(`\`, `\\`, "\n", `\n`, "\t", `\t`).Replace(value)) // as the interface asks
 	}
-	request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://"+engine.HTTPAddr()+"/?"+values.Encode(), strings.NewReader(query))
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://"+clickhousetest.Engine(t).HTTPAddr()+"/?"+values.Encode(), strings.NewReader(query))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -91,7 +93,7 @@ func TestAnalyst(t *testing.T) {
 		if err := conn.QueryRow(ctx, query).Scan(&rows); err != nil || rows != uint64(want) {
 			t.Errorf("%s: %d rows, %v, want %d", call, rows, err, want)
 		}
-		if status, body := overHTTP(t, "default", "SELECT count() FROM "+database(t)+"."+call, parameters()); status != http.StatusOK || body != fmt.Sprintln(want) {
+		if status, body := overHTTP(t, "default", "SELECT count() FROM "+clickhousetest.Database(t)+"."+call, parameters()); status != http.StatusOK || body != fmt.Sprintln(want) {
 			t.Errorf("%s over HTTP: %d %s", call, status, body)
 		}
 	}
@@ -112,7 +114,7 @@ func TestAnalyst(t *testing.T) {
 		if err := conn.Exec(t.Context(), statement); err == nil {
 			t.Errorf("allowed %s", statement)
 		}
-		if status, body := overHTTP(t, database(t), statement, nil); status == http.StatusOK {
+		if status, body := overHTTP(t, clickhousetest.Database(t), statement, nil); status == http.StatusOK {
 			t.Errorf("allowed %s over HTTP: %s", statement, body)
 		}
 	}
@@ -144,7 +146,7 @@ func TestInjection(t *testing.T) {
 			if call != "model" || i > 5 {
 				continue
 			}
-			if status, body := overHTTP(t, database(t), query, map[string]string{"x": text}); status == http.StatusOK && body != "0\n" {
+			if status, body := overHTTP(t, clickhousetest.Database(t), query, map[string]string{"x": text}); status == http.StatusOK && body != "0\n" {
 				t.Errorf("%s %q finds %s over HTTP", call, text, body)
 			}
 		}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"jobstrom/embedded/clickhousetest"
 	"jobstrom/schemas"
 	"jobstrom/security"
 	"jobstrom/warehouse"
@@ -256,7 +257,7 @@ func TestAnalystsCompareEmbeddings(t *testing.T) {
 		t.Fatal(err)
 	}
 	analyst, err := warehouse.Open(t.Context(), warehouse.Options{
-		Addr: []string{engine.Addr()}, Database: "default", Username: "analyst", Password: security.Credential{Value: "s3cret-of-the-test"},
+		Addr: []string{clickhousetest.Engine(t).Addr()}, Database: "default", Username: "analyst", Password: security.Credential{Value: "s3cret-of-the-test"},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -268,7 +269,7 @@ func TestAnalystsCompareEmbeddings(t *testing.T) {
 	} {
 		var got uint64
 		call := fmt.Sprintf(view, "ref_from = '2026-01-01', ref_to = '2026-01-16', cur_from = '2026-01-16', cur_to = '2026-02-01', encoder = 'e'")
-		if err := analyst.Conn().QueryRow(t.Context(), "SELECT count() FROM (SELECT * FROM "+database(t)+"."+call+")").Scan(&got); err != nil {
+		if err := analyst.Conn().QueryRow(t.Context(), "SELECT count() FROM (SELECT * FROM "+clickhousetest.Database(t)+"."+call+")").Scan(&got); err != nil {
 			t.Errorf("%s: %v", view, err)
 		} else if got != want {
 			t.Errorf("%s: %d rows, want %d", view, got, want)

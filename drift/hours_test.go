@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/uuid"
 
+	"jobstrom/embedded/clickhousetest"
 	"jobstrom/warehouse"
 )
 
@@ -69,7 +70,7 @@ func erase(t *testing.T, w *warehouse.Warehouse, ids ...string) {
 // fresh opens another database of this test's, empty.
 func fresh(t *testing.T, name string) *warehouse.Warehouse {
 	t.Helper()
-	w, err := warehouse.Open(t.Context(), warehouse.Options{Addr: []string{engine.Addr()}, Database: database(t) + "_" + name, CreateDatabase: true})
+	w, err := warehouse.Open(t.Context(), warehouse.Options{Addr: []string{clickhousetest.Engine(t).Addr()}, Database: clickhousetest.Database(t) + "_" + name, CreateDatabase: true})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -280,7 +281,7 @@ func TestRecomputeRetention(t *testing.T) {
 	recomputeAll(t, w)
 	counted := text(t, w, "SELECT column, subject, values, numbers, counts FROM drift_hours ORDER BY column, subject")
 
-	keeping, err := warehouse.Open(t.Context(), warehouse.Options{Addr: []string{engine.Addr()}, Database: database(t), Retention: warehouse.Retention{Embeddings: 24 * time.Hour, Predictions: 24 * time.Hour}})
+	keeping, err := warehouse.Open(t.Context(), warehouse.Options{Addr: []string{clickhousetest.Engine(t).Addr()}, Database: clickhousetest.Database(t), Retention: warehouse.Retention{Embeddings: 24 * time.Hour, Predictions: 24 * time.Hour}})
 	if err != nil {
 		t.Fatal(err)
 	}

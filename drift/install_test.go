@@ -1,11 +1,8 @@
 package drift
 
 import (
-	"context"
-	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -13,12 +10,9 @@ import (
 	"github.com/google/uuid"
 	"golang.org/x/sync/errgroup"
 
-	"jobstrom/embedded"
+	"jobstrom/embedded/clickhousetest"
 	"jobstrom/warehouse"
 )
-
-// engine is one real ClickHouse for the whole test binary; every test has a database of its own.
-var engine *embedded.ClickHouse
 
 // testUsers: an analyst may only look, and may change no setting.
 const testUsers = `<clickhouse>
@@ -26,46 +20,13 @@ const testUsers = `<clickhouse>
 <users><analyst><password>s3cret-of-the-test</password><networks><ip>127.0.0.1</ip></networks><profile>analyst</profile><quota>default</quota></analyst></users>
 </clickhouse>`
 
-func TestMain(m *testing.M) {
-	if len(os.Args) > 1 && os.Args[1] == embedded.EngineCommand {
-		os.Exit(embedded.RunClickHouseEngine(os.Args[2:]))
-	}
-	os.Exit(run(m))
-}
-
-func run(m *testing.M) int {
-	data, err := os.MkdirTemp("", "drift-")
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	defer os.RemoveAll(data)
-	if err := errors.Join(os.Mkdir(filepath.Join(data, "users.d"), 0o755), os.WriteFile(filepath.Join(data, "users.d", "tests.xml"), []byte(testUsers), 0o644)); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	engine, err = embedded.StartClickHouse(context.Background(), embedded.ClickHouseOptions{DataDir: data, Library: "../.native/lib/libchdb.so"})
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	status := m.Run()
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
-	defer cancel()
-	if err := engine.Stop(ctx); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	return status
-}
-
-// database names a database after the test.
-func database(t testing.TB) string { return strings.NewReplacer("/", "_", "#", "_").Replace(t.Name()) }
+// One real ClickHouse serves the whole test binary; every test has a database of its own.
+func TestMain(m *testing.M) { os.Exit(clickhousetest.Main(m, testUsers)) }
 
 // openInstalled opens a database of the test's own, with the schema and the views.
 func openInstalled(t testing.TB) *warehouse.Warehouse {
 	t.Helper()
-	w, err := warehouse.Open(t.Context(), warehouse.Options{Addr: []string{engine.Addr()}, Database: database(t), CreateDatabase: true})
+	w, err := warehouse.Open(t.Context(), warehouse.Options{Addr: []string{clickhousetest.Engine(t).Addr()}, Database: clickhousetest.Database(t), CreateDatabase: true})
 	if err != nil {
 		t.Fatal(err)
 	}

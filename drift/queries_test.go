@@ -15,6 +15,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"jobstrom/embedded/clickhousetest"
 	"jobstrom/pipeline"
 	"jobstrom/pipeline/classify"
 	"jobstrom/pipeline/embed"
@@ -183,7 +184,7 @@ func TestCookbook(t *testing.T) {
 // table answers a query over HTTP, its columns aligned.
 func table(t *testing.T, query string) string {
 	t.Helper()
-	status, body := overHTTP(t, database(t), query+" FORMAT TabSeparatedWithNames", nil)
+	status, body := overHTTP(t, clickhousetest.Database(t), query+" FORMAT TabSeparatedWithNames", nil)
 	if status != http.StatusOK || strings.Count(body, "\n") < 2 {
 		t.Errorf("%s\n%d: %s", query, status, body)
 	}

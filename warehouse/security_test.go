@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"jobstrom/embedded/clickhousetest"
 	"jobstrom/security"
 	"jobstrom/security/certs"
 )
@@ -34,7 +35,7 @@ func encrypted(t *testing.T, config *tls.Config) string {
 				if conn.(*tls.Conn).Handshake() != nil {
 					return
 				}
-				server, err := net.Dial("tcp", engine.Addr())
+				server, err := net.Dial("tcp", clickhousetest.Engine(t).Addr())
 				if err != nil {
 					return
 				}
@@ -94,7 +95,7 @@ func TestOpenWithTLS(t *testing.T) {
 // A user with a password and no more rights than docs/security.md names does all that a sink does.
 func TestUserWithPassword(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "password")
-	o := Options{Addr: []string{engine.Addr()}, Database: "worker", CreateDatabase: true, Username: "worker", Password: security.Credential{File: file}}
+	o := Options{Addr: []string{clickhousetest.Engine(t).Addr()}, Database: "worker", CreateDatabase: true, Username: "worker", Password: security.Credential{File: file}}
 	refused := func(o Options, want ...string) {
 		t.Helper()
 		w, err := Open(t.Context(), o)

@@ -2,21 +2,15 @@ package warehouse
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"net"
 	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
-	"jobstrom/embedded"
+	"jobstrom/embedded/clickhousetest"
 	"jobstrom/security"
 )
-
-// engine is one real ClickHouse for the whole test binary; every test has a database of its own.
-var engine *embedded.ClickHouse
 
 // testUsers have passwords: worker has the rights that docs/security.md names, on the database worker; poor may only look.
 const testUsers = `<clickhouse><users>
@@ -29,47 +23,12 @@ const testUsers = `<clickhouse><users>
 </grants></poor>
 </users></clickhouse>`
 
-func TestMain(m *testing.M) {
-	if len(os.Args) > 1 && os.Args[1] == embedded.EngineCommand {
-		os.Exit(embedded.RunClickHouseEngine(os.Args[2:]))
-	}
-	os.Exit(run(m))
-}
-
-func run(m *testing.M) int {
-	data, err := os.MkdirTemp("", "warehouse-")
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	defer os.RemoveAll(data)
-	// Beside its own users the engine reads others from the data folder's users.d.
-	if err := errors.Join(os.Mkdir(filepath.Join(data, "users.d"), 0o755), os.WriteFile(filepath.Join(data, "users.d", "tests.xml"), []byte(testUsers), 0o644)); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	engine, err = embedded.StartClickHouse(context.Background(), embedded.ClickHouseOptions{DataDir: data, Library: "../.native/lib/libchdb.so"})
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	status := m.Run()
-	if err := engine.Err(); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
-	defer cancel()
-	if err := engine.Stop(ctx); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	return status
-}
+// One real ClickHouse serves the whole test binary; every test has a database of its own.
+func TestMain(m *testing.M) { os.Exit(clickhousetest.Main(m, testUsers)) }
 
 // testOptions name a database after the test.
 func testOptions(t testing.TB) Options {
-	name := strings.NewReplacer("/", "_", "#", "_").Replace(t.Name())
-	return Options{Addr: []string{engine.Addr()}, Database: name, CreateDatabase: true}
+	return Options{Addr: []string{clickhousetest.Engine(t).Addr()}, Database: clickhousetest.Database(t), CreateDatabase: true}
 }
 
 func open(t testing.TB, o Options) *Warehouse {
@@ -94,7 +53,7 @@ func openMigrated(t testing.TB) *Warehouse {
 func TestOpenFailure(t *testing.T) {
 	f := func(change func(*Options), want ...string) {
 		t.Helper()
-		o := Options{Addr: []string{engine.Addr()}, Database: "default", DialTimeout: 2 * time.Second}
+		o := Options{Addr: []string{clickhousetest.Engine(t).Addr()}, Database: "default", DialTimeout: 2 * time.Second}
 		change(&o)
 		w, err := Open(t.Context(), o)
 		if err == nil {
@@ -140,11 +99,11 @@ func TestOpenFailure(t *testing.T) {
 	}()
 
 	f(func(o *Options) { o.Addr = []string{closed.Addr().String()} }, closed.Addr().String(), "nothing listens there", "start ClickHouse")
-	f(func(o *Options) { o.Addr = []string{engine.HTTPAddr()} }, engine.HTTPAddr(), "an HTTP server answers", "9000")
+	f(func(o *Options) { o.Addr = []string{clickhousetest.Engine(t).HTTPAddr()} }, clickhousetest.Engine(t).HTTPAddr(), "an HTTP server answers", "9000")
 	f(func(o *Options) { o.Addr = []string{silent.Addr().String()}; o.DialTimeout = 200 * time.Millisecond }, "no answer within 200ms")
 	f(func(o *Options) { o.Addr = []string{alert.Addr().String()} }, "give --clickhouse-tls")
 	f(func(o *Options) { o.TLS.Enabled = true }, "leave --clickhouse-tls out")
-	f(func(o *Options) { o.TLS.Enabled, o.Addr = true, []string{engine.HTTPAddr()} }, "leave --clickhouse-tls out")
+	f(func(o *Options) { o.TLS.Enabled, o.Addr = true, []string{clickhousetest.Engine(t).HTTPAddr()} }, "leave --clickhouse-tls out")
 	f(func(o *Options) { o.Password.Value = "wr0ng-passw0rd" }, `refuses the user "default"`, "password")
 	f(func(o *Options) { o.Username = "nobody" }, `refuses the user "nobody"`)
 	f(func(o *Options) { o.Database = "absent" }, "no database absent", "correct the name")
