@@ -1673,6 +1673,324 @@ func (x *ModelEvent) GetClassifier() *Classifier {
 	return nil
 }
 
+// DriftEvent says on drift.events what the watch saw or did. Its key is the watch and the column, so that the events of one alarm are in order. An event may come
+// twice; its id tells.
+type DriftEvent struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// id tells this event from all others; two watches that see the same give the same id.
+	Id string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	At *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=at,proto3" json:"at,omitempty"`
+	// watch says which windows are compared, for example "last 7d against model". Each watch has its own alarms.
+	Watch string `protobuf:"bytes,3,opt,name=watch,proto3" json:"watch,omitempty"`
+	// kind is raised or cleared, of an alarm; retraining, promoted, kept or failed, of the training that it asked for.
+	Kind string `protobuf:"bytes,4,opt,name=kind,proto3" json:"kind,omitempty"`
+	// alarm is the id of the event that raised it.
+	Alarm string `protobuf:"bytes,5,opt,name=alarm,proto3" json:"alarm,omitempty"`
+	// column is what drifted: category, label, embedding, text_length, …
+	Column string `protobuf:"bytes,6,opt,name=column,proto3" json:"column,omitempty"`
+	// verdict is none, possible or drift.
+	Verdict string `protobuf:"bytes,7,opt,name=verdict,proto3" json:"verdict,omitempty"`
+	// effect is the size of the difference, of the name effect_name; the verdict is drift from gate on.
+	Effect     float64 `protobuf:"fixed64,8,opt,name=effect,proto3" json:"effect,omitempty"`
+	EffectName string  `protobuf:"bytes,9,opt,name=effect_name,json=effectName,proto3" json:"effect_name,omitempty"`
+	Gate       float64 `protobuf:"fixed64,10,opt,name=gate,proto3" json:"gate,omitempty"`
+	// q is how often chance makes such a difference, corrected for the number of columns.
+	Q         float64     `protobuf:"fixed64,11,opt,name=q,proto3" json:"q,omitempty"`
+	Reference *TimeWindow `protobuf:"bytes,12,opt,name=reference,proto3" json:"reference,omitempty"`
+	Current   *TimeWindow `protobuf:"bytes,13,opt,name=current,proto3" json:"current,omitempty"`
+	// changes are the values whose shares changed most, of a column of categories.
+	Changes []*ShareChange `protobuf:"bytes,14,rep,name=changes,proto3" json:"changes,omitempty"`
+	// encoder is that of the embeddings that were compared.
+	Encoder string `protobuf:"bytes,15,opt,name=encoder,proto3" json:"encoder,omitempty"`
+	// model is the one that was trained; empty for an alarm.
+	Model string `protobuf:"bytes,16,opt,name=model,proto3" json:"model,omitempty"`
+	// reason says it for people.
+	Reason string `protobuf:"bytes,17,opt,name=reason,proto3" json:"reason,omitempty"`
+	// version is that of the jobstrom that wrote it.
+	Version       string `protobuf:"bytes,18,opt,name=version,proto3" json:"version,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DriftEvent) Reset() {
+	*x = DriftEvent{}
+	mi := &file_jobstrom_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DriftEvent) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DriftEvent) ProtoMessage() {}
+
+func (x *DriftEvent) ProtoReflect() protoreflect.Message {
+	mi := &file_jobstrom_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DriftEvent.ProtoReflect.Descriptor instead.
+func (*DriftEvent) Descriptor() ([]byte, []int) {
+	return file_jobstrom_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *DriftEvent) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *DriftEvent) GetAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.At
+	}
+	return nil
+}
+
+func (x *DriftEvent) GetWatch() string {
+	if x != nil {
+		return x.Watch
+	}
+	return ""
+}
+
+func (x *DriftEvent) GetKind() string {
+	if x != nil {
+		return x.Kind
+	}
+	return ""
+}
+
+func (x *DriftEvent) GetAlarm() string {
+	if x != nil {
+		return x.Alarm
+	}
+	return ""
+}
+
+func (x *DriftEvent) GetColumn() string {
+	if x != nil {
+		return x.Column
+	}
+	return ""
+}
+
+func (x *DriftEvent) GetVerdict() string {
+	if x != nil {
+		return x.Verdict
+	}
+	return ""
+}
+
+func (x *DriftEvent) GetEffect() float64 {
+	if x != nil {
+		return x.Effect
+	}
+	return 0
+}
+
+func (x *DriftEvent) GetEffectName() string {
+	if x != nil {
+		return x.EffectName
+	}
+	return ""
+}
+
+func (x *DriftEvent) GetGate() float64 {
+	if x != nil {
+		return x.Gate
+	}
+	return 0
+}
+
+func (x *DriftEvent) GetQ() float64 {
+	if x != nil {
+		return x.Q
+	}
+	return 0
+}
+
+func (x *DriftEvent) GetReference() *TimeWindow {
+	if x != nil {
+		return x.Reference
+	}
+	return nil
+}
+
+func (x *DriftEvent) GetCurrent() *TimeWindow {
+	if x != nil {
+		return x.Current
+	}
+	return nil
+}
+
+func (x *DriftEvent) GetChanges() []*ShareChange {
+	if x != nil {
+		return x.Changes
+	}
+	return nil
+}
+
+func (x *DriftEvent) GetEncoder() string {
+	if x != nil {
+		return x.Encoder
+	}
+	return ""
+}
+
+func (x *DriftEvent) GetModel() string {
+	if x != nil {
+		return x.Model
+	}
+	return ""
+}
+
+func (x *DriftEvent) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *DriftEvent) GetVersion() string {
+	if x != nil {
+		return x.Version
+	}
+	return ""
+}
+
+// TimeWindow is a span of the time at which vacancies were published: from is in it, to is not.
+type TimeWindow struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	From  *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=from,proto3" json:"from,omitempty"`
+	To    *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=to,proto3" json:"to,omitempty"`
+	// vacancies counts those in it.
+	Vacancies     uint64 `protobuf:"varint,3,opt,name=vacancies,proto3" json:"vacancies,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TimeWindow) Reset() {
+	*x = TimeWindow{}
+	mi := &file_jobstrom_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TimeWindow) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TimeWindow) ProtoMessage() {}
+
+func (x *TimeWindow) ProtoReflect() protoreflect.Message {
+	mi := &file_jobstrom_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TimeWindow.ProtoReflect.Descriptor instead.
+func (*TimeWindow) Descriptor() ([]byte, []int) {
+	return file_jobstrom_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *TimeWindow) GetFrom() *timestamppb.Timestamp {
+	if x != nil {
+		return x.From
+	}
+	return nil
+}
+
+func (x *TimeWindow) GetTo() *timestamppb.Timestamp {
+	if x != nil {
+		return x.To
+	}
+	return nil
+}
+
+func (x *TimeWindow) GetVacancies() uint64 {
+	if x != nil {
+		return x.Vacancies
+	}
+	return 0
+}
+
+// ShareChange is what became of one value's share of the vacancies.
+type ShareChange struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Value         string                 `protobuf:"bytes,1,opt,name=value,proto3" json:"value,omitempty"`
+	Reference     float64                `protobuf:"fixed64,2,opt,name=reference,proto3" json:"reference,omitempty"`
+	Current       float64                `protobuf:"fixed64,3,opt,name=current,proto3" json:"current,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ShareChange) Reset() {
+	*x = ShareChange{}
+	mi := &file_jobstrom_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ShareChange) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ShareChange) ProtoMessage() {}
+
+func (x *ShareChange) ProtoReflect() protoreflect.Message {
+	mi := &file_jobstrom_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ShareChange.ProtoReflect.Descriptor instead.
+func (*ShareChange) Descriptor() ([]byte, []int) {
+	return file_jobstrom_proto_rawDescGZIP(), []int{18}
+}
+
+func (x *ShareChange) GetValue() string {
+	if x != nil {
+		return x.Value
+	}
+	return ""
+}
+
+func (x *ShareChange) GetReference() float64 {
+	if x != nil {
+		return x.Reference
+	}
+	return 0
+}
+
+func (x *ShareChange) GetCurrent() float64 {
+	if x != nil {
+		return x.Current
+	}
+	return 0
+}
+
 var File_jobstrom_proto protoreflect.FileDescriptor
 
 const file_jobstrom_proto_rawDesc = "" +
@@ -1860,7 +2178,38 @@ const file_jobstrom_proto_rawDesc = "" +
 	"\n" +
 	"classifier\x18\n" +
 	" \x01(\v2\x17.jobstrom.v1.ClassifierR\n" +
-	"classifierB\x12Z\x10jobstrom/schemasb\x06proto3"
+	"classifier\"\x95\x04\n" +
+	"\n" +
+	"DriftEvent\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12*\n" +
+	"\x02at\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x02at\x12\x14\n" +
+	"\x05watch\x18\x03 \x01(\tR\x05watch\x12\x12\n" +
+	"\x04kind\x18\x04 \x01(\tR\x04kind\x12\x14\n" +
+	"\x05alarm\x18\x05 \x01(\tR\x05alarm\x12\x16\n" +
+	"\x06column\x18\x06 \x01(\tR\x06column\x12\x18\n" +
+	"\averdict\x18\a \x01(\tR\averdict\x12\x16\n" +
+	"\x06effect\x18\b \x01(\x01R\x06effect\x12\x1f\n" +
+	"\veffect_name\x18\t \x01(\tR\n" +
+	"effectName\x12\x12\n" +
+	"\x04gate\x18\n" +
+	" \x01(\x01R\x04gate\x12\f\n" +
+	"\x01q\x18\v \x01(\x01R\x01q\x125\n" +
+	"\treference\x18\f \x01(\v2\x17.jobstrom.v1.TimeWindowR\treference\x121\n" +
+	"\acurrent\x18\r \x01(\v2\x17.jobstrom.v1.TimeWindowR\acurrent\x122\n" +
+	"\achanges\x18\x0e \x03(\v2\x18.jobstrom.v1.ShareChangeR\achanges\x12\x18\n" +
+	"\aencoder\x18\x0f \x01(\tR\aencoder\x12\x14\n" +
+	"\x05model\x18\x10 \x01(\tR\x05model\x12\x16\n" +
+	"\x06reason\x18\x11 \x01(\tR\x06reason\x12\x18\n" +
+	"\aversion\x18\x12 \x01(\tR\aversion\"\x86\x01\n" +
+	"\n" +
+	"TimeWindow\x12.\n" +
+	"\x04from\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x04from\x12*\n" +
+	"\x02to\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x02to\x12\x1c\n" +
+	"\tvacancies\x18\x03 \x01(\x04R\tvacancies\"[\n" +
+	"\vShareChange\x12\x14\n" +
+	"\x05value\x18\x01 \x01(\tR\x05value\x12\x1c\n" +
+	"\treference\x18\x02 \x01(\x01R\treference\x12\x18\n" +
+	"\acurrent\x18\x03 \x01(\x01R\acurrentB\x12Z\x10jobstrom/schemasb\x06proto3"
 
 var (
 	file_jobstrom_proto_rawDescOnce sync.Once
@@ -1874,7 +2223,7 @@ func file_jobstrom_proto_rawDescGZIP() []byte {
 	return file_jobstrom_proto_rawDescData
 }
 
-var file_jobstrom_proto_msgTypes = make([]protoimpl.MessageInfo, 20)
+var file_jobstrom_proto_msgTypes = make([]protoimpl.MessageInfo, 23)
 var file_jobstrom_proto_goTypes = []any{
 	(*Vacancy)(nil),               // 0: jobstrom.v1.Vacancy
 	(*Extraction)(nil),            // 1: jobstrom.v1.Extraction
@@ -1892,45 +2241,54 @@ var file_jobstrom_proto_goTypes = []any{
 	(*CalibrationBin)(nil),        // 13: jobstrom.v1.CalibrationBin
 	(*Baseline)(nil),              // 14: jobstrom.v1.Baseline
 	(*ModelEvent)(nil),            // 15: jobstrom.v1.ModelEvent
-	nil,                           // 16: jobstrom.v1.Vacancy.AttributesEntry
-	nil,                           // 17: jobstrom.v1.Extraction.AttributesEntry
-	nil,                           // 18: jobstrom.v1.Classifier.MetricsEntry
-	nil,                           // 19: jobstrom.v1.Classifier.TrainingEntry
-	(*timestamppb.Timestamp)(nil), // 20: google.protobuf.Timestamp
+	(*DriftEvent)(nil),            // 16: jobstrom.v1.DriftEvent
+	(*TimeWindow)(nil),            // 17: jobstrom.v1.TimeWindow
+	(*ShareChange)(nil),           // 18: jobstrom.v1.ShareChange
+	nil,                           // 19: jobstrom.v1.Vacancy.AttributesEntry
+	nil,                           // 20: jobstrom.v1.Extraction.AttributesEntry
+	nil,                           // 21: jobstrom.v1.Classifier.MetricsEntry
+	nil,                           // 22: jobstrom.v1.Classifier.TrainingEntry
+	(*timestamppb.Timestamp)(nil), // 23: google.protobuf.Timestamp
 }
 var file_jobstrom_proto_depIdxs = []int32{
-	20, // 0: jobstrom.v1.Vacancy.published_at:type_name -> google.protobuf.Timestamp
-	16, // 1: jobstrom.v1.Vacancy.attributes:type_name -> jobstrom.v1.Vacancy.AttributesEntry
-	20, // 2: jobstrom.v1.Extraction.published_at:type_name -> google.protobuf.Timestamp
-	17, // 3: jobstrom.v1.Extraction.attributes:type_name -> jobstrom.v1.Extraction.AttributesEntry
+	23, // 0: jobstrom.v1.Vacancy.published_at:type_name -> google.protobuf.Timestamp
+	19, // 1: jobstrom.v1.Vacancy.attributes:type_name -> jobstrom.v1.Vacancy.AttributesEntry
+	23, // 2: jobstrom.v1.Extraction.published_at:type_name -> google.protobuf.Timestamp
+	20, // 3: jobstrom.v1.Extraction.attributes:type_name -> jobstrom.v1.Extraction.AttributesEntry
 	1,  // 4: jobstrom.v1.Embedding.extraction:type_name -> jobstrom.v1.Extraction
-	20, // 5: jobstrom.v1.Classification.published_at:type_name -> google.protobuf.Timestamp
-	20, // 6: jobstrom.v1.Classification.classified_at:type_name -> google.protobuf.Timestamp
-	20, // 7: jobstrom.v1.Label.labelled_at:type_name -> google.protobuf.Timestamp
+	23, // 5: jobstrom.v1.Classification.published_at:type_name -> google.protobuf.Timestamp
+	23, // 6: jobstrom.v1.Classification.classified_at:type_name -> google.protobuf.Timestamp
+	23, // 7: jobstrom.v1.Label.labelled_at:type_name -> google.protobuf.Timestamp
 	6,  // 8: jobstrom.v1.DeadLetter.headers:type_name -> jobstrom.v1.Header
-	20, // 9: jobstrom.v1.DeadLetter.failed_at:type_name -> google.protobuf.Timestamp
-	20, // 10: jobstrom.v1.DeadLetter.received_at:type_name -> google.protobuf.Timestamp
-	20, // 11: jobstrom.v1.Replay.replayed_at:type_name -> google.protobuf.Timestamp
-	20, // 12: jobstrom.v1.Classifier.trained_at:type_name -> google.protobuf.Timestamp
-	18, // 13: jobstrom.v1.Classifier.metrics:type_name -> jobstrom.v1.Classifier.MetricsEntry
-	19, // 14: jobstrom.v1.Classifier.training:type_name -> jobstrom.v1.Classifier.TrainingEntry
+	23, // 9: jobstrom.v1.DeadLetter.failed_at:type_name -> google.protobuf.Timestamp
+	23, // 10: jobstrom.v1.DeadLetter.received_at:type_name -> google.protobuf.Timestamp
+	23, // 11: jobstrom.v1.Replay.replayed_at:type_name -> google.protobuf.Timestamp
+	23, // 12: jobstrom.v1.Classifier.trained_at:type_name -> google.protobuf.Timestamp
+	21, // 13: jobstrom.v1.Classifier.metrics:type_name -> jobstrom.v1.Classifier.MetricsEntry
+	22, // 14: jobstrom.v1.Classifier.training:type_name -> jobstrom.v1.Classifier.TrainingEntry
 	9,  // 15: jobstrom.v1.Classifier.card:type_name -> jobstrom.v1.Card
 	10, // 16: jobstrom.v1.Card.history:type_name -> jobstrom.v1.TrainingHistory
 	11, // 17: jobstrom.v1.Card.split:type_name -> jobstrom.v1.TrainingSplit
 	12, // 18: jobstrom.v1.Card.calibration:type_name -> jobstrom.v1.Calibration
 	14, // 19: jobstrom.v1.Card.baseline:type_name -> jobstrom.v1.Baseline
-	20, // 20: jobstrom.v1.TrainingHistory.since:type_name -> google.protobuf.Timestamp
-	20, // 21: jobstrom.v1.TrainingHistory.until:type_name -> google.protobuf.Timestamp
-	20, // 22: jobstrom.v1.TrainingHistory.first:type_name -> google.protobuf.Timestamp
-	20, // 23: jobstrom.v1.TrainingHistory.last:type_name -> google.protobuf.Timestamp
+	23, // 20: jobstrom.v1.TrainingHistory.since:type_name -> google.protobuf.Timestamp
+	23, // 21: jobstrom.v1.TrainingHistory.until:type_name -> google.protobuf.Timestamp
+	23, // 22: jobstrom.v1.TrainingHistory.first:type_name -> google.protobuf.Timestamp
+	23, // 23: jobstrom.v1.TrainingHistory.last:type_name -> google.protobuf.Timestamp
 	13, // 24: jobstrom.v1.Calibration.bins:type_name -> jobstrom.v1.CalibrationBin
-	20, // 25: jobstrom.v1.ModelEvent.at:type_name -> google.protobuf.Timestamp
+	23, // 25: jobstrom.v1.ModelEvent.at:type_name -> google.protobuf.Timestamp
 	8,  // 26: jobstrom.v1.ModelEvent.classifier:type_name -> jobstrom.v1.Classifier
-	27, // [27:27] is the sub-list for method output_type
-	27, // [27:27] is the sub-list for method input_type
-	27, // [27:27] is the sub-list for extension type_name
-	27, // [27:27] is the sub-list for extension extendee
-	0,  // [0:27] is the sub-list for field type_name
+	23, // 27: jobstrom.v1.DriftEvent.at:type_name -> google.protobuf.Timestamp
+	17, // 28: jobstrom.v1.DriftEvent.reference:type_name -> jobstrom.v1.TimeWindow
+	17, // 29: jobstrom.v1.DriftEvent.current:type_name -> jobstrom.v1.TimeWindow
+	18, // 30: jobstrom.v1.DriftEvent.changes:type_name -> jobstrom.v1.ShareChange
+	23, // 31: jobstrom.v1.TimeWindow.from:type_name -> google.protobuf.Timestamp
+	23, // 32: jobstrom.v1.TimeWindow.to:type_name -> google.protobuf.Timestamp
+	33, // [33:33] is the sub-list for method output_type
+	33, // [33:33] is the sub-list for method input_type
+	33, // [33:33] is the sub-list for extension type_name
+	33, // [33:33] is the sub-list for extension extendee
+	0,  // [0:33] is the sub-list for field type_name
 }
 
 func init() { file_jobstrom_proto_init() }
@@ -1946,7 +2304,7 @@ func file_jobstrom_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_jobstrom_proto_rawDesc), len(file_jobstrom_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   20,
+			NumMessages:   23,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
