@@ -117,6 +117,7 @@ func Roles(encoder string) []Role {
 			WriteTransactions("jobstrom.replay"),
 		}},
 		{"deadletter", []Right{ReadTopic(DeadLetter)}},
+		{"drift watch", append([]Right{WriteTopic(DriftEvents)}, registry...)}, // the registry's for --drift-retrain
 		{"erase", []Right{
 			WriteTopic(Raw), WriteTransactions("jobstrom.erase.*"),
 			ReadTopic(Raw), ReadTopic(Extracted), ReadTopic(embedded), ReadTopic(Classified), ReadTopic(Labels), ReadTopic(DeadLetter), ReadTopic(Shadow), // --verify

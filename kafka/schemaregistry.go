@@ -132,6 +132,7 @@ func (r SchemaRegistry) frames(ctx context.Context, encoder string) (Frames, err
 		Shadow:            {schemas.JSON, &schemas.Classification{}},
 		Labels:            {schemas.JSON, &schemas.Label{}},
 		DeadLetter:        {schemas.JSON, &schemas.DeadLetter{}},
+		DriftEvents:       {schemas.JSON, &schemas.DriftEvent{}},
 	} {
 		text, index, err := schemas.Definition(is.contentType, is.message)
 		if err != nil {

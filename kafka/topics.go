@@ -24,6 +24,8 @@ const (
 	Models     = "models.classifier"
 	// ModelHistory says who was live when.
 	ModelHistory = "models.history"
+	// DriftEvents says what the watch raised, cleared and did.
+	DriftEvents = "drift.events"
 )
 
 // Embedded names the topic of an encoder's vectors: each encoder has its own.
@@ -60,6 +62,7 @@ func Topics(encoder string) []Topic {
 		{Name: Shadow, Key: "vacancy id", Retention: 7 * day},
 		{Name: Models, Key: "model id, alias", Compacted: true, Partitions: 1},
 		{Name: ModelHistory, Key: "model id", Retention: Forever, Partitions: 1},
+		{Name: DriftEvents, Key: "watch, column", Retention: 30 * day, Partitions: 1},
 	}
 }
 
