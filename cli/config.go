@@ -56,6 +56,7 @@ type Config struct {
 	LogLevel       string        `koanf:"log-level"`
 	LogFormat      string        `koanf:"log-format"`
 	Security       `koanf:",squash"`
+	Drift          `koanf:",squash"`
 }
 
 // configFile is read from the working directory when --config names no other.
@@ -92,6 +93,7 @@ func addFlags(f *pflag.FlagSet) {
 	f.String("log-level", "warn", "debug, info, warn or error")
 	f.String("log-format", "text", "text or json")
 	addSecurityFlags(f)
+	addDriftFlags(f)
 }
 
 // runnerOptions returns what the settings say of the stages' workers.
@@ -197,7 +199,7 @@ func (c Config) Validate() error {
 	check(c.Prior == "" || c.Prior == "trained" || c.Prior == "uniform", "prior (%s) must be trained or uniform", c.Prior)
 	check(new(slog.Level).UnmarshalText([]byte(c.LogLevel)) == nil, "log-level (%s) must be debug, info, warn or error", c.LogLevel)
 	check(c.LogFormat == "text" || c.LogFormat == "json", "log-format (%s) must be text or json", c.LogFormat)
-	if err := c.Security.Validate(c.Brokers, c.ClickHouse); err != nil {
+	if err := errors.Join(c.Security.Validate(c.Brokers, c.ClickHouse), c.Drift.Validate()); err != nil {
 		wrong = append(wrong, err)
 	}
 	if len(wrong) > 0 {

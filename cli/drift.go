@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -29,7 +28,7 @@ func (a *app) driftCommand() *cobra.Command {
 Any ClickHouse client can ask for the same figures in SQL, by the views whose names begin with drift_.`,
 		Args: args(cobra.NoArgs),
 	}
-	cmd.AddCommand(a.driftReportCommand())
+	cmd.AddCommand(a.driftReportCommand(), a.driftWatchCommand(), a.driftEventsCommand())
 	return cmd
 }
 
@@ -45,7 +44,7 @@ func (a *app) driftReportCommand() *cobra.Command {
 		Long: `Compare what was published in two windows: categories, labels, confidence, lengths, counts, attributes and embeddings. Each column gets a verdict:
 none (chance explains the difference), possible (it does not, but the difference is small) or drift, beside the size of the difference.
 
-A window is ` + drift.Windows + `. The reference can also be model, the training window of the champion, or model:ID.
+A window is ` + drift.Windows + `. The reference can also be ` + drift.References + `.
 
 What chance does is found from the windows themselves: what one employer publishes on one day is drawn as a whole, because it is not independent.
 Of several columns no more than --alpha of those that are said to differ do so by chance. The preset evidently applies that tool's rules instead.`,
@@ -76,15 +75,12 @@ Of several columns no more than --alpha of those that are said to differ do so b
 		if o.Current, err = drift.ParseWindow(current, time.Now()); err != nil {
 			return fmt.Errorf("--current: %w (%w)", err, errUsage)
 		}
-		model, ofModel := strings.CutPrefix(reference, "model:")
-		ofModel = ofModel || reference == "model"
-		if model == reference {
-			model = "" // the champion
+		given, err := drift.ParseReference(reference, time.Now())
+		if err != nil {
+			return fmt.Errorf("--reference: %w (%w)", err, errUsage)
 		}
-		if !ofModel {
-			if o.Reference, err = drift.ParseWindow(reference, time.Now()); err != nil {
-				return fmt.Errorf("--reference: %w, or model or model:ID (%w)", err, errUsage)
-			}
+		var known bool
+		if o.Reference, known = given.Window(); known {
 			whole := o
 			whole.EnsureDefaults()
 			if err := whole.Validate(); err != nil {
@@ -96,10 +92,8 @@ Of several columns no more than --alpha of those that are said to differ do so b
 			return err
 		}
 		defer w.Close()
-		if ofModel {
-			if o.Reference, err = drift.TrainingWindow(cmd.Context(), w, model); err != nil {
-				return err
-			}
+		if o.Reference, err = given.Resolve(cmd.Context(), w, o.Current); err != nil {
+			return err
 		}
 		comparison, err := a.compareWindows(cmd.Context(), w, o)
 		if err != nil {

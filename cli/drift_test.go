@@ -15,7 +15,7 @@ func TestDriftReportUsage(t *testing.T) {
 		}
 	}
 	f(2, `--reference: window "yesterday" is none of 2024, 2024-03`, "--reference", "yesterday")
-	f(2, "or model or model:ID", "--reference", "modell")
+	f(2, "or model (the training window of the champion), model:ID, or before", "--reference", "modell")
 	f(2, `--current: window "2024-13"`, "--current", "2024-13")
 	f(2, "it ends before it begins", "--reference", "2024..2023")
 	f(2, "overlap", "--reference", "2024", "--current", "2024-05")

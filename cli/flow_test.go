@@ -265,6 +265,7 @@ func testFlow(t *testing.T, broker string) {
 	t.Run("reprocess", func(t *testing.T) { f.reprocess(t) })
 	t.Run("bad records", func(t *testing.T) { f.badRecords(t) })
 	t.Run("privacy", func(t *testing.T) { f.privacy(t) })
+	t.Run("watch", func(t *testing.T) { f.watch(t) })
 	t.Run("metrics", func(t *testing.T) { f.metrics(t) })
 	t.Run("killed ClickHouse", func(t *testing.T) { f.killedClickHouse(t) })
 }

@@ -257,7 +257,7 @@ func TestPublish(t *testing.T) {
 		}
 		f := func(m *schemas.Classifier, right int, when, alias, why string) {
 			t.Helper()
-			p, err := app.publish(t.Context(), result(m, right), when)
+			p, err := app.publish(t.Context(), result(m, right), training{promote: when})
 			must(t, err)
 			contents, err := registry.Read(t.Context(), o)
 			must(t, err)
@@ -276,7 +276,7 @@ func TestPublish(t *testing.T) {
 		for _, m := range []*schemas.Classifier{first, second} {
 			r := result(m, 8)
 			go func() {
-				p, err := app.publish(context.Background(), r, promoteBetter)
+				p, err := app.publish(context.Background(), r, training{promote: promoteBetter})
 				if err != nil {
 					t.Error(err)
 				}

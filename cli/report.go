@@ -124,8 +124,8 @@ func (a *app) logRun(ctx context.Context, o mlflow.Options, r report.Report, wri
 	return nil
 }
 
-// trainedJSON is what jobstrom train prints for programs.
-type trainedJSON struct {
+// outcome is what became of a training, as jobstrom train prints it for programs.
+type outcome struct {
 	report.Report
 	File     string   `json:"file"`
 	Split    string   `json:"split"`
@@ -133,4 +133,5 @@ type trainedJSON struct {
 	Promoted bool     `json:"promoted"`
 	// Publication is empty in a dry run.
 	Publication publication `json:"publication"`
+	text        string      // the same for people
 }

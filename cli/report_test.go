@@ -96,7 +96,7 @@ func TestReport(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var numbers trainedJSON
+	var numbers outcome
 	if err := json.Unmarshal(data, &numbers); err != nil || numbers.Model != told.Model || len(numbers.Variants) != 4 {
 		t.Errorf("the numbers are of %s (%v)", numbers.Model, err)
 	}

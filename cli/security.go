@@ -64,12 +64,7 @@ func addSecurityFlags(f *pflag.FlagSet) {
 		f.Bool(prefix+"-tls", false, "encrypt connections to "+server+" and verify its certificate")
 		certificates(prefix, server)
 	}
-	// A value on the command line can be seen by every user of the machine.
-	secret := func(name, what string) {
-		variable := "JOBSTROM_" + strings.ReplaceAll(strings.ToUpper(name), "-", "_")
-		f.String(name, "", what+"; rather set "+variable+" or --"+name+"-file")
-		f.String(name+"-file", "", "`file` of "+what)
-	}
+	secret := func(name, what string) { secretFlag(f, name, what) }
 	tls("kafka", "Kafka")
 	f.String("kafka-sasl", "", "SASL `mechanism`: PLAIN, SCRAM-SHA-256, SCRAM-SHA-512 or OAUTHBEARER")
 	f.String("kafka-user", "", "Kafka `user`, or the client's id at --kafka-token-url")
@@ -84,6 +79,13 @@ func addSecurityFlags(f *pflag.FlagSet) {
 	secret("schema-registry-password", "the schema registry user's password")
 	certificates("schema-registry", "the schema registry")
 	secret("employer-key", "the secret key of the employers' hash")
+}
+
+// secretFlag declares a secret and the file that may hold it. A value on the command line can be seen by every user of the machine.
+func secretFlag(f *pflag.FlagSet, name, what string) {
+	variable := "JOBSTROM_" + strings.ReplaceAll(strings.ToUpper(name), "-", "_")
+	f.String(name, "", what+"; rather set "+variable+" or --"+name+"-file")
+	f.String(name+"-file", "", "`file` of "+what)
 }
 
 func (s Security) kafkaTLS() security.TLS {

@@ -157,6 +157,7 @@ func TestNoCommandShowsASecret(t *testing.T) {
 		"models gate":       {{"", "", []string{"--auto"}}},
 		"models promote":    {{"", "", []string{"champion"}}},
 		"models import":     {{"", "no such file", []string{"/nowhere"}}},
+		"drift watch":       {{"", "against", []string{"--once", "--drift-webhook", "http://127.0.0.1:1/" + knownSecret, "--drift-webhook-key", knownSecret}}},
 		"deadletter list":   {{"", "dead letters", nil}},
 		"deadletter replay": {{"", "", []string{"--dry-run"}}},
 		"reprocess":         {{"", "", nil}, {"", "", []string{"--classifier", "unknown"}}},
@@ -281,6 +282,8 @@ func TestCommandsAndRights(t *testing.T) {
 	ends("deadletter list", kafka.ReadTopic(kafka.DeadLetter), "")
 	works("deadletter replay", "", "", "0/0", "--yes")
 	ends("deadletter replay", kafka.WriteTransactions("jobstrom.replay"), "", "0/0", "--yes")
+	works("drift watch", "against", "", "--once")
+	ends("drift watch", kafka.WriteTopic(kafka.DriftEvents), "", "--once")
 	works("models promote", "is the champion", "", "champion")
 	works("models list", "champion", "")
 	ends("models list", kafka.ReadTopic(kafka.ModelHistory), "")

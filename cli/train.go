@@ -63,73 +63,78 @@ A history that --memory does not hold lies in a file in the data folder while it
 			return err
 		}
 		defer func() { err = errors.Join(err, stop()) }()
-		ctx, started, taxonomy := cmd.Context(), time.Now(), schemas.Jobnet()
-		card, err := models.ReadEncoderCard(a.encoderDir())
-		if err != nil {
-			return err
-		}
-		w, err := a.dialWarehouse(ctx)
+		w, err := a.dialWarehouse(cmd.Context())
 		if err != nil {
 			return err
 		}
 		defer w.Close()
-		if !t.dry { // what would fail after the training fails before it
-			if _, err := registry.Read(ctx, a.kafkaOptions()); err != nil {
-				return err
-			}
-		}
-		result, err := a.train(ctx, w, card, t)
-		if err != nil {
-			return err
-		}
-		defer func() { err = errors.Join(err, result.Close()) }()
-		variants, err := trainer.Variants(ctx, result.Classifier, taxonomy, result.TestPart.Examples, reporting.compress)
-		if err != nil {
-			return err
-		}
-		result.Take(variants[slices.Index(trainer.Kinds, reporting.variant)])
-		out := t.out
-		if out == "" {
-			out = filepath.Join(a.config.Data, "models", result.Classifier.Id+".bin")
-		}
-		if err := writeClassifier(out, result.Classifier); err != nil {
-			return err
-		}
-		split, err := writeParts(out, result.Parts)
-		if err != nil {
-			return err
-		}
-		outcome := publication{}
-		if !t.dry {
-			if outcome, err = a.publish(ctx, result, t.promote); err != nil {
-				return err
-			}
-		}
-		told, err := a.report(ctx, result, variants, outcome, t.seed, started)
-		if err != nil {
-			return err
-		}
-		if err := w.InsertTrainingRun(ctx, trainingRun(result, told, t.seed, outcome.Alias == registry.Champion)); err != nil {
-			return err
-		}
-		written, err := a.files(ctx, told, reporting.dir, out)
+		done, err := a.trainAndRegister(cmd.Context(), w, t, reporting)
 		if err != nil {
 			return err
 		}
 		if a.format == "json" {
-			return json.NewEncoder(a.out).Encode(trainedJSON{Report: told, File: out, Split: split, Written: written, Promoted: outcome.Alias == registry.Champion, Publication: outcome})
+			return json.NewEncoder(a.out).Encode(done)
 		}
-		fmt.Fprintln(a.out, result.Text(taxonomy.Names()))
-		fmt.Fprintf(a.out, "\n%s\n\n", trainer.VariantTable(told.Variants))
-		for _, path := range append([]string{out, split}, written...) {
+		fmt.Fprintln(a.out, done.text)
+		fmt.Fprintf(a.out, "\n%s\n\n", trainer.VariantTable(done.Variants))
+		for _, path := range append([]string{done.File, done.Split}, done.Written...) {
 			fmt.Fprintf(a.out, "written to %s\n", path)
 		}
 		if !t.dry {
-			fmt.Fprintln(a.out, outcome)
+			fmt.Fprintln(a.out, done.Publication)
 		}
 		return nil
 	}
 	return cmd
+}
+
+// trainAndRegister trains on the history, writes the classifier and its report, registers it and notes the run.
+func (a *app) trainAndRegister(ctx context.Context, w *warehouse.Warehouse, t training, r reporting) (done outcome, err error) {
+	started, taxonomy := time.Now(), schemas.Jobnet()
+	card, err := models.ReadEncoderCard(a.encoderDir())
+	if err != nil {
+		return done, err
+	}
+	if !t.dry { // what would fail after the training fails before it
+		if _, err := registry.Read(ctx, a.kafkaOptions()); err != nil {
+			return done, err
+		}
+	}
+	result, err := a.train(ctx, w, card, t)
+	if err != nil {
+		return done, err
+	}
+	defer func() { err = errors.Join(err, result.Close()) }()
+	variants, err := trainer.Variants(ctx, result.Classifier, taxonomy, result.TestPart.Examples, r.compress)
+	if err != nil {
+		return done, err
+	}
+	result.Take(variants[slices.Index(trainer.Kinds, r.variant)])
+	done.File = t.out
+	if done.File == "" {
+		done.File = filepath.Join(a.config.Data, "models", result.Classifier.Id+".bin")
+	}
+	if err := writeClassifier(done.File, result.Classifier); err != nil {
+		return done, err
+	}
+	if done.Split, err = writeParts(done.File, result.Parts); err != nil {
+		return done, err
+	}
+	if !t.dry {
+		if done.Publication, err = a.publish(ctx, result, t); err != nil {
+			return done, err
+		}
+	}
+	done.Promoted = done.Publication.Alias == registry.Champion
+	if done.Report, err = a.report(ctx, result, variants, done.Publication, t.seed, started); err != nil {
+		return done, err
+	}
+	if err := w.InsertTrainingRun(ctx, trainingRun(result, done.Report, t.seed, done.Promoted)); err != nil {
+		return done, err
+	}
+	done.text = result.Text(taxonomy.Names())
+	done.Written, err = a.files(ctx, done.Report, r.dir, done.File)
+	return done, err
 }
 
 // train reads the history that is asked for and trains on it.

@@ -27,6 +27,15 @@ type training struct {
 	walk                                         trainer.AdamW
 	seed                                         uint64
 	dry                                          bool
+	cause                                        string // what asked for it, where that was no person
+}
+
+// because begins the reason that the registry keeps.
+func (t *training) because() string {
+	if t.cause == "" {
+		return "trained; "
+	}
+	return "trained because of " + t.cause + "; "
 }
 
 func (t *training) flags(cmd *cobra.Command) {

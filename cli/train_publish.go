@@ -52,7 +52,7 @@ func builtIn(scope registry.Scope) *schemas.Classifier {
 }
 
 // publish registers a trained model as the champion, or as a challenger, and says why.
-func (a *app) publish(ctx context.Context, r *trainer.Result, when string) (publication, error) {
+func (a *app) publish(ctx context.Context, r *trainer.Result, t training) (publication, error) {
 	contents, err := registry.Read(ctx, a.kafkaOptions())
 	if err != nil {
 		return publication{}, err
@@ -76,14 +76,14 @@ func (a *app) publish(ctx context.Context, r *trainer.Result, when string) (publ
 		why = "of the same test vacancies " + why
 	}
 	promotion := registry.Promotion{Classifier: c, BuiltIn: builtIn(scope), Expect: &expect}
-	switch when {
+	switch t.promote {
 	case promoteAlways:
 		good, why, promotion.Expect = true, why+" (--promote always)", nil
 	case promoteNever:
 		good, why = false, why+" (--promote never)"
 	}
 	if good {
-		promotion.Reason = "trained; " + why
+		promotion.Reason = t.because() + why
 		_, err := a.writer().Promote(ctx, promotion)
 		if err == nil {
 			p.Alias, p.Why = registry.Champion, why
@@ -94,7 +94,7 @@ func (a *app) publish(ctx context.Context, r *trainer.Result, when string) (publ
 		}
 		why = fmt.Sprintf("the champion %.12s, with which it was compared, was replaced meanwhile", expect)
 	}
-	_, err = a.writer().Challenge(ctx, c, "trained; "+why)
+	_, err = a.writer().Challenge(ctx, c, t.because()+why)
 	p.Alias, p.Why = registry.Challenger, why
 	return p, err
 }

@@ -14,7 +14,7 @@ func (a *app) upCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "up",
 		Short: "Run everything on this machine until Ctrl-C",
-		Long: `Run all stages, the sink and the web page in this process. Kafka and ClickHouse are started here too, unless --brokers or --clickhouse
+		Long: `Run all stages, the sink, the watch for drift and the web page in this process. Kafka and ClickHouse are started here too, unless --brokers or --clickhouse
 name others. Their data stays in --data and survives a restart.`,
 		Args: args(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -37,6 +37,10 @@ func (a *app) up(ctx context.Context) (*flow, error) {
 		return nil, err
 	}
 	if err := f.runStages(ctx, stages, "0"); err != nil {
+		f.stop()
+		return nil, err
+	}
+	if err := f.watchDrift(); err != nil {
 		f.stop()
 		return nil, err
 	}

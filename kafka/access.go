@@ -78,6 +78,15 @@ func NameDenied(ctx context.Context, o Options, err error, rights []Right) error
 	return denied(err, missing, " and ")
 }
 
+// Require returns an error that names those of the rights that the client's user lacks, for a command that would need them later.
+func Require(ctx context.Context, client *kgo.Client, rights ...Right) error {
+	missing, err := Missing(ctx, client, rights)
+	if err != nil || len(missing) == 0 {
+		return err
+	}
+	return denied(errors.New("the brokers say so"), missing, " and ")
+}
+
 func denied(err error, lacks []Right, join string) error {
 	var names []string
 	for _, r := range lacks {

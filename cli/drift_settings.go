@@ -1,0 +1,74 @@
+package cli
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/spf13/pflag"
+
+	"jobstrom/drift/watch"
+	"jobstrom/security"
+)
+
+// Drift holds the settings of the watch.
+type Drift struct {
+	DriftEvery          time.Duration   `koanf:"drift-every"`
+	DriftReference      string          `koanf:"drift-reference"`
+	DriftCurrent        string          `koanf:"drift-current"`
+	DriftAlpha          float64         `koanf:"drift-alpha"`
+	DriftRaiseAfter     int             `koanf:"drift-raise-after"`
+	DriftClearAfter     int             `koanf:"drift-clear-after"`
+	DriftRetrain        bool            `koanf:"drift-retrain"`
+	DriftRetrainEvery   time.Duration   `koanf:"drift-retrain-every"`
+	DriftWebhook        security.Secret `koanf:"drift-webhook"`
+	DriftWebhookFile    string          `koanf:"drift-webhook-file"`
+	DriftWebhookKey     security.Secret `koanf:"drift-webhook-key"`
+	DriftWebhookKeyFile string          `koanf:"drift-webhook-key-file"`
+}
+
+func addDriftFlags(f *pflag.FlagSet) {
+	f.Duration("drift-every", time.Hour, "`time` between two evaluations of the watch for drift; 0 keeps it out of jobstrom up")
+	f.String("drift-reference", "model", "`window` that the watch compares with: a span, model (the champion's training window; while there is none, before), model:ID, or before (the time before, four times as long)")
+	f.String("drift-current", "last 7d", "sliding `window` that the watch compares, like last 12h, last 7d or last 4w")
+	f.Float64("drift-alpha", .05, "`share` of false alarms that each evaluation accepts")
+	f.Int("drift-raise-after", 2, "evaluations in a row that find drift until the watch raises an alarm")
+	f.Int("drift-clear-after", 6, "evaluations in a row that find none until it clears the alarm")
+	f.Bool("drift-retrain", false, "let alarms of categories, labels, confidence or embeddings train a classifier, which becomes the champion when it is not worse")
+	f.Duration("drift-retrain-every", 24*time.Hour, "least `time` between two such trainings")
+	secretFlag(f, "drift-webhook", "the address that each event is posted to")
+	secretFlag(f, "drift-webhook-key", "the key that signs what is posted")
+}
+
+// Validate reports every violation.
+func (d Drift) Validate() error {
+	var wrong []error
+	if o := d.watchOptions(); o.Webhook != nil {
+		wrong = append(wrong, o.Webhook.Validate())
+	}
+	wrong = append(wrong, d.watchOptions().Validate())
+	if err := errors.Join(wrong...); err != nil {
+		return fmt.Errorf("the watch for drift (drift-…): %w", err)
+	}
+	return nil
+}
+
+// watchOptions returns what the settings say of the watch.
+func (d Drift) watchOptions() watch.Options {
+	o := watch.Options{
+		Reference: d.DriftReference, Current: d.DriftCurrent, Every: cmp.Or(d.DriftEvery, time.Hour), // 0 is for jobstrom up alone
+		RaiseAfter: d.DriftRaiseAfter, ClearAfter: d.DriftClearAfter,
+		RetrainEvery: d.DriftRetrainEvery, Version: version,
+	}
+	o.Alarms.EnsureDefaults()
+	o.Alarms.Alpha = d.DriftAlpha
+	hook := watch.Webhook{
+		URL: security.Credential{Value: d.DriftWebhook, File: d.DriftWebhookFile},
+		Key: security.Credential{Value: d.DriftWebhookKey, File: d.DriftWebhookKeyFile},
+	}
+	if !hook.URL.IsZero() {
+		o.Webhook = &hook
+	}
+	return o
+}
