@@ -18,8 +18,8 @@ type Drift struct {
 	DriftReference      string          `koanf:"drift-reference"`
 	DriftCurrent        string          `koanf:"drift-current"`
 	DriftAlpha          float64         `koanf:"drift-alpha"`
-	DriftRaiseAfter     int             `koanf:"drift-raise-after"`
-	DriftClearAfter     int             `koanf:"drift-clear-after"`
+	DriftRaiseAfter     time.Duration   `koanf:"drift-raise-after"`
+	DriftClearAfter     time.Duration   `koanf:"drift-clear-after"`
 	DriftRetrain        bool            `koanf:"drift-retrain"`
 	DriftRetrainEvery   time.Duration   `koanf:"drift-retrain-every"`
 	DriftWebhook        security.Secret `koanf:"drift-webhook"`
@@ -32,9 +32,9 @@ func addDriftFlags(f *pflag.FlagSet) {
 	f.Duration("drift-every", time.Hour, "`time` between two evaluations of the watch for drift; 0 keeps it out of jobstrom up")
 	f.String("drift-reference", "model", "`window` that the watch compares with: a span, model (the champion's training window; while there is none, before), model:ID, or before (the time before, four times as long)")
 	f.String("drift-current", "last 7d", "sliding `window` that the watch compares, like last 12h, last 7d or last 4w")
-	f.Float64("drift-alpha", .05, "`share` of false alarms that each evaluation accepts")
-	f.Int("drift-raise-after", 2, "evaluations in a row that find drift until the watch raises an alarm")
-	f.Int("drift-clear-after", 6, "evaluations in a row that find none until it clears the alarm")
+	f.Float64("drift-alpha", watch.Level, "`share` of false alarms that each evaluation accepts")
+	f.Duration("drift-raise-after", 0, "`time` that the watch's verdict must have been drift to raise an alarm (default a fourteenth of the current window: of a week 12h)")
+	f.Duration("drift-clear-after", 0, "`time` that it must have been none to clear the alarm (default a seventh of the current window)")
 	f.Bool("drift-retrain", false, "let alarms of categories, labels, confidence or embeddings train a classifier, which becomes the champion when it is not worse")
 	f.Duration("drift-retrain-every", 24*time.Hour, "least `time` between two such trainings")
 	secretFlag(f, "drift-webhook", "the address that each event is posted to")

@@ -27,12 +27,12 @@ func (a *app) driftWatchCommand() *cobra.Command {
 		Short: "Compare a sliding window again and again, and raise an alarm when it drifts",
 		Long: `Compare the window --drift-current with --drift-reference every --drift-every, as jobstrom drift report does. jobstrom up does this too, unless --drift-every is 0.
 
-A column's alarm is raised after --drift-raise-after evaluations in a row that found drift, and cleared after --drift-clear-after that found none: one shift is one alarm.
+A column's alarm is raised when its verdict has been drift for --drift-raise-after, and cleared when it has been none for --drift-clear-after: one shift is one alarm.
 Each event is written to ClickHouse's drift_events, published to ` + kafka.DriftEvents + ` and posted to --drift-webhook, where its ` + watch.HeaderEvent + ` tells repetitions and
 ` + watch.HeaderSignature + ` holds sha256= and the HMAC of the body with --drift-webhook-key. With --drift-retrain an alarm trains a classifier on the whole history, and the trainer's gate
 decides whether it becomes the champion; each step is an event.
 
---once evaluates a single time, for a scheduler of yours: one evaluation raises or clears, and the status is 4 while an alarm is open.`,
+--once evaluates a single time, for a scheduler of yours, and looks at earlier windows for how long a verdict has held. The status is 4 while an alarm is open.`,
 		Example: `  jobstrom drift watch --drift-current "last 3d" --drift-reference 2026-01..2026-06
   jobstrom drift watch --once --format json | jq .open
   jobstrom drift watch --brokers kafka-1:9092 --clickhouse clickhouse-1:9000 --metrics-address 0.0.0.0:9400 --drift-retrain`,

@@ -2,7 +2,7 @@
 // short. Lines that begin with # say what was measured.
 //
 // Part alarms draws windows of categories without and with drift, and counts the alarms of the calibrated preset and of Evidently's (alarms.go). Part
-// embeddings does the same with vectors (embeddings.go).
+// embeddings does the same with vectors (embeddings.go). Part watch counts the false alarms of years of looking every hour (watch.go).
 package main
 
 import (
@@ -22,9 +22,10 @@ import (
 const (
 	partAlarms     = "alarms"
 	partEmbeddings = "embeddings"
+	partWatch      = "watch"
 )
 
-var parts = []string{partAlarms, partEmbeddings}
+var parts = []string{partAlarms, partEmbeddings, partWatch}
 
 func main() {
 	part := flag.String("part", "", "measure this part only: "+strings.Join(parts, ", "))
@@ -33,15 +34,13 @@ func main() {
 	flag.IntVar(&b.draws, "draws", 10_000, "windows without drift for each size")
 	flag.IntVar(&b.shifts, "shifts", 1000, "windows with drift for each category")
 	flag.IntVar(&b.vectors, "vector-draws", 500, "windows of embeddings without drift, and two fifths as many with each drift")
+	flag.IntVar(&b.years, "years", 20, "years that are watched")
 	flag.Parse()
 	for _, p := range parts {
 		if *part != "" && *part != p {
 			continue
 		}
-		start, of := time.Now(), b.alarms
-		if p == partEmbeddings {
-			of = b.embeddings
-		}
+		start, of := time.Now(), map[string]func() error{partAlarms: b.alarms, partEmbeddings: b.embeddings, partWatch: b.watch}[p]
 		if err := of(); err != nil {
 			fmt.Fprintln(os.Stderr, "bench-drift:", err)
 			os.Exit(1)
@@ -51,7 +50,7 @@ func main() {
 }
 
 // bench says how often to draw.
-type bench struct{ workers, draws, shifts, vectors int }
+type bench struct{ workers, draws, shifts, vectors, years int }
 
 // alarm is which presets say that a pair of windows differs.
 type alarm struct{ calibrated, evidently, drift bool }

@@ -79,7 +79,7 @@ func (o *Options) raise(c *drift.Comparison, column drift.Column, at time.Time) 
 func (o *Options) clear(c *drift.Comparison, column drift.Column, alarm string, at time.Time) warehouse.DriftEventRow {
 	e := o.columnEvent(c, column, at)
 	e.Kind, e.AlarmID, e.EventID = Cleared, alarm, identity(alarm, Cleared)
-	e.Reason = fmt.Sprintf("%s no longer differs: chance explains %d evaluations in a row", e.Column, o.ClearAfter)
+	e.Reason = fmt.Sprintf("%s no longer differs: chance explains it", e.Column)
 	return e
 }
 

@@ -6,53 +6,48 @@ import (
 	"jobstrom/drift/alarms"
 )
 
-// hysteresis counts verdicts in a row, column by column: neighbouring windows share most of their vacancies, so a column near its threshold would
-// raise and clear its alarm again and again.
-type hysteresis struct {
-	// raise and clear are how many evaluations in a row it takes.
-	raise, clear int
-	columns      map[string]streak
+// Hysteresis knows since when each column has had its verdict: neighbouring windows share most of their vacancies, so a column near its threshold would raise and
+// clear its alarm again and again.
+type Hysteresis struct {
+	// RaiseAfter and ClearAfter are how long a verdict must have held, from the end of one window to that of another. 0: the first counts.
+	RaiseAfter, ClearAfter time.Duration
+	columns                map[string]streak
 }
 
-// streak is how often in a row a column had a verdict.
+// streak is since when a column has had a verdict, by the end of the first window that gave it.
 type streak struct {
 	verdict alarms.Verdict
-	count   int
-	end     time.Time // of the newest window
+	since   time.Time
 }
 
-// change is what becomes of an alarm.
-type change int
+// Change is what becomes of an alarm.
+type Change int
 
+// Changes.
 const (
-	stays change = iota
-	raised
-	cleared
+	Stays Change = iota
+	Raises
+	Clears
 )
 
-// see takes the verdict on a column in the window that ends then, and says what becomes of its alarm, which was raised by the window that ended at since; zero: it has
-// none. A window that is evaluated again counts once, and that which raised an alarm does not clear it. An unknown verdict counts for nothing; possible raises
-// no alarm and clears none.
-func (h *hysteresis) see(column string, since time.Time, verdict alarms.Verdict, end time.Time) change {
+// See takes the verdict on a column in the window that ends then, and says what becomes of its alarm, which the window that ended at open raised; zero: it has none. An
+// alarm is not cleared by the window that raised it. An unknown verdict counts for nothing; possible raises no alarm and clears none.
+func (h *Hysteresis) See(column string, open time.Time, verdict alarms.Verdict, end time.Time) Change {
 	if verdict == alarms.Unknown {
-		return stays
+		return Stays
 	}
 	if h.columns == nil {
 		h.columns = map[string]streak{}
 	}
-	s := h.columns[column]
-	switch {
-	case s.verdict != verdict:
-		s = streak{verdict, 1, end}
-	case end.After(s.end):
-		s.count, s.end = s.count+1, end
+	if s := h.columns[column]; s.verdict != verdict {
+		h.columns[column] = streak{verdict, end}
 	}
-	h.columns[column] = s
+	held := end.Sub(h.columns[column].since)
 	switch {
-	case since.IsZero() && verdict == alarms.Drift && s.count >= h.raise:
-		return raised
-	case !since.IsZero() && verdict == alarms.None && s.count >= h.clear && end.After(since):
-		return cleared
+	case open.IsZero() && verdict == alarms.Drift && held >= h.RaiseAfter:
+		return Raises
+	case !open.IsZero() && verdict == alarms.None && held >= h.ClearAfter && end.After(open):
+		return Clears
 	}
-	return stays
+	return Stays
 }

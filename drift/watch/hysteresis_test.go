@@ -7,11 +7,11 @@ import (
 	"jobstrom/drift/alarms"
 )
 
-// Each letter is the verdict of an evaluation: d drift, p possible, . none, u unknown. An upper-case letter evaluates the window of before again.
+// Each letter is the verdict of an evaluation, one an hour: d drift, p possible, . none, u unknown. D and : evaluate the window of before again.
 func TestHysteresis(t *testing.T) {
 	f := func(verdicts, want string) {
 		t.Helper()
-		h := hysteresis{raise: 2, clear: 3}
+		h := Hysteresis{RaiseAfter: time.Hour, ClearAfter: 2 * time.Hour}
 		end, since := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC), time.Time{}
 		got := ""
 		for _, v := range verdicts {
@@ -19,10 +19,10 @@ func TestHysteresis(t *testing.T) {
 			if v != 'D' && v != ':' {
 				end = end.Add(time.Hour)
 			}
-			switch h.see("category", since, verdict, end) {
-			case raised:
+			switch h.See("category", since, verdict, end) {
+			case Raises:
 				got, since = got+"R", end
-			case cleared:
+			case Clears:
 				got, since = got+"C", time.Time{}
 			default:
 				got += "-"
@@ -38,7 +38,7 @@ func TestHysteresis(t *testing.T) {
 	f("dd.d.d..d..d...", "-R------------C") // and what is raised stays
 	f("dpdpddpp....", "-----R----C-")
 	f("ddpppppp", "-R------")
-	f("duudu.u.uuu.", "---R-------C") // nothing known is no evaluation
+	f("duudu.u.uuu.", "---R---C----") // what is not known ends nothing
 	f("dDDDd", "----R")               // a window counts once, however often it is evaluated
 	f("dd.:::..", "-R-----C")
 	f("......dd", "-------R")
@@ -48,18 +48,18 @@ func TestHysteresis(t *testing.T) {
 
 // An alarm is not cleared by the window that raised it, or the next one that raises could not be told from it.
 func TestHysteresisOfOne(t *testing.T) {
-	h := hysteresis{raise: 1, clear: 1}
+	h := Hysteresis{}
 	end := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
-	if got := h.see("category", time.Time{}, alarms.Drift, end); got != raised {
+	if got := h.See("category", time.Time{}, alarms.Drift, end); got != Raises {
 		t.Error("not raised")
 	}
-	if got := h.see("category", end, alarms.None, end); got != stays {
+	if got := h.See("category", end, alarms.None, end); got != Stays {
 		t.Error("cleared by its own window")
 	}
-	if got := h.see("category", end, alarms.None, end.Add(time.Hour)); got != cleared {
+	if got := h.See("category", end, alarms.None, end.Add(time.Hour)); got != Clears {
 		t.Error("not cleared")
 	}
-	if got := h.see("label", time.Time{}, alarms.Drift, end); got != raised {
+	if got := h.See("label", time.Time{}, alarms.Drift, end); got != Raises {
 		t.Error("columns are not apart")
 	}
 }

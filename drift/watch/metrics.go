@@ -7,6 +7,7 @@ import (
 
 	"jobstrom/drift"
 	"jobstrom/drift/alarms"
+	"jobstrom/warehouse"
 )
 
 // metrics are the watch's gauges and counters.
@@ -88,5 +89,16 @@ func (m *metrics) show(c *drift.Comparison) {
 			accuracy = p.Estimated.Accuracy
 		}
 		m.accuracy.WithLabelValues(window).Set(accuracy)
+	}
+}
+
+// alarms sets the gauges of the alarms that are open.
+func (m *metrics) alarms(open []warehouse.DriftEventRow) {
+	for column := range m.columns {
+		m.alarm.WithLabelValues(column).Set(0)
+	}
+	for _, alarm := range open {
+		m.columns[alarm.Column] = true
+		m.alarm.WithLabelValues(alarm.Column).Set(1)
 	}
 }

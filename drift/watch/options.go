@@ -1,6 +1,7 @@
 package watch
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -17,6 +18,14 @@ import (
 	"jobstrom/warehouse"
 )
 
+// Defaults: bench/drift measures how many false alarms a year they raise.
+const (
+	// Level is the share of false alarms that an evaluation accepts: who looks every hour gives chance more chances than who looks once.
+	Level = .01
+	// An alarm is raised when its verdict has held for a fourteenth of the current window, and cleared after a seventh: of a week 12 h and 24 h.
+	raisePart, clearPart = 14, 7
+)
+
 // Options say what is watched and who is told.
 type Options struct {
 	Warehouse *warehouse.Warehouse
@@ -26,9 +35,9 @@ type Options struct {
 	Reference string
 	// Every is the time between two evaluations, 1 minute at least, default 1 h: windows are of whole hours.
 	Every time.Duration
-	// RaiseAfter and ClearAfter are the evaluations in a row that raise and clear an alarm, default 2 and 6.
-	RaiseAfter, ClearAfter int
-	// Alarms are the options of the verdicts.
+	// RaiseAfter and ClearAfter are how long the verdict must have been drift or none to raise or clear an alarm, default a fourteenth and a seventh of the current window.
+	RaiseAfter, ClearAfter time.Duration
+	// Alarms are the options of the verdicts. Default Alpha is Level.
 	Alarms alarms.Options
 
 	// Publish writes an event to the topic and returns when Kafka has it; needed.
@@ -71,11 +80,9 @@ func (o *Options) EnsureDefaults() {
 	if o.Every == 0 {
 		o.Every = time.Hour
 	}
-	if o.RaiseAfter == 0 {
-		o.RaiseAfter = 2
-	}
-	if o.ClearAfter == 0 {
-		o.ClearAfter = 6
+	if w, err := drift.ParseWindow(o.Current, time.Now()); err == nil {
+		o.RaiseAfter = cmp.Or(o.RaiseAfter, w.To.Sub(w.From)/raisePart)
+		o.ClearAfter = cmp.Or(o.ClearAfter, w.To.Sub(w.From)/clearPart)
 	}
 	if o.RetrainOn == nil {
 		o.RetrainOn = []string{"category", "label", "confidence", "embedding"}
@@ -88,6 +95,9 @@ func (o *Options) EnsureDefaults() {
 	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.Alarms.Alpha == 0 {
+		o.Alarms.Alpha = Level
 	}
 	o.Alarms.EnsureDefaults()
 }
@@ -109,9 +119,9 @@ func (o Options) Validate() error {
 			wrong = append(wrong, fmt.Errorf("%s (%v) must be at least %v", least.name, least.value, least.least))
 		}
 	}
-	for name, n := range map[string]int{"raise": o.RaiseAfter, "clear": o.ClearAfter} {
-		if n < 1 {
-			wrong = append(wrong, fmt.Errorf("drift-%s-after (%d) must be at least 1", name, n))
+	for name, d := range map[string]time.Duration{"drift-raise-after": o.RaiseAfter, "drift-clear-after": o.ClearAfter} {
+		if d < 0 {
+			wrong = append(wrong, fmt.Errorf("%s (%v) must not be negative", name, d))
 		}
 	}
 	if err := o.Alarms.Validate(); err != nil {

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"jobstrom/drift"
+	"jobstrom/drift/alarms"
 	"jobstrom/health"
 	"jobstrom/warehouse"
 )
@@ -21,7 +22,8 @@ var place = health.Place{Part: "clickhouse", Stage: "drift watch"}
 type watch struct {
 	Options
 	reference  drift.Reference
-	hysteresis hysteresis
+	hysteresis Hysteresis
+	recalled   bool // whether the hysteresis knows what was before this process
 	metrics    *metrics
 	// pause is how long a failed evaluation or delivery waits before it is tried again.
 	pause time.Duration
@@ -45,7 +47,7 @@ func newWatch(o Options) (*watch, error) {
 	}
 	return &watch{
 		Options: o, reference: reference, metrics: newMetrics(o.Registerer), pause: time.Minute,
-		hysteresis: hysteresis{raise: o.RaiseAfter, clear: o.ClearAfter},
+		hysteresis: Hysteresis{RaiseAfter: o.RaiseAfter, ClearAfter: o.ClearAfter},
 	}, nil
 }
 
@@ -94,10 +96,8 @@ type Evaluation struct {
 	Undelivered bool
 }
 
-// Once evaluates the windows that end now, delivers, and trains where that is asked for. A process that ends between two evaluations remembers no verdicts
-// in a row, so RaiseAfter and ClearAfter do not apply.
+// Once evaluates the windows that end now, by the rules of Run, delivers, and trains where that is asked for.
 func Once(ctx context.Context, o Options) (*Evaluation, error) {
-	o.RaiseAfter, o.ClearAfter = 1, 1
 	w, err := newWatch(o)
 	if err != nil {
 		return nil, err
@@ -113,7 +113,8 @@ func Once(ctx context.Context, o Options) (*Evaluation, error) {
 
 // evaluate compares the windows of now and writes what is raised and cleared.
 func (w *watch) evaluate(ctx context.Context) (*Evaluation, error) {
-	e, err := w.compare(ctx)
+	began := time.Now()
+	e, err := w.look(ctx)
 	switch {
 	case ctx.Err() != nil:
 		return nil, ctx.Err()
@@ -124,12 +125,42 @@ func (w *watch) evaluate(ctx context.Context) (*Evaluation, error) {
 		return nil, err
 	}
 	w.Board.Clear(place)
+	w.metrics.alarms(e.Open)
+	if e.Comparison == nil {
+		w.metrics.evaluations.WithLabelValues(nothing).Inc()
+		w.metrics.show(&drift.Comparison{})
+		w.Logger.Debug("drift has nothing to compare", "reason", e.Nothing)
+		return e, nil
+	}
+	w.metrics.evaluations.WithLabelValues(compared).Inc()
+	w.metrics.show(e.Comparison)
+	w.metrics.evaluated.Set(float64(w.Now().Unix()))
+	w.metrics.seconds.Observe(time.Since(began).Seconds())
 	return e, nil
 }
 
-func (w *watch) compare(ctx context.Context) (*Evaluation, error) {
-	began := time.Now()
-	current, err := drift.ParseWindow(w.Current, w.Now())
+// look compares the windows of now and says what that changes.
+func (w *watch) look(ctx context.Context) (e *Evaluation, err error) {
+	e = &Evaluation{}
+	if e.Open, err = w.open(ctx); err != nil {
+		return nil, err
+	}
+	if e.Comparison, err = w.compare(ctx, w.Now()); errors.Is(err, drift.ErrNothing) {
+		e.Nothing = err.Error()
+		return e, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	if err := w.recall(ctx, e); err != nil {
+		return nil, err
+	}
+	return e, w.judge(ctx, e)
+}
+
+// compare compares the windows of a moment.
+func (w *watch) compare(ctx context.Context, now time.Time) (*drift.Comparison, error) {
+	current, err := drift.ParseWindow(w.Current, now)
 	if err != nil {
 		return nil, err
 	}
@@ -140,60 +171,61 @@ func (w *watch) compare(ctx context.Context) (*Evaluation, error) {
 	if err != nil {
 		return nil, err
 	}
-	c, err := drift.Compare(ctx, w.Warehouse, drift.Options{Reference: reference, Current: current, Alarms: w.Alarms})
-	e := &Evaluation{Comparison: c}
-	if errors.Is(err, drift.ErrNothing) {
-		w.metrics.evaluations.WithLabelValues(nothing).Inc()
-		w.metrics.show(&drift.Comparison{})
-		w.Logger.Debug("drift has nothing to compare", "reason", err)
-		e.Nothing = err.Error()
-		e.Open, err = w.open(ctx)
-		return e, err
+	return drift.Compare(ctx, w.Warehouse, drift.Options{Reference: reference, Current: current, Alarms: w.Alarms})
+}
+
+// looksBack is how many earlier windows are evaluated at the start.
+const looksBack = 4
+
+// recall evaluates earlier windows where that may raise or clear an alarm, once: what a process of before has seen, this one does not know.
+func (w *watch) recall(ctx context.Context, e *Evaluation) error {
+	if w.recalled || !slices.ContainsFunc(e.Comparison.Columns, func(c drift.Column) bool {
+		return c.Verdict == alarms.Drift && e.alarm(c.Name) < 0 || c.Verdict == alarms.None && e.alarm(c.Name) >= 0
+	}) {
+		w.recalled = true
+		return nil
 	}
-	if err != nil {
-		return nil, err
+	back := max(w.hysteresis.RaiseAfter, w.hysteresis.ClearAfter)
+	for i := looksBack; i > 0 && back > 0; i-- {
+		c, err := w.compare(ctx, w.Now().Add(-back*time.Duration(i)/looksBack))
+		if errors.Is(err, drift.ErrNothing) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		for _, column := range c.Columns {
+			w.hysteresis.See(column.Name, time.Time{}, column.Verdict, c.Current.To) // what it raised then, it raises now
+		}
 	}
-	if err := w.judge(ctx, e); err != nil {
-		return nil, err
-	}
-	w.metrics.show(c)
-	w.metrics.evaluations.WithLabelValues(compared).Inc()
-	w.metrics.evaluated.Set(float64(w.Now().Unix()))
-	w.metrics.seconds.Observe(time.Since(began).Seconds())
-	return e, nil
+	w.recalled = true
+	return nil
+}
+
+// alarm returns the place of a column's alarm among those that are open, -1 if it has none.
+func (e *Evaluation) alarm(column string) int {
+	return slices.IndexFunc(e.Open, func(alarm warehouse.DriftEventRow) bool { return alarm.Column == column })
 }
 
 // judge writes the events of a comparison.
-func (w *watch) judge(ctx context.Context, e *Evaluation) (err error) {
-	if e.Open, err = w.open(ctx); err != nil {
-		return err
-	}
+func (w *watch) judge(ctx context.Context, e *Evaluation) error {
 	var events []warehouse.DriftEventRow
 	for _, column := range e.Comparison.Columns {
-		i := slices.IndexFunc(e.Open, func(alarm warehouse.DriftEventRow) bool { return alarm.Column == column.Name })
-		var since time.Time
+		i := e.alarm(column.Name)
+		var open time.Time
 		if i >= 0 {
-			since = e.Open[i].CurrentTo
+			open = e.Open[i].CurrentTo
 		}
-		switch w.hysteresis.see(column.Name, since, column.Verdict, e.Comparison.Current.To) {
-		case raised:
+		switch w.hysteresis.See(column.Name, open, column.Verdict, e.Comparison.Current.To) {
+		case Raises:
 			alarm := w.raise(e.Comparison, column, w.Now())
 			events, e.Open = append(events, alarm), append(e.Open, alarm)
-		case cleared:
+		case Clears:
 			events = append(events, w.clear(e.Comparison, column, e.Open[i].AlarmID, w.Now()))
 			e.Open = slices.Delete(e.Open, i, i+1)
 		}
 	}
-	if err := w.write(ctx, events); err != nil {
-		return err
-	}
-	for column := range w.metrics.columns {
-		w.metrics.alarm.WithLabelValues(column).Set(0)
-	}
-	for _, alarm := range e.Open {
-		w.metrics.alarm.WithLabelValues(alarm.Column).Set(1)
-	}
-	return nil
+	return w.write(ctx, events)
 }
 
 // open returns the events that raised the alarms that are open.

@@ -129,8 +129,8 @@ func (s *watched) metric(name, label string) float64 {
 	return 0
 }
 
-// look is one round of Run at a moment.
-func (s *watched) look(now time.Time) *Evaluation {
+// at is one round of Run at a moment.
+func (s *watched) at(now time.Time) *Evaluation {
 	s.t.Helper()
 	s.now = now
 	e, err := s.evaluate(s.t.Context())
@@ -158,9 +158,11 @@ func TestOneShiftOneAlarm(t *testing.T) {
 	publish(t, w, 0, 20, .25)
 	publish(t, w, 20, 30, .75)
 	publish(t, w, 30, 50, .25)
-	s := start(t, w, func(o *Options) { o.Reference, o.RaiseAfter, o.ClearAfter = "2026-01-01..2026-01-15", 2, 2 })
+	s := start(t, w, func(o *Options) {
+		o.Reference, o.RaiseAfter, o.ClearAfter = "2026-01-01..2026-01-15", 48*time.Hour, 48*time.Hour
+	})
 	for d := 18; d <= 26; d += 2 {
-		s.look(day(d))
+		s.at(day(d))
 	}
 	raised := s.said()
 	if raised != "01-25 raised category\n01-25 raised embedding" {
@@ -174,10 +176,10 @@ func TestOneShiftOneAlarm(t *testing.T) {
 	}
 	again := start(t, w, func(o *Options) { registry := o.Registerer; *o = s.Options; o.Registerer = registry }) // another process, or the same after a restart
 	for d := 28; d <= 46; d += 2 {
-		again.look(day(d))
+		again.at(day(d))
 		if d == 32 {
-			again.look(day(d))
-			again.look(day(d))
+			again.at(day(d))
+			again.at(day(d))
 		}
 	}
 	if got, want := s.said(), raised+"\n02-04 cleared category\n02-04 cleared embedding"; got != want {
@@ -208,7 +210,7 @@ func TestDeliveries(t *testing.T) {
 	publish(t, w, 15, 30, .75)
 	hook := serveHook(t)
 	options := func(o *Options) {
-		o.Reference, o.RaiseAfter, o.ClearAfter, o.Webhook = "2026-01-01..2026-01-15", 1, 1, hook.webhook()
+		o.Reference, o.Webhook = "2026-01-01..2026-01-15", hook.webhook()
 	}
 	undelivered := func() (n int) {
 		t.Helper()
@@ -220,23 +222,23 @@ func TestDeliveries(t *testing.T) {
 	}
 	s := start(t, w, options)
 	s.away = errors.New("Kafka is away")
-	s.look(day(20))
+	s.at(day(20))
 	if len(s.topic)+len(hook.got) != 0 || undelivered() != 2 {
 		t.Fatalf("%d on the topic, %d called, %d undelivered: the webhook hears of what is on the topic", len(s.topic), len(hook.got), undelivered())
 	}
 	hook.answer(503)
 	s = start(t, w, options)
-	s.look(day(21))
+	s.at(day(21))
 	if len(s.topic) != 2 || hook.calls != 1 || undelivered() != 2 {
 		t.Fatalf("%d on the topic, %d calls, %d undelivered: one call says that the webhook is away", len(s.topic), hook.calls, undelivered())
 	}
 	hook.answer(200)
 	s = start(t, w, options)
-	s.look(day(22))
+	s.at(day(22))
 	if len(s.topic) != 0 || len(hook.got) != 2 || undelivered() != 0 || hook.got[0].Kind != Raised || hook.got[0].Id == hook.got[1].Id {
 		t.Fatalf("%d on the topic again, %d called, %d undelivered", len(s.topic), len(hook.got), undelivered())
 	}
-	s.look(day(23))
+	s.at(day(23))
 	if len(hook.got) != 2 {
 		t.Errorf("%d called: what was taken is not offered again", len(hook.got))
 	}
@@ -247,7 +249,7 @@ func TestTwoWatches(t *testing.T) {
 	w := openInstalled(t)
 	publish(t, w, 0, 15, .25)
 	publish(t, w, 15, 30, .75)
-	alike := func(o *Options) { o.Reference, o.RaiseAfter = "2026-01-01..2026-01-15", 1 }
+	alike := func(o *Options) { o.Reference = "2026-01-01..2026-01-15" }
 	first, second := start(t, w, alike), start(t, w, alike)
 	first.now, second.now = day(20), day(20).Add(20*time.Minute) // the same hour
 	for _, s := range []*watched{first, second} {                // both compare before either writes
@@ -270,8 +272,8 @@ func TestTwoWatches(t *testing.T) {
 	if got := first.said() + second.said(); got != "01-21 raised category" {
 		t.Errorf("got %s", got)
 	}
-	other := start(t, w, func(o *Options) { o.Reference, o.Current, o.RaiseAfter = "2026-01-01..2026-01-15", "last 4d", 1 })
-	other.look(day(20))
+	other := start(t, w, func(o *Options) { o.Reference, o.Current = "2026-01-01..2026-01-15", "last 4d" })
+	other.at(day(20))
 	if got := other.said(); got != "01-21 raised category\n01-21 raised embedding" {
 		t.Errorf("a watch of other windows has alarms of its own, got %s", got)
 	}
@@ -284,7 +286,7 @@ func TestRetraining(t *testing.T) {
 	publish(t, w, 15, 40, .75)
 	asked, training, failure := []string{}, Training{}, errors.New("no labelled vacancies")
 	s := start(t, w, func(o *Options) {
-		o.Reference, o.RaiseAfter, o.RetrainEvery = "2026-01-01..2026-01-15", 1, 48*time.Hour
+		o.Reference, o.RetrainEvery = "2026-01-01..2026-01-15", 48*time.Hour
 		o.Retrain = func(_ context.Context, reason string) (Training, error) {
 			asked = append(asked, reason)
 			return training, failure
@@ -295,7 +297,7 @@ func TestRetraining(t *testing.T) {
 	}
 	f := func(d int, trainings int, more ...string) {
 		t.Helper()
-		s.look(day(d))
+		s.at(day(d))
 		want = append(want, more...)
 		slices.Sort(want)
 		if got := s.said(); got != strings.Join(want, "\n") || len(asked) != trainings {
@@ -334,7 +336,7 @@ func TestNothingToCompare(t *testing.T) {
 	s := start(t, w, nil)
 	f := func(d int, want string) {
 		t.Helper()
-		e := s.look(day(d))
+		e := s.at(day(d))
 		if !strings.Contains(e.Nothing, want) || e.Comparison != nil || s.metric("jobstrom_drift_verdict", "category") != -1 {
 			t.Errorf("day %d: got %q, %v", d, e.Nothing, s.metric("jobstrom_drift_verdict", "category"))
 		}
@@ -348,7 +350,7 @@ func TestNothingToCompare(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.reference = reference
-	e := s.look(day(18)) // no model was promoted: the time before
+	e := s.at(day(18)) // no model was promoted: the time before
 	if e.Comparison == nil || e.Comparison.Reference != (drift.Window{From: day(3), To: day(15)}) {
 		t.Errorf("got %+v", e)
 	}
@@ -367,7 +369,7 @@ func TestRun(t *testing.T) {
 	}
 	board, refusals, told := &health.Board{}, make(chan struct{}, 1000), make(chan *schemas.DriftEvent, 100)
 	s := start(t, w, func(o *Options) {
-		o.Reference, o.RaiseAfter, o.Board = "2026-01-01..2026-01-15", 1, board
+		o.Reference, o.Board = "2026-01-01..2026-01-15", board
 		kafka := o.Publish
 		o.Publish = func(ctx context.Context, e *schemas.DriftEvent) error {
 			if refusals <- struct{}{}; len(refusals) < 3 {
@@ -425,5 +427,34 @@ func TestOnce(t *testing.T) {
 		if err != nil || len(e.Open) != 2 || !e.Undelivered || e.Comparison == nil {
 			t.Fatalf("%+v, %v", e, err)
 		}
+	}
+}
+
+// A process that begins anew every day raises and clears when one does that never ends.
+func TestRestarts(t *testing.T) {
+	said := map[bool]string{}
+	for _, restarts := range []bool{false, true} {
+		t.Run(fmt.Sprint("restarts ", restarts), func(t *testing.T) {
+			w := openInstalled(t)
+			publish(t, w, 0, 20, .25)
+			publish(t, w, 20, 26, .75)
+			publish(t, w, 26, 36, .25)
+			rules := func(o *Options) {
+				o.Reference, o.RaiseAfter, o.ClearAfter = "2026-01-01..2026-01-15", 48*time.Hour, 72*time.Hour
+			}
+			s := start(t, w, rules)
+			for d := 18; d <= 33; d++ {
+				if restarts {
+					topic := s.topic
+					s = start(t, w, rules)
+					s.topic = topic
+				}
+				s.at(day(d))
+			}
+			said[restarts] = s.said()
+		})
+	}
+	if strings.Count(said[false], "raised") != 2 || strings.Count(said[false], "cleared") != 2 || said[true] != said[false] {
+		t.Errorf("with restarts:\n%s\nwithout:\n%s", said[true], said[false])
 	}
 }
