@@ -46,6 +46,9 @@ func (fs *frames) compareWords(name string, blocks [2][][]int, o Options) (Colum
 	for side := range windows {
 		counts[side] = append(windows[side].Counts(), make([]int, len(sorted)-len(windows[side].Counts()))...)
 	}
+	for side := range counts {
+		column.Summary[side] = summariseCategories(sorted, counts[side], column.Missing[side])
+	}
 	column.Values = sorted
 	column.ReferenceShares, column.CurrentShares = shares(counts[0]), shares(counts[1])
 	table, err := stats.NewTable(counts[0], counts[1])
@@ -98,6 +101,9 @@ func (fs *frames) compareNumbers(name string, blocks [2][][]int, o Options) (Col
 		return column, err
 	}
 	column.Column = name
+	for side := range samples {
+		column.Summary[side] = summariseNumbers(samples[side], column.Missing[side])
+	}
 	numbers, err := stats.NewNumbers(samples[0], samples[1])
 	if errors.Is(err, stats.ErrEmpty) {
 		return column, nil

@@ -85,20 +85,25 @@ func (c *Comparison) compareVectors(ctx context.Context, w *warehouse.Warehouse,
 	return nil
 }
 
-// domainVectors bounds the vectors of each window that Evidently's domain classifier learns from.
+// domainVectors bounds the vectors of each window that are compared in pairs or taught to a classifier.
 const domainVectors = 5000
+
+// sampled reads up to domainVectors of each window, the same for the same seed.
+func (c *Comparison) sampled(ctx context.Context, w *warehouse.Warehouse, o Options) (vectors [2]*Vectors, both stats.Embeddings, err error) {
+	var matrices [2]stats.Matrix
+	for side, window := range []Window{c.Reference, c.Current} {
+		if vectors[side], err = ReadVectors(ctx, w, window, o.Encoder, domainVectors, o.Alarms.Seed); err != nil {
+			return vectors, both, err
+		}
+		matrices[side] = stats.Matrix{Rows: len(vectors[side].Rows), Columns: vectors[side].Width, Data: vectors[side].Data}
+	}
+	both, err = stats.NewEmbeddings(matrices[0], matrices[1])
+	return vectors, both, err
+}
 
 // tellApart applies Evidently's rule for embeddings.
 func (c *Comparison) tellApart(ctx context.Context, w *warehouse.Warehouse, o Options) (stats.Column, error) {
-	var matrices [2]stats.Matrix
-	for side, window := range []Window{c.Reference, c.Current} {
-		v, err := ReadVectors(ctx, w, window, o.Encoder, domainVectors, o.Alarms.Seed)
-		if err != nil {
-			return stats.Column{}, err
-		}
-		matrices[side] = stats.Matrix{Rows: len(v.Rows), Columns: v.Width, Data: v.Data}
-	}
-	both, err := stats.NewEmbeddings(matrices[0], matrices[1])
+	_, both, err := c.sampled(ctx, w, o)
 	if err != nil {
 		return stats.Column{}, err
 	}

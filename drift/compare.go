@@ -93,6 +93,8 @@ type Column struct {
 	CurrentShares   []float64 `json:"current_shares,omitempty"`
 	// Missing counts the vacancies of each window that have no value.
 	Missing [2]int `json:"missing"`
+	// Summary describes the values of each window; nil of embeddings.
+	Summary [2]*ColumnSummary `json:"summary"`
 }
 
 // Comparison is what Compare found.
@@ -106,9 +108,17 @@ type Comparison struct {
 	Blocks    [2]int `json:"blocks"`
 	// Models counts the predictions of each model, in each window.
 	Models  [2]map[string]int `json:"models"`
+	Summary Summary           `json:"summary"`
 	Columns []Column          `json:"columns"`
 	// Performance of the predictions in each window, nil where there are none.
 	Performance [2]*Performance `json:"performance"`
+	// Map of the embeddings of both windows, nil where they cannot be compared.
+	Map *Map `json:"map,omitempty"`
+	// Nearest are the vacancies of the current window farthest along and against the shift of the embeddings' mean.
+	Nearest []Example `json:"nearest,omitempty"`
+	// CategoryShifts says how the embeddings of each category moved that CategoryModel predicted; none where no model classified both windows.
+	CategoryModel  string          `json:"category_model,omitempty"`
+	CategoryShifts []CategoryShift `json:"category_shifts,omitempty"`
 	// Verdict is the worst of the columns'.
 	Verdict alarms.Verdict `json:"verdict"`
 	// Notes say what limits the comparison.
@@ -154,6 +164,10 @@ func Compare(ctx context.Context, w *warehouse.Warehouse, o Options) (*Compariso
 	}
 	o.Progress("comparing embeddings")
 	if err := c.compareVectors(ctx, w, o); err != nil {
+		return nil, err
+	}
+	c.Summary = fs.summarise(c.Columns)
+	if err := c.describeVectors(ctx, w, o); err != nil {
 		return nil, err
 	}
 	return c, c.judge(o)

@@ -139,6 +139,7 @@ func TestCompare(t *testing.T) {
 			t.Errorf("window %d: estimated %+v, labelled %+v", side, p.Estimated, p.Labelled)
 		}
 	}
+	described(t, shifted)
 	again, err := json.Marshal(compare("2026-03", nil))
 	if first, _ := json.Marshal(shifted); err != nil || string(first) != string(again) {
 		t.Errorf("the same windows give another result: %v", err)
@@ -186,6 +187,54 @@ func TestCompare(t *testing.T) {
 	}
 	if _, err := json.Marshal(few); err != nil {
 		t.Error(err)
+	}
+	if few.Map != nil || len(few.Nearest) != 0 || !slices.ContainsFunc(few.Notes, func(n string) bool { return strings.Contains(n, "at least 10 are needed") }) {
+		t.Errorf("a window of %d vacancies has the map %v and the notes %q", few.Vacancies[1], few.Map, few.Notes)
+	}
+}
+
+// described holds that what stands beside the verdicts of a window whose vectors have moved along the first component says so.
+func described(t *testing.T, c *Comparison) {
+	t.Helper()
+	for _, column := range c.Columns {
+		for side, s := range column.Summary {
+			if column.Kind != Embedding && (s.Rows+s.Missing != c.Vacancies[side] || s.Missing != column.Missing[side]) {
+				t.Errorf("%s: %+v of %d vacancies", column.Name, s, c.Vacancies[side])
+			}
+		}
+	}
+	if s := c.Summary; s.Rows != c.Vacancies || s.Columns[Categorical] != 6 || s.Columns[Numeric] != 6 || s.Columns[Embedding] != 1 || !reflect.DeepEqual(s.Constant[0], []string{"tokens", "skills", "tasks", "truncated", "language", "source", "attribute.region"}) {
+		t.Errorf("%+v", s)
+	}
+	s := c.Columns[slices.IndexFunc(c.Columns, func(c Column) bool { return c.Kind == Embedding })].Statistics
+	if math.Abs(s["euclidean"]-2) > .4 || s["chebyshev"] > s["euclidean"] || s["cityblock"] < s["euclidean"] || s["mmd2"] <= 0 || s["mmd2_error"] != 0 || s["roc_auc"] < .8 || s["roc_auc"] > 1 || s["roc_auc_gate"] < .5 {
+		t.Errorf("statistics of embeddings: %v", s)
+	}
+	if ours, theirs := s["drifted_components"], s["drifted_components_evidently"]; ours < 1./16 || ours > .5 || theirs < ours-1e-9 {
+		t.Errorf("a share of %v of the components differs, and %v by Evidently's rule", ours, theirs)
+	}
+	m := c.Map
+	if len(m.Reference) != mapPoints || len(m.Current) != mapPoints || m.Vectors != c.Vacancies || m.Explained[0] < m.Explained[1] || m.Explained[1] <= 0 {
+		t.Fatalf("a map of %d and %d points of %v vectors, explaining %v", len(m.Reference), len(m.Current), m.Vectors, m.Explained)
+	}
+	if away := math.Hypot(m.Means[1].X-m.Means[0].X, m.Means[1].Y-m.Means[0].Y); away < 1 || away > s["euclidean"]+.01 {
+		t.Errorf("the means on the map are %v apart, in space %v", away, s["euclidean"])
+	}
+	for _, p := range append(m.Reference, m.Current...) {
+		if p.Category == "" || p.VacancyID == "" {
+			t.Fatalf("a point is of no vacancy: %+v", p)
+		}
+	}
+	if len(c.Nearest) != 2*mostExamples {
+		t.Fatalf("%d examples", len(c.Nearest))
+	}
+	for _, e := range c.Nearest {
+		if e.New != (e.Projection > 1) || e.Category == "" || e.Confidence < .5 || e.PublishedAt.Before(c.Current.From) {
+			t.Errorf("%+v", e)
+		}
+	}
+	if c.CategoryModel != "m1" || len(c.CategoryShifts) != 4 || c.CategoryShifts[0].Category != "Salg" || c.CategoryShifts[0].EuclideanDistance == nil {
+		t.Errorf("of model %s: %+v", c.CategoryModel, c.CategoryShifts)
 	}
 }
 

@@ -81,11 +81,13 @@ func CompareEmbeddings(ctx context.Context, w *warehouse.Warehouse, windows Embe
 
 // Example is a vacancy of the current window that shows what changed.
 type Example struct {
-	New         bool // it lies along the shift of the mean, else against it
-	Position    uint64
-	VacancyID   string
-	PublishedAt time.Time
-	Projection  float64 // onto the direction of the shift, from the reference's mean
+	New         bool      `json:"along"` // it lies along the shift of the mean, else against it
+	Position    uint64    `json:"position"`
+	VacancyID   string    `json:"vacancy_id"`
+	PublishedAt time.Time `json:"published_at"`
+	Projection  float64   `json:"projection"` // onto the direction of the shift, from the reference's mean
+	// Predicted is what Compare adds: the vacancy's newest classification.
+	Predicted
 }
 
 // NearestToShift returns so many vacancies of the current window that lie farthest along the shift of the mean, and as many against it; none where the mean did
@@ -118,14 +120,14 @@ func NearestToShift(ctx context.Context, w *warehouse.Warehouse, windows Embeddi
 
 // CategoryShift says how the vacancies of one predicted category moved.
 type CategoryShift struct {
-	CategoryIndex     uint16   `ch:"category_index"`
-	Category          string   `ch:"category"`
-	N                 uint64   `ch:"n"`
-	M                 uint64   `ch:"m"`
-	RefShare          float64  `ch:"ref_share"`
-	CurShare          float64  `ch:"cur_share"`
-	EuclideanDistance *float64 `ch:"euclidean"` // of the category's means; nil where a window has fewer than 10 of it
-	CosineDistance    *float64 `ch:"cosine"`    // likewise, and nil where a mean is zero
+	CategoryIndex     uint16   `ch:"category_index" json:"category_index"`
+	Category          string   `ch:"category" json:"category"`
+	N                 uint64   `ch:"n" json:"n"`
+	M                 uint64   `ch:"m" json:"m"`
+	RefShare          float64  `ch:"ref_share" json:"reference_share"`
+	CurShare          float64  `ch:"cur_share" json:"current_share"`
+	EuclideanDistance *float64 `ch:"euclidean" json:"euclidean,omitempty"` // of the category's means; nil where a window has fewer than 10 of it
+	CosineDistance    *float64 `ch:"cosine" json:"cosine,omitempty"`       // likewise, and nil where a mean is zero
 }
 
 // CategoryShifts returns a row a category that the model predicted in either window, the largest change of the share first; none where the windows cannot be

@@ -3,20 +3,29 @@ package drift
 import (
 	"fmt"
 	"math"
+	"strconv"
 
 	"gonum.org/v1/gonum/mat"
 )
 
 // Map shows both windows in the plane of their two principal components.
 type Map struct {
-	Reference, Current []Point
-	Explained          [2]float64 // share of the variance along each axis
+	Reference []Point `json:"reference"`
+	Current   []Point `json:"current"`
+	// Means of the reference and of the current vectors that the plane was found from, and how many those were.
+	Means   [2]Point `json:"means"`
+	Vectors [2]int   `json:"vectors"`
+	// Explained is the share of the variance along each axis.
+	Explained [2]float64 `json:"explained"`
 }
 
-// Point is a vacancy on the map.
+// Point is a vacancy on the map, or a mean.
 type Point struct {
-	VacancyID string
-	X, Y      float64
+	VacancyID string  `json:"vacancy_id,omitempty"`
+	X         float64 `json:"x"`
+	Y         float64 `json:"y"`
+	// Category is what Compare adds: the vacancy's newest classification.
+	Category string `json:"category,omitempty"`
 }
 
 // NewMap projects the vectors of both windows onto the two directions in which all of them together vary most, found exactly from their covariance: give it
@@ -52,7 +61,7 @@ func NewMap(reference, current *Vectors) (*Map, error) {
 	var vectors, projected mat.Dense
 	eigen.VectorsTo(&vectors)
 	axes := mat.NewDense(width, 2, nil)
-	m := &Map{}
+	m := &Map{Vectors: [2]int{len(reference.Rows), len(current.Rows)}}
 	for k := range 2 {
 		from := width - 1 - k // eigenvalues ascend
 		axes.SetCol(k, orient(mat.Col(nil, from, &vectors)))
@@ -61,14 +70,36 @@ func NewMap(reference, current *Vectors) (*Map, error) {
 		}
 	}
 	projected.Mul(centred, axes)
-	point := func(row VectorRow, i int) Point { return Point{row.VacancyID, projected.At(i, 0), projected.At(i, 1)} }
-	for i, row := range reference.Rows {
-		m.Reference = append(m.Reference, point(row, i))
-	}
-	for i, row := range current.Rows {
-		m.Current = append(m.Current, point(row, len(reference.Rows)+i))
+	for side, v := range []*Vectors{reference, current} {
+		points := make([]Point, len(v.Rows))
+		for i, row := range v.Rows {
+			at := i + side*len(reference.Rows)
+			points[i] = Point{VacancyID: row.VacancyID, X: projected.At(at, 0), Y: projected.At(at, 1)}
+			m.Means[side].X += points[i].X / float64(len(points))
+			m.Means[side].Y += points[i].Y / float64(len(points))
+		}
+		*[]*[]Point{&m.Reference, &m.Current}[side] = points
 	}
 	return m, nil
+}
+
+// thin keeps the first points of each window, in four digits, which is more than a picture shows.
+func (m *Map) thin(most int) {
+	for _, points := range []*[]Point{&m.Reference, &m.Current} {
+		*points = (*points)[:min(most, len(*points))]
+		for i := range *points {
+			(*points)[i].round()
+		}
+	}
+	for i := range m.Means {
+		m.Means[i].round()
+	}
+}
+
+func (p *Point) round() {
+	for _, v := range []*float64{&p.X, &p.Y} {
+		*v, _ = strconv.ParseFloat(strconv.FormatFloat(*v, 'g', 4, 64), 64)
+	}
 }
 
 // centre subtracts its mean from each column of row-major values.

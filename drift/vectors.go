@@ -3,6 +3,7 @@ package drift
 import (
 	"context"
 	"fmt"
+	"math/rand/v2"
 	"strconv"
 	"time"
 
@@ -31,6 +32,15 @@ func (r VectorRow) Day() time.Time { return r.PublishedAt.UTC().Truncate(24 * ti
 
 // Row returns the components of a row.
 func (v *Vectors) Row(i int) []float32 { return v.Data[i*v.Width : (i+1)*v.Width] }
+
+// shuffled returns at most so many rows, in an order drawn by the seed: any first of them are a sample, too.
+func (v *Vectors) shuffled(most int, seed uint64) *Vectors {
+	s := &Vectors{Width: v.Width, Of: v.Of}
+	for _, i := range rand.New(rand.NewPCG(seed, 0x6d6170)).Perm(len(v.Rows))[:min(most, len(v.Rows))] {
+		s.Data, s.Rows = append(s.Data, v.Row(i)...), append(s.Rows, v.Rows[i])
+	}
+	return s
+}
 
 // ReadVectors reads the vectors of a window, in the order of their coordinates. Beyond the limit it takes a sample: the rows whose coordinates hash lowest with
 // the seed, so that the same seed takes the same rows of the same window. Without an encoder all vectors are read, which must then be of one; its error wraps

@@ -66,7 +66,7 @@ func TestMapFindsThePlane(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := []Point{{"a", -3, 0}, {"b", 3, 0}, {"a", 0, -1}, {"b", 0, 1}}
+	want := []Point{{VacancyID: "a", X: -3}, {VacancyID: "b", X: 3}, {VacancyID: "a", Y: -1}, {VacancyID: "b", Y: 1}}
 	for i, got := range append(m.Reference, m.Current...) {
 		if got.VacancyID != want[i].VacancyID || math.Abs(got.X-want[i].X) > 1e-6 || math.Abs(got.Y-want[i].Y) > 1e-6 {
 			t.Errorf("point %d is %v, want %v", i, got, want[i])
@@ -76,7 +76,7 @@ func TestMapFindsThePlane(t *testing.T) {
 		t.Errorf("the axes explain %v, want 0.9 and 0.1", m.Explained)
 	}
 	still, err := NewMap(plane([]float32{1}, []float32{1}), plane([]float32{1}, []float32{1}))
-	if err != nil || still.Reference[0] != (Point{"a", 0, 0}) || still.Explained != [2]float64{} {
+	if err != nil || still.Reference[0] != (Point{VacancyID: "a"}) || still.Explained != [2]float64{} {
 		t.Errorf("vectors that do not vary: %v, %v", still, err)
 	}
 	if _, err := NewMap(&Vectors{Width: 4}, plane([]float32{1}, []float32{1})); err == nil {
