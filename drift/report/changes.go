@@ -127,10 +127,18 @@ func statistics(c drift.Column) []statistic {
 		add(e.Name, e.Value)
 	}
 	rest := maps.Clone(c.Statistics)
+	delete(rest, "reference_mean") // the summary has them
+	delete(rest, "current_mean")
+	if rest["mmd2_error"] == 0 {
+		delete(rest, "mmd2_error")
+	}
 	for _, s := range []struct{ key, name string }{
-		{"reference_mean", "mean, reference"}, {"current_mean", "mean, current"}, {"psi", "population stability index"}, {"kl", "Kullback–Leibler divergence"}, {"jensen_shannon", "Jensen–Shannon distance"},
+		{"psi", "population stability index"}, {"kl", "Kullback–Leibler divergence"}, {"jensen_shannon", "Jensen–Shannon distance"},
 		{"hellinger", "Hellinger distance"}, {"total_variation", "total variation"}, {"wasserstein", "normed Wasserstein distance"},
 		{"chi_square", "χ² against the reference's shares"}, {"contingency", "χ² of both windows"}, {"z", "z test"}, {"ks", "Kolmogorov–Smirnov"}, {"mann_whitney", "Mann–Whitney U"},
+		{"euclidean", "Euclidean distance of means"}, {"cosine", "cosine distance of means"}, {"cityblock", "city block distance of means"}, {"chebyshev", "largest distance in a component"},
+		{"drifted_components", "share of components with drift"}, {"drifted_components_evidently", "the same by Evidently's rule"}, {"mmd2", "unbiased MMD²"}, {"mmd2_error", "its error by random features"},
+		{"roc_auc", "domain classifier, ROC AUC"}, {"roc_auc_gate", "Evidently's gate for it"},
 	} {
 		v, known := rest[s.key]
 		p, tested := rest[s.key+"_p"]

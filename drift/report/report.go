@@ -35,6 +35,12 @@ func (o Options) Validate() error {
 			wrong = append(wrong, fmt.Errorf("column %q: %w", shown(c.Name), err))
 		}
 	}
+	if m := o.Comparison.Map; m != nil {
+		if err := validateMap(m); err != nil {
+			wrong = append(wrong, fmt.Errorf("the map: %w", err))
+		}
+	}
+	wrong = append(wrong, validateShift(o.Comparison), validateSummaries(o.Comparison))
 	return errors.Join(wrong...)
 }
 

@@ -5,6 +5,7 @@ import (
 	"flag"
 	"fmt"
 	"math"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -81,8 +82,22 @@ func compared(t *testing.T) *drift.Comparison {
 		StatisticName: "squared distance of means", Statistic: .0123, EffectName: "distance of means over spread", Effect: .14, Gate: .1, P: .001, Q: .004, Verdict: alarms.Drift, Resamples: 999,
 		Beside: []alarms.Effect{{Name: "cosine distance of means", Value: .0087}}, Reference: alarms.Size{Rows: 12000, Blocks: 4100}, Current: alarms.Size{Rows: 1500, Blocks: 510},
 	}}
+	embedding.Statistics = map[string]float64{"euclidean": .0834, "cosine": .0087, "cityblock": 1.31, "chebyshev": .021, "drifted_components": .314, "drifted_components_evidently": .52, "mmd2": .00213, "mmd2_error": .00004, "roc_auc": .8132, "roc_auc_gate": .55}
+	std, other := 941.25, 1003.5
+	length.Summary = [2]*drift.ColumnSummary{
+		{Rows: 12000, Distinct: 3104, NumberSummary: &drift.NumberSummary{Mean: 1840.4, Std: &std, Min: 120, Q25: 1105.5, Median: 1690, Q75: 2401.25, Max: 6120}},
+		{Rows: 1498, Missing: 2, Distinct: 911, NumberSummary: &drift.NumberSummary{Mean: 2205.9, Std: &other, Min: 188, Q25: 1400, Median: 2011.5, Q75: 2888, Max: 6033}},
+	}
+	label.Summary = [2]*drift.ColumnSummary{{Rows: 1000, Missing: 11000, Distinct: 1, CategorySummary: &drift.CategorySummary{MostCommon: "Ledelse", MostCommonRows: 1000, MostCommonShare: 1}}, {Missing: 1500}}
 	return &drift.Comparison{
 		Reference: w[0], Current: w[1], Encoder: strings.Repeat("e5", 32), Preset: drift.Calibrated, Vacancies: [2]int{12000, 1500}, Blocks: [2]int{4100, 510},
+		Map: mapped(400, .8), Nearest: nearest(), CategoryModel: strings.Repeat("ab", 32), CategoryShifts: []drift.CategoryShift{
+			{Category: "Tekstil og beklædning", N: 60, M: 0, RefShare: .005},
+			{Category: "Salg, indkøb og markedsføring", N: 2340, M: 80, RefShare: .195, CurShare: .265, EuclideanDistance: pointer(.0712), CosineDistance: pointer(.0031)},
+			{Category: "Ledelse", N: 30, M: 12, RefShare: .0025, CurShare: .04, EuclideanDistance: pointer(.214)},
+		},
+		Summary: drift.Summary{Rows: [2]int{12000, 1500}, Repeated: [2]int{301, 0}, Columns: map[drift.Kind]int{drift.Categorical: 4, drift.Numeric: 2, drift.Embedding: 1}, Missing: [2]int{11012, 1505}, MissingShare: [2]float64{.153, .167},
+			Constant: [2][]string{{"label"}, nil}, Empty: [2][]string{nil, {"label"}}},
 		Performance: [2]*drift.Performance{
 			{Estimated: performance.Estimation{Rows: 12000, Accuracy: .912, AccuracyInterval: performance.Interval{Low: .907, High: .917}, MacroF1: .871, MacroF1Interval: performance.Interval{Low: .86, High: .88}},
 				Labelled: &performance.Accuracy{Right: 450, Labelled: 500, Share: .9, Interval: performance.Interval{Low: .871, High: .923}}},
@@ -92,6 +107,31 @@ func compared(t *testing.T) *drift.Comparison {
 		Columns: []drift.Column{category, label, confidence, length, language, source, embedding},
 		Notes:   []string{"the windows were classified by different models: categories and confidences may differ for that alone; compare one model with --model, or classify again with jobstrom reprocess"},
 	}
+}
+
+func pointer(v float64) *float64 { return &v }
+
+// mapped is a map of two clouds, the second of which lies so far to the right.
+func mapped(n int, shift float64) *drift.Map {
+	random := rand.New(rand.NewPCG(1, 1))
+	m := &drift.Map{Means: [2]drift.Point{{}, {X: shift, Y: -shift / 4}}, Vectors: [2]int{2000, 1500}, Explained: [2]float64{.2134, .1071}}
+	for range n {
+		m.Reference = append(m.Reference, drift.Point{VacancyID: "r", X: random.NormFloat64(), Y: random.NormFloat64() / 2})
+		m.Current = append(m.Current, drift.Point{VacancyID: "c", X: shift + random.NormFloat64(), Y: random.NormFloat64()/2 - shift/4, Category: "Ledelse"})
+	}
+	return m
+}
+
+// nearest are examples along the shift and against it.
+func nearest() (all []drift.Example) {
+	for i := range 4 {
+		e := drift.Example{New: i < 2, Position: uint64(i%2 + 1), VacancyID: fmt.Sprintf("0b5c7f6e-91d4-4c1b-8a77-2f6d3e9a10%02d", i), PublishedAt: time.Date(2026, 3, 2+i, 9, 0, 0, 0, time.UTC), Projection: .31 - .2*float64(i)}
+		if i != 1 {
+			e.Predicted = drift.Predicted{Category: "Pædagogisk, socialt og kirkeligt arbejde", Confidence: .75}
+		}
+		all = append(all, e)
+	}
+	return all
 }
 
 // hostile is a comparison with whatever a publisher may write into attributes.
@@ -116,7 +156,12 @@ func hostile(t *testing.T) *drift.Comparison {
 	huge := drift.Column{Name: "huge", Kind: drift.Numeric, Edges: []float64{1e300, 1.5e300, 2e300}, ReferenceShares: []float64{0, 0}, CurrentShares: []float64{1, 0}, Result: alarms.Result{Verdict: alarms.None, EffectName: "e", Effect: 1e300, Gate: 0, P: 0, Q: 0}}
 	close := drift.Column{Name: "close", Kind: drift.Numeric, Edges: []float64{1, 1, math.Nextafter(math.Nextafter(1, 2), 2)}, ReferenceShares: []float64{.5, .5}, CurrentShares: []float64{1, 0}, Result: alarms.Result{Verdict: alarms.Possible, EffectName: "e", P: 1e-300, Q: 1e-9}}
 	bare := drift.Column{Name: "bare", Kind: drift.Numeric, Result: alarms.Result{Verdict: alarms.Unknown, Reason: "the reference window is empty: choose other dates"}}
-	return &drift.Comparison{Reference: w[0], Current: w[1], Encoder: "<e>", Preset: drift.Calibrated, Vacancies: [2]int{100, 100}, Columns: []drift.Column{many, constant, huge, close, bare}, Verdict: alarms.Possible, Models: [2]map[string]int{{"<m>": 1}, nil}, Notes: []string{"\x1b[1m<note>"}}
+	return &drift.Comparison{Reference: w[0], Current: w[1], Encoder: "<e>", Preset: drift.Calibrated, Vacancies: [2]int{100, 100}, Columns: []drift.Column{many, constant, huge, close, bare}, Verdict: alarms.Possible, Models: [2]map[string]int{{"<m>": 1}, nil}, Notes: []string{"\x1b[1m<note>"},
+		Map:     &drift.Map{Reference: []drift.Point{{VacancyID: "<p>", X: 1e99, Y: 1e99}}, Means: [2]drift.Point{{X: 1e99, Y: 1e99}, {X: 1e99, Y: 1e99}}},
+		Nearest: []drift.Example{{New: true, VacancyID: "<script>\x1b[31m" + strings.Repeat("v", 1000), Predicted: drift.Predicted{Category: "\u202e<b>"}}}, CategoryModel: "\x1b<m>",
+		CategoryShifts: []drift.CategoryShift{{Category: "", M: 1 << 40, EuclideanDistance: pointer(1e300), CosineDistance: pointer(0)}},
+		Summary:        drift.Summary{Columns: map[drift.Kind]int{"<k>": -1}, Repeated: [2]int{-5, 1 << 40}, Constant: [2][]string{{"<script>", "\x1b", "", "a", "b", "c"}}},
+	}
 }
 
 // byEvidently is a comparison by that tool's rules.
@@ -299,6 +344,14 @@ func TestRefuses(t *testing.T) {
 	f("share NaN must be within", func(c *drift.Comparison) { c.Columns[2].CurrentShares[1] = math.NaN() })
 	f("psi (+Inf) must be finite", func(c *drift.Comparison) { c.Columns[0].Statistics["psi"] = math.Inf(1) })
 	f("total variation (NaN) must be finite", func(c *drift.Comparison) { c.Columns[0].Effect = math.NaN() })
+	f("the map: the point NaN, 0 must lie within", func(c *drift.Comparison) { c.Map.Current[3] = drift.Point{X: math.NaN()} })
+	f("the map: the point 0, 1e+200 must lie within", func(c *drift.Comparison) { c.Map.Means[1] = drift.Point{Y: 1e200} })
+	f("the map: the share 2 of the variance", func(c *drift.Comparison) { c.Map.Explained[1] = 2 })
+	f("the map: 5001 points of a window are more than 5000", func(c *drift.Comparison) { c.Map.Reference = make([]drift.Point, 5001) })
+	f(`vacancy "0b5c7f6e-91d4-4c1b-8a77-2f6d3e9a1000": projection +Inf`, func(c *drift.Comparison) { c.Nearest[0].Projection = math.Inf(1) })
+	f(`the shift of category "Ledelse" (NaN) must be finite`, func(c *drift.Comparison) { c.CategoryShifts[2].CosineDistance = pointer(math.NaN()) })
+	f(`column "text_length": the summary of the current window`, func(c *drift.Comparison) { c.Columns[3].Summary[1].Max = math.Inf(1) })
+	f("the shares of missing values [NaN 0.167] must be finite", func(c *drift.Comparison) { c.Summary.MissingShare[0] = math.NaN() })
 	if err := (Options{}).Text(&bytes.Buffer{}); err == nil || !strings.Contains(err.Error(), "there is no comparison") {
 		t.Errorf("no comparison gives %v", err)
 	}

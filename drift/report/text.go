@@ -15,6 +15,7 @@ const (
 	textWidth  = 96
 	nameWidth  = 20
 	valueWidth = 40
+	idWidth    = 36
 )
 
 // Text writes what the page says in short, in lines of up to 96 characters. It writes nothing when the comparison is not valid.
@@ -42,7 +43,10 @@ func (o Options) write(out *bytes.Buffer) {
 		{"", "reference", "current"},
 		{"vacancies", fmt.Sprint(c.Vacancies[0]), fmt.Sprint(c.Vacancies[1])},
 		{"bursts", fmt.Sprint(c.Blocks[0]), fmt.Sprint(c.Blocks[1])},
-		{"missing values", percent(s.Missing[0]), percent(s.Missing[1])},
+		{"missing values", percent(c.Summary.MissingShare[0]), percent(c.Summary.MissingShare[1])},
+		{"published again", fmt.Sprint(c.Summary.Repeated[0]), fmt.Sprint(c.Summary.Repeated[1])},
+		{"columns of one value", fmt.Sprint(len(c.Summary.Constant[0])), fmt.Sprint(len(c.Summary.Constant[1]))},
+		{"columns without one", fmt.Sprint(len(c.Summary.Empty[0])), fmt.Sprint(len(c.Summary.Empty[1]))},
 	})
 	if len(c.Notes) > 0 {
 		fmt.Fprintln(out, "\nNotes")
@@ -70,6 +74,7 @@ func (o Options) write(out *bytes.Buffer) {
 		}
 		writeTable(out, "lrrr", table)
 	}
+	writeShift(out, c)
 	if all := qualities(c); len(all) > 0 {
 		fmt.Fprintln(out, "\nPredictions, with the interval that holds the figure 19 times in 20")
 		table := [][]string{{"", "reference", "current"}}
@@ -97,6 +102,42 @@ func (o Options) write(out *bytes.Buffer) {
 		fmt.Fprintf(out, ", %s", o.Made.UTC().Format("2006-01-02 15:04 MST"))
 	}
 	fmt.Fprintln(out)
+}
+
+// writeShift writes how far the embeddings moved, and what shows it.
+func writeShift(out *bytes.Buffer, c *drift.Comparison) {
+	for _, column := range c.Columns {
+		if column.Kind != drift.Embedding || len(column.Statistics) == 0 {
+			continue
+		}
+		fmt.Fprintln(out, "\nEmbeddings, beside the verdict")
+		var table [][]string
+		for _, s := range statistics(column) {
+			table = append(table, []string{s.Name, s.Value})
+		}
+		writeTable(out, "lr", table)
+	}
+	along, against := examples(c, true), examples(c, false)
+	if len(along)+len(against) > 0 {
+		fmt.Fprintln(out, "\nCurrent vacancies farthest along the shift of the embeddings (new) and against it (old)")
+		table := [][]string{{"", "vacancy", "published", "category", "conf.", "projection"}}
+		for i, e := range append(along, against...) {
+			side := "new"
+			if i >= len(along) {
+				side = "old"
+			}
+			table = append(table, []string{side, cut(e.Vacancy, idWidth), e.Published, cut(e.Category, nameWidth), e.Confidence, e.Projection})
+		}
+		writeTable(out, "llllrr", table)
+	}
+	if all := farthest(c, mostMoved/2); len(all) > 0 {
+		fmt.Fprintln(out, "\nCategories whose embeddings moved farthest; of few vacancies they do by chance alone")
+		table := [][]string{{"category", "n", "m", "Euclidean", "cosine"}}
+		for _, m := range all {
+			table = append(table, []string{cut(m.Category, valueWidth), fmt.Sprint(m.Reference), fmt.Sprint(m.Current), m.Euclidean, m.Cosine})
+		}
+		writeTable(out, "lrrrr", table)
+	}
 }
 
 func remark(c change) string {

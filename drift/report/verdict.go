@@ -64,15 +64,12 @@ type summary struct {
 	Share float64
 	// Kinds counts the columns of each kind, in words.
 	Kinds string
-	// Missing is the share of values that are missing, in each window.
-	Missing [2]float64
 }
 
 func summarise(c *drift.Comparison) summary {
 	names := map[alarms.Verdict][]string{}
 	var s summary
 	var judged []stats.Column
-	var missing, values [2]int
 	kinds := map[drift.Kind]int{}
 	for _, column := range sorted(c.Columns) {
 		v := column.Verdict
@@ -81,19 +78,9 @@ func summarise(c *drift.Comparison) summary {
 			judged = append(judged, stats.Column{Drifted: v == alarms.Drift})
 		}
 		kinds[column.Kind]++
-		if column.Kind == drift.Embedding {
-			continue
-		}
-		for side := range missing {
-			missing[side] += column.Missing[side]
-			values[side] += c.Vacancies[side]
-		}
 	}
 	s.Drifted, s.Judged = len(names[alarms.Drift]), len(judged)
 	s.Share = float64(s.Drifted) / float64(max(s.Judged, 1))
-	for side := range missing {
-		s.Missing[side] = float64(missing[side]) / float64(max(values[side], 1))
-	}
 	var parts []string
 	for _, k := range []drift.Kind{drift.Categorical, drift.Numeric, drift.Embedding} {
 		if kinds[k] > 0 {
