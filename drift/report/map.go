@@ -17,8 +17,8 @@ import (
 
 // Size of the map.
 const (
-	mapWidth  = 560
-	mapHeight = 380
+	mapWidth  = 430
+	mapHeight = 310
 )
 
 // embeddingMap draws the vacancies of the reference as rings and those of the current window as diamonds, so that nobody needs to see colours, and over
@@ -28,10 +28,10 @@ func embeddingMap(m *drift.Map) (template.HTML, error) {
 	g := plotter.NewGrid()
 	g.Vertical.Color, g.Horizontal.Color = plots.Faint, plots.Faint
 	p.Add(g,
-		marks{m.Reference, ring, 2.1, nil, plots.Mid, .9},
-		marks{m.Current, diamond, 2.3, plots.Dark, nil, 0},
-		marks{m.Means[:1], ring, 6.5, color.White, plots.Ink, 2.4},
-		marks{m.Means[1:], diamond, 8, plots.Dark, color.White, 1.6},
+		marks{m.Reference, ring, 1.8, nil, plots.Mid, .8},
+		marks{m.Current, diamond, 2, plots.Dark, nil, 0},
+		marks{m.Means[:1], ring, 6, color.White, plots.Ink, 2.2},
+		marks{m.Means[1:], diamond, 7.5, color.White, plots.Ink, 2.2},
 	)
 	zoom(p, m)
 	return plots.SVG(p, mapWidth, mapHeight, "map of the embeddings of both windows")
