@@ -2,9 +2,11 @@ package drift
 
 import (
 	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
+	"math"
 	"net/http"
 	"os"
 	"regexp"
@@ -33,6 +35,8 @@ var (
 const (
 	cookbook     = "../docs/drift-queries.md"
 	samplesTable = "testdata/samples.jsonl" // what the real pipeline makes of the samples, without vectors
+	vectorsTable = "testdata/samples.int8"  // their vectors, one after the other, in steps of 1/vectorSteps
+	vectorSteps  = 512
 )
 
 // sample is a sample vacancy as the pipeline's stages leave it.
@@ -44,6 +48,7 @@ type sample struct {
 	CategoryIndex                                   uint16
 	Confidence                                      float32
 	Occupations, Skills, Tasks                      []string
+	Vector                                          []float32 `json:"-"`
 }
 
 // processed has the default encoder and classifier process the samples: all that are part of the program, and 16 of each category of the history.
@@ -95,7 +100,7 @@ func processed(t *testing.T) (all []sample) {
 			x := r.Extraction
 			all = append(all, sample{ID: v.ID, Label: v.Category, Employer: v.Employer, Source: x.GetSource(), Language: x.GetLanguage(), Category: taxonomy.Names()[r.Prediction.Category], PublishedAt: v.PublishedAt,
 				TextLength: x.GetTextLength(), Tokens: uint32(r.Vector.Tokens), Truncated: r.Vector.Truncated, CategoryIndex: uint16(r.Prediction.Category), Confidence: float32(r.Prediction.Confidence),
-				Occupations: x.GetOccupations(), Skills: x.GetSkills(), Tasks: x.GetTasks()})
+				Occupations: x.GetOccupations(), Skills: x.GetSkills(), Tasks: x.GetTasks(), Vector: r.Vector.Values})
 		}
 	}
 	return all
@@ -106,13 +111,21 @@ func readSamples(t *testing.T) (all []sample) {
 	t.Helper()
 	if *process {
 		var b strings.Builder
+		var vectors []byte
 		encoder := json.NewEncoder(&b)
 		for _, s := range processed(t) {
 			if err := encoder.Encode(s); err != nil {
 				t.Fatal(err)
 			}
+			for _, x := range s.Vector {
+				step := math.Round(float64(x) * vectorSteps)
+				if math.Abs(step) > math.MaxInt8 {
+					t.Fatalf("%s: the component %v is too large for steps of 1/%d", s.ID, x, vectorSteps)
+				}
+				vectors = append(vectors, byte(int8(step)))
+			}
 		}
-		if err := os.WriteFile(samplesTable, []byte(b.String()), 0o644); err != nil {
+		if err := errors.Join(os.WriteFile(samplesTable, []byte(b.String()), 0o644), os.WriteFile(vectorsTable, vectors, 0o644)); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -124,12 +137,24 @@ func readSamples(t *testing.T) (all []sample) {
 	for decoder := json.NewDecoder(file); ; {
 		var s sample
 		if err := decoder.Decode(&s); err == io.EOF {
-			return all
+			break
 		} else if err != nil {
 			t.Fatal(err)
 		}
 		all = append(all, s)
 	}
+	vectors, err := os.ReadFile(vectorsTable)
+	if err != nil {
+		t.Fatal(err)
+	}
+	width := len(vectors) / len(all)
+	if width == 0 || len(vectors) != width*len(all) {
+		t.Fatalf("%d bytes are not the vectors of %d samples", len(vectors), len(all))
+	}
+	for i, b := range vectors {
+		all[i/width].Vector = append(all[i/width].Vector, float32(int8(b))/vectorSteps)
+	}
+	return all
 }
 
 // sampleRows are the rows of the samples as the sink inserts them; of the current window one vacancy in three has no label.
@@ -138,7 +163,7 @@ func sampleRows(t *testing.T) (r rows) {
 	for i, s := range readSamples(t) {
 		at := warehouse.Coordinates{TopicID: topic, Offset: int64(i)}
 		employer := uuid.NewSHA1(uuid.UUID{}, []byte(s.Employer))
-		r.embeddings = append(r.embeddings, warehouse.EmbeddingRow{Coordinates: at, ReceivedAt: s.PublishedAt, VacancyID: s.ID, Encoder: "e5-small-int8", Vector: []float32{1}, Tokens: s.Tokens, Truncated: s.Truncated,
+		r.embeddings = append(r.embeddings, warehouse.EmbeddingRow{Coordinates: at, ReceivedAt: s.PublishedAt, VacancyID: s.ID, Encoder: "e5-small-int8", Vector: s.Vector, Tokens: s.Tokens, Truncated: s.Truncated,
 			Source: s.Source, Language: s.Language, TextLength: s.TextLength, EmployerHash: employer[:], PublishedAt: s.PublishedAt})
 		r.predictions = append(r.predictions, warehouse.PredictionRow{Coordinates: at, ReceivedAt: s.PublishedAt, VacancyID: s.ID, Model: "default", Encoder: "e5-small-int8", CategoryIndex: s.CategoryIndex, Category: s.Category,
 			Confidence: s.Confidence, Probabilities: []float32{s.Confidence}, Occupations: s.Occupations, Skills: s.Skills, Tasks: s.Tasks, PublishedAt: s.PublishedAt})
