@@ -140,6 +140,11 @@ func TestCompare(t *testing.T) {
 		}
 	}
 	described(t, shifted)
+	if s := calm.Columns[len(calm.Columns)-1].Statistics; s["drifted_components"] != 0 || s["roc_auc"] > .6 {
+		t.Errorf("statistics of embeddings without drift: %v", s)
+	} else if _, told := s["drifted_components"]; !told {
+		t.Error("that no component has drifted is not told")
+	}
 	again, err := json.Marshal(compare("2026-03", nil))
 	if first, _ := json.Marshal(shifted); err != nil || string(first) != string(again) {
 		t.Errorf("the same windows give another result: %v", err)

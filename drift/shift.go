@@ -40,12 +40,14 @@ func (c *Comparison) describeVectors(ctx context.Context, w *warehouse.Warehouse
 	if err != nil {
 		return err
 	}
-	column.Statistics["drifted_components_evidently"] = DriftedShare(components, WassersteinDrift)
+	drifted := 0
 	for _, component := range components {
 		if component.KSQ <= o.Alarms.Alpha {
-			column.Statistics["drifted_components"] += 1 / float64(len(components))
+			drifted++
 		}
 	}
+	column.Statistics["drifted_components"] = float64(drifted) / float64(max(len(components), 1))
+	column.Statistics["drifted_components_evidently"] = DriftedShare(components, WassersteinDrift)
 	if err := c.describeSample(ctx, w, o, column); err != nil {
 		return err
 	}

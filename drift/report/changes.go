@@ -137,7 +137,7 @@ func statistics(c drift.Column) []statistic {
 		{"hellinger", "Hellinger distance"}, {"total_variation", "total variation"}, {"wasserstein", "normed Wasserstein distance"},
 		{"chi_square", "χ² against the reference's shares"}, {"contingency", "χ² of both windows"}, {"z", "z test"}, {"ks", "Kolmogorov–Smirnov"}, {"mann_whitney", "Mann–Whitney U"},
 		{"euclidean", "Euclidean distance of means"}, {"cosine", "cosine distance of means"}, {"cityblock", "city block distance of means"}, {"chebyshev", "largest distance in a component"},
-		{"drifted_components", "share of components with drift"}, {"drifted_components_evidently", "the same by Evidently's rule"}, {"mmd2", "unbiased MMD²"}, {"mmd2_error", "its error by random features"},
+		{"drifted_components", "share of components with drift"}, {"drifted_components_evidently", "share by Evidently's rule"}, {"mmd2", "unbiased MMD²"}, {"mmd2_error", "its error, by random features"},
 		{"roc_auc", "domain classifier, ROC AUC"}, {"roc_auc_gate", "Evidently's gate for it"},
 	} {
 		v, known := rest[s.key]
