@@ -243,6 +243,36 @@ func described(t *testing.T, c *Comparison) {
 	}
 }
 
+// Of a window of many vacancies a sample is drawn for what takes the vectors themselves, and the report says so.
+func TestCompareSamples(t *testing.T) {
+	w := openInstalled(t)
+	random := rand.New(rand.NewPCG(2, 2))
+	var rows []warehouse.EmbeddingRow
+	for i := range domainVectors + 50 {
+		published := day(1, 0)
+		if i < 40 {
+			published = day(20, 0)
+		}
+		rows = append(rows, vectorRow(i, "e", []float32{random.Float32(), random.Float32(), random.Float32()}, published))
+	}
+	if err := w.InsertEmbeddings(t.Context(), rows); err != nil {
+		t.Fatal(err)
+	}
+	c, err := Compare(t.Context(), w, Options{Reference: january("").Reference, Current: january("").Current})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c.Vacancies != [2]int{domainVectors + 10, 40} || c.Map == nil || c.Map.Vectors != [2]int{mapVectors, 40} || len(c.Map.Reference) != mapPoints || len(c.Map.Current) != 40 {
+		t.Errorf("%v vacancies, map %+v", c.Vacancies, c.Map)
+	}
+	if len(c.Notes) != 1 || !strings.Contains(c.Notes[0], "holds 5010 embeddings") || !strings.Contains(c.Notes[0], "come from 5000 that the seed draws") {
+		t.Errorf("notes %q", c.Notes)
+	}
+	if len(c.CategoryShifts) != 0 || c.CategoryModel != "" || len(c.Nearest) != 2*mostExamples || c.Nearest[0].Category != "" {
+		t.Errorf("without predictions: %+v of model %q, %+v", c.CategoryShifts, c.CategoryModel, c.Nearest)
+	}
+}
+
 func TestCompareInAnEmptyDatabase(t *testing.T) {
 	_, err := Compare(t.Context(), openInstalled(t), Options{Reference: window(t, "2026-01"), Current: window(t, "2026-02")})
 	if !errors.Is(err, ErrNothing) || !strings.Contains(err.Error(), "publish vacancies first") {
