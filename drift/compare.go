@@ -35,6 +35,8 @@ type Options struct {
 	Preset string
 	// Alarms are the options of Calibrated.
 	Alarms alarms.Options
+	// VerdictsOnly leaves out what describes the embeddings beside their verdict: components, MMD², domain classifier, map and examples, which take most of the time.
+	VerdictsOnly bool
 	// Progress is told what is done next. Nil is allowed.
 	Progress func(step string)
 }
@@ -167,8 +169,10 @@ func Compare(ctx context.Context, w *warehouse.Warehouse, o Options) (*Compariso
 		return nil, err
 	}
 	c.Summary = fs.summarise(c.Columns)
-	if err := c.describeVectors(ctx, w, o); err != nil {
-		return nil, err
+	if !o.VerdictsOnly {
+		if err := c.describeVectors(ctx, w, o); err != nil {
+			return nil, err
+		}
 	}
 	return c, c.judge(o)
 }

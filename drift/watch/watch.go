@@ -171,7 +171,7 @@ func (w *watch) compare(ctx context.Context, now time.Time) (*drift.Comparison, 
 	if err != nil {
 		return nil, err
 	}
-	return drift.Compare(ctx, w.Warehouse, drift.Options{Reference: reference, Current: current, Alarms: w.Alarms})
+	return drift.Compare(ctx, w.Warehouse, drift.Options{Reference: reference, Current: current, Alarms: w.Alarms, VerdictsOnly: true})
 }
 
 // looksBack is how many earlier windows are evaluated at the start.
