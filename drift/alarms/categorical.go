@@ -5,14 +5,18 @@ import "math"
 // Categorical compares the shares of categories in two windows.
 //
 // A category's residual is the signed root of the deviance (the likelihood ratio of two binomials against one), over the root of
-// its design effect. The statistic is the largest: what moves a single category is found more often than by the sum of
-// squares that is χ², and the root of the deviance is close to normal even where a category is rare, so that rare and common
-// categories compete on equal terms. The design effect is how much more a category's share varies than that of independent
+// its design effect. The root of the deviance is close to normal even where a category is rare, so that rare and common categories
+// compete on equal terms. The design effect is how much more a category's share varies than that of independent
 // rows does, from the blocks of both windows (Rao and Scott 1981, at least 1): without it the categories that come in bursts would drown the others.
+//
+// The statistic is the residuals' fourth-power norm, (Σ r⁴)^¼, which lies between χ², a sum of squares, and the largest residual. Of 2,000 windows
+// of a real history's 22 categories each, against 10,000 rows, it found five points more of the largest category (15 % of 1,000 rows) in 82 % (sum of
+// squares 71 %, largest 85 %), and six categories of 4 to 7 % that were halved, among 271 rows, in 79 % (88 and 52 %). Sixth and eighth powers
+// find hardly more of the first (84 and 85 %), but less of the second (69 and 63 %).
 //
 // Effect is the total variation, beside it stands Jensen and Shannon's distance (natural logarithm). Errors are of the options alone.
 func Categorical(reference, current *Categories, o Options) (Result, error) {
-	r := Result{StatisticName: "largest deviance residual", EffectName: "total variation", Reference: reference.size, Current: current.size}
+	r := Result{StatisticName: "fourth-power norm of deviance residuals", EffectName: "total variation", Reference: reference.size, Current: current.size}
 	o, err := o.ensured()
 	if err != nil {
 		return r, err
@@ -33,8 +37,8 @@ func Categorical(reference, current *Categories, o Options) (Result, error) {
 	}
 	observed := make([]int, len(p.counts))
 	copy(observed, smaller.counts)
-	r.Statistic = s.largest(observed, smaller.size.Rows)
-	r.P, r.Resamples = resample(r.Statistic, o.Resamples, func() float64 { return s.largest(p.draw()) })
+	r.Statistic = s.norm(observed, smaller.size.Rows)
+	r.P, r.Resamples = resample(r.Statistic, o.Resamples, func() float64 { return s.norm(p.draw()) })
 	return r, nil
 }
 
@@ -70,14 +74,22 @@ func at(counts []int, c int) int {
 type shares struct {
 	counts []int
 	rows   int
-	// scale is the root of each category's design effect.
-	scale []float64
+	// fixed is the part of half a category's deviance that does not depend on which rows are compared.
+	fixed []float64
+	// effect is each category's design effect.
+	effect []float64
+	// rounding is the deviance of equal shares, by rounding alone.
+	rounding float64
+	weights  selfWeights
 }
 
 func newShares(p *pool) shares {
-	s := shares{counts: p.counts, rows: p.rows, scale: make([]float64, len(p.counts))}
+	k := len(p.counts)
+	s := shares{counts: p.counts, rows: p.rows, fixed: make([]float64, k), effect: make([]float64, k), weights: newSelfWeights(p.rows)}
+	all := s.weights.of(p.rows)
+	s.rounding = 1e-14 * all
 	// The sum over blocks of (x − share·rows)² is Σx² − 2·share·Σx·rows + share²·Σrows².
-	squares, products, sizes := make([]float64, len(p.counts)), make([]float64, len(p.counts)), float64(p.single)
+	squares, products, sizes := make([]float64, k), make([]float64, k), float64(p.single)
 	for c, n := range p.singles {
 		squares[c], products[c] = float64(n), float64(n)
 	}
@@ -92,45 +104,56 @@ func newShares(p *pool) shares {
 	}
 	for c, n := range p.counts {
 		share := float64(n) / float64(p.rows)
-		s.scale[c] = 1
+		s.fixed[c], s.effect[c] = all-s.weights.of(n)-s.weights.of(p.rows-n), 1
 		if variance := float64(p.rows) * share * (1 - share); variance > 0 {
-			s.scale[c] = math.Sqrt(max(1, (squares[c]-2*share*products[c]+share*share*sizes)/variance))
+			s.effect[c] = max(1, (squares[c]-2*share*products[c]+share*share*sizes)/variance)
 		}
 	}
 	return s
 }
 
-// largest returns the largest residual, whichever its sign, of rows with these counts against all others.
-func (s *shares) largest(counts []int, rows int) (largest float64) {
-	n := float64(rows)
+// norm returns (Σ r⁴)^¼ over the residuals r of rows with these counts against all others.
+func (s *shares) norm(counts []int, rows int) float64 {
+	sum, sides := 0.0, s.weights.of(rows)+s.weights.of(s.rows-rows)
 	for c, x := range counts {
-		// The deviance is at most twice Pearson's χ², which takes no logarithm and rules out most categories.
-		share := float64(s.counts[c]) / float64(s.rows)
-		off, variance, limit := float64(x)-n*share, n*share*(1-share)*float64(s.rows-rows)/float64(s.rows), largest*s.scale[c]
-		if 2*off*off > limit*limit*variance {
-			largest = max(largest, math.Abs(s.residual(c, x, rows)))
-		}
+		squared := s.deviance(c, x, rows, sides) / s.effect[c]
+		sum += squared * squared
 	}
-	return largest
+	return math.Sqrt(math.Sqrt(sum))
 }
 
 // residual returns the residual of a category of which there are x among some rows: above 0 where it is more common there than elsewhere.
 func (s *shares) residual(c, x, rows int) float64 {
-	all, total := float64(s.rows), float64(s.counts[c])
-	n, share := float64(rows), total/all
-	m := all - n
-	if share == 0 || share == 1 || n == 0 || m == 0 {
-		return 0
-	}
-	a, b := float64(x), total-float64(x)
-	deviance := 2 * (part(a, n*share) + part(n-a, n*(1-share)) + part(b, m*share) + part(m-b, m*(1-share)))
-	return math.Copysign(math.Sqrt(max(0, deviance)), a/n-share) / s.scale[c]
+	squared := s.deviance(c, x, rows, s.weights.of(rows)+s.weights.of(s.rows-rows)) / s.effect[c]
+	return math.Copysign(math.Sqrt(squared), float64(x)*float64(s.rows)-float64(rows)*float64(s.counts[c]))
 }
 
-// part returns observed · ln(observed / expected), which is 0 for none.
-func part(observed, expected float64) float64 {
-	if observed <= 0 {
+// deviance returns 2·Σ o·ln(o/e) of the table of x and rows − x against what is left of the category and of all others, which
+// is made of n·ln n of the table's cells and sums (Sokal and Rohlf 1995, section 17.4). That of the sums of the rows is given.
+func (s *shares) deviance(c, x, rows int, sides float64) float64 {
+	left, w := s.counts[c]-x, s.weights
+	d := 2 * (w.of(x) + w.of(rows-x) + w.of(left) + w.of(s.rows-rows-left) - sides + s.fixed[c])
+	if d <= s.rounding {
 		return 0
 	}
-	return observed * math.Log(observed/expected)
+	return d
+}
+
+// selfWeights holds n·ln n of small n.
+type selfWeights []float64
+
+func newSelfWeights(most int) selfWeights {
+	w := make(selfWeights, min(most, mostFactorials)+1)
+	for i := 2; i < len(w); i++ {
+		w[i] = float64(i) * math.Log(float64(i))
+	}
+	return w
+}
+
+// of returns n·ln n, which is 0 for none.
+func (w selfWeights) of(n int) float64 {
+	if n < len(w) {
+		return w[n]
+	}
+	return float64(n) * math.Log(float64(n))
 }

@@ -3,6 +3,7 @@ package alarms
 import (
 	"math"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -69,16 +70,43 @@ func TestCategoricalFindsShifts(t *testing.T) {
 	f(21, .7)
 }
 
+// What moves six categories a little is found more often than by the largest residual alone.
+func TestCategoricalFindsDiffuseShifts(t *testing.T) {
+	weights := slices.Clone(history)
+	for c := 12; c < 18; c++ {
+		weights[c] /= 2
+	}
+	before, after := newStream(history, 9), newStream(weights, 10)
+	var ps, largest []float64
+	for i := range 100 {
+		reference, current := before.independent(t, 10_000), after.independent(t, 271)
+		ps = append(ps, pOf(t, reference, current, i))
+		pool := newPool(reference, current, uint64(i), mostBursts)
+		all := newShares(pool)
+		of := func(counts []int, rows int) (most float64) {
+			for c, x := range counts {
+				most = max(most, math.Abs(all.residual(c, x, rows)))
+			}
+			return most
+		}
+		p, _ := resample(of(current.counts, current.size.Rows), 199, func() float64 { return of(pool.draw()) })
+		largest = append(largest, p)
+	}
+	if power, other := alarmed(ps, .05), alarmed(largest, .05); power < .7 || power < other+.15 {
+		t.Errorf("%.2f are found, by the largest residual %.2f", power, other)
+	}
+}
+
 // Draws that are smaller than the window say the same as draws as large as it.
 func TestFewerBurstsGiveTheSameP(t *testing.T) {
 	s := newStream(history, 5)
 	for i := range 4 {
 		reference, current := s.bursts(t, 10_000, true), s.bursts(t, 5000, true)
 		observed := newShares(newPool(reference, current, 0, mostBursts))
-		statistic := observed.largest(current.counts, current.size.Rows)
+		statistic := observed.norm(current.counts, current.size.Rows)
 		p := func(most int) float64 {
 			pool := newPool(reference, current, uint64(i), most)
-			p, _ := resample(statistic, 999, func() float64 { return observed.largest(pool.draw()) })
+			p, _ := resample(statistic, 999, func() float64 { return observed.norm(pool.draw()) })
 			return p
 		}
 		whole, part := p(mostBursts), p(200)
@@ -102,8 +130,9 @@ func TestResidualOfIndependentRows(t *testing.T) {
 	}
 	p := 230.0 / 1100
 	g := 2 * (30*math.Log(.3/p) + 70*math.Log(.7/(1-p)) + 200*math.Log(.2/p) + 800*math.Log(.8/(1-p)))
-	if math.Abs(r.Statistic-math.Sqrt(g)) > 1e-12 {
-		t.Errorf("the statistic is %v, want %v", r.Statistic, math.Sqrt(g))
+	// Both categories have the same residual: (2·g²)^¼.
+	if want := math.Pow(2*g*g, .25); math.Abs(r.Statistic-want) > 1e-12 {
+		t.Errorf("the statistic is %v, want %v", r.Statistic, want)
 	}
 	if d := r.Differences; len(d) != 2 || math.Abs(d[0].Residual-math.Sqrt(g)) > 1e-12 || math.Abs(d[1].Residual+math.Sqrt(g)) > 1e-12 || d[0].Reference != .2 || d[0].Current != .3 {
 		t.Errorf("the differences are %+v", d)
@@ -133,8 +162,8 @@ func TestDesignEffectOfRepublishedRows(t *testing.T) {
 		}
 	}
 	s := newShares(newPool(&reference, &current, 0, mostBursts))
-	if math.Abs(s.scale[0]-2) > 1e-9 || math.Abs(s.scale[1]-2) > 1e-9 {
-		t.Errorf("the roots of the design effects are %v, want 2", s.scale)
+	if math.Abs(s.effect[0]-4) > 1e-9 || math.Abs(s.effect[1]-4) > 1e-9 {
+		t.Errorf("the design effects are %v, want 4", s.effect)
 	}
 }
 
@@ -246,8 +275,8 @@ func finite(t *testing.T, r Result) {
 	}
 }
 
-// What the bound by χ² leaves out is never the largest residual.
-func TestLargestIsTheLargestResidual(t *testing.T) {
+// The statistic of drawn rows is the norm of the residuals that are reported.
+func TestNormIsOfTheResiduals(t *testing.T) {
 	s := newStream(history, 8)
 	p := newPool(s.bursts(t, 2000, true), s.bursts(t, 200, true), 1, mostBursts)
 	all := newShares(p)
@@ -255,10 +284,11 @@ func TestLargestIsTheLargestResidual(t *testing.T) {
 		counts, rows := p.draw()
 		want := 0.0
 		for c, x := range counts {
-			want = max(want, math.Abs(all.residual(c, x, rows)))
+			want += math.Pow(all.residual(c, x, rows), 4)
 		}
-		if got := all.largest(counts, rows); got != want {
-			t.Fatalf("the largest is %v, want %v", got, want)
+		want = math.Pow(want, .25)
+		if got := all.norm(counts, rows); math.Abs(got-want) > 1e-12*want {
+			t.Fatalf("the norm is %v, want %v", got, want)
 		}
 	}
 }

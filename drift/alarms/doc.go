@@ -4,7 +4,7 @@
 // of a day, or a vacancy that is published again. What chance does is found by drawing whole blocks of both windows anew
 // (pool.go, resample.go), so that the threshold is that of the windows' own sizes, categories and bursts:
 //
-//   - Categorical compares categories by the largest deviance residual (categories.go, categorical.go),
+//   - Categorical compares categories by the fourth-power norm of deviance residuals (categories.go, categorical.go),
 //   - Numeric compares numbers by Kolmogorov and Smirnov's distance (numbers.go, numeric.go),
 //   - Embedding compares vectors by the distance of their means (vectors.go, embedding.go),
 //   - Judge corrects for the number of columns, by Benjamini and Hochberg, and gives the verdicts (judge.go).
