@@ -123,7 +123,7 @@ func (b bench) alarms() error {
 	all := newCategories(imbalance.Counts)
 	fmt.Printf("# alarms on windows of %d categories in the shares of a real history, the reference of %d rows drawn anew each time; nominal level %g; %s/%s, %d CPUs\n",
 		len(all), referenceRows, level, runtime.GOOS, runtime.GOARCH, runtime.NumCPU())
-	fmt.Printf("# calibrated: p ≤ %g of the largest deviance residual, up to %d resamples, before the gate of the effect size; evidently: its rule for categories, Jensen-Shannon distance ≥ 0.1 for references of more than 1,000 rows, else χ² p < 0.05\n", level, resamples)
+	fmt.Printf("# calibrated: p ≤ %g of the fourth-power norm of deviance residuals, up to %d resamples, before the gate of the effect size; evidently: its rule for categories, Jensen-Shannon distance ≥ 0.1 for references of more than 1,000 rows, else χ² p < 0.05\n", level, resamples)
 	windows := []int{50, 100, 200, 500, 1000, 5000}
 
 	fmt.Printf("# without drift, independent rows: %d draws a size; the target is the nominal level, ok within 0.01 of it\n", b.draws)
@@ -158,8 +158,7 @@ func (b bench) alarms() error {
 	figure(name+", calibrated", calibrated, level, calibrated >= level-.01 && calibrated <= level+.01)
 	fmt.Printf("# %s, evidently: %.4f\n", name, evidently)
 
-	bursty := b.draws / 2
-	fmt.Printf("# without drift, employers who post 1 to %d vacancies at a time, four of five of their own category: %d draws a size; untold: the same stream passed off as independent rows, a tenth as many draws\n", mostInBurst, bursty)
+	fmt.Printf("# without drift, employers who post 1 to %d vacancies at a time, four of five of their own category: %d draws a size; untold: the same stream passed off as independent rows, a tenth as many draws\n", mostInBurst, b.draws)
 	for _, n := range windows {
 		of := func(name string, draws int, told bool) (float64, float64, error) {
 			calibrated, evidently, _, err := b.shares(name, draws, func(random *rand.Rand, seed uint64) (alarm, error) {
@@ -173,12 +172,12 @@ func (b bench) alarms() error {
 			return calibrated, evidently, err
 		}
 		name := fmt.Sprintf("false alarms, bursts, n = %d", n)
-		calibrated, evidently, err := of(name, bursty, true)
+		calibrated, evidently, err := of(name, b.draws, true)
 		if err != nil {
 			return err
 		}
 		figure(name+", calibrated", calibrated, .07, calibrated <= .07)
-		untold, _, err := of(name+", untold", bursty/10, false)
+		untold, _, err := of(name+", untold", b.draws/10, false)
 		if err != nil {
 			return err
 		}
