@@ -37,8 +37,12 @@ func (fs *frames) compareWords(name string, blocks [2][][]int, o Options) (Colum
 			}
 		}
 	}
+	compare := alarms.Categorical
+	if o.Preset == Evidently {
+		compare = alarms.DescribeCategorical
+	}
 	var err error
-	if column.Result, err = alarms.Categorical(&windows[0], &windows[1], o.Alarms); err != nil {
+	if column.Result, err = compare(&windows[0], &windows[1], o.Alarms); err != nil {
 		return column, err
 	}
 	column.Column = name
@@ -96,8 +100,12 @@ func (fs *frames) compareNumbers(name string, blocks [2][][]int, o Options) (Col
 		}
 		samples[side] = stats.NewSample(all)
 	}
+	compare := alarms.Numeric
+	if o.Preset == Evidently {
+		compare = alarms.DescribeNumeric
+	}
 	var err error
-	if column.Result, err = alarms.Numeric(&windows[0], &windows[1], o.Alarms); err != nil {
+	if column.Result, err = compare(&windows[0], &windows[1], o.Alarms); err != nil {
 		return column, err
 	}
 	column.Column = name

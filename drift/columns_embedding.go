@@ -69,7 +69,11 @@ func (c *Comparison) compareVectors(ctx context.Context, w *warehouse.Warehouse,
 			c.Notes = append(c.Notes, fmt.Sprintf("%s holds %d vacancies: the embeddings of one employer in %d were compared, all other columns in full", window, c.Vacancies[side], every))
 		}
 	}
-	result, err := alarms.Embedding(windows[0], windows[1], o.Alarms)
+	compare := alarms.Embedding
+	if o.Preset == Evidently {
+		compare = alarms.DescribeEmbedding
+	}
+	result, err := compare(windows[0], windows[1], o.Alarms)
 	if err != nil {
 		return fmt.Errorf("comparing embeddings: %w", err)
 	}

@@ -266,10 +266,9 @@ func (c *Comparison) judge(o Options) error {
 	return nil
 }
 
-// evidently turns Evidently's verdict into a result.
+// evidently gives a description, whose p and q are 1, Evidently's verdict.
 func evidently(r *alarms.Result, verdict stats.Column) {
 	r.StatisticName, r.Statistic, r.EffectName, r.Effect, r.Gate = verdict.Test, verdict.Score, verdict.Test, verdict.Score, verdict.Threshold
-	r.P, r.Q, r.Resamples = 1, 1, 0
 	if verdict.Test == "chisquare" || verdict.Test == "z" || verdict.Test == "ks" {
 		r.P, r.Q = verdict.Score, verdict.Score
 	}

@@ -107,13 +107,18 @@ func TestCompare(t *testing.T) {
 	const none, drift, unknown = alarms.None, alarms.Drift, alarms.Unknown
 	calm := compare("2026-02", nil)
 	want := map[string]alarms.Verdict{
-		"category": none, "label": none, "confidence": none, "text_length": none, "tokens": unknown, "occupations": none, "skills": unknown, "tasks": unknown, "truncated": unknown,
-		"language": unknown, "source": unknown, "attribute.region": unknown, "embedding": none,
+		"category": none, "label": none, "confidence": none, "text_length": none, "tokens": none, "occupations": none, "skills": none, "tasks": none, "truncated": none,
+		"language": none, "source": none, "attribute.region": none, "embedding": none,
 	}
 	if got := verdicts(calm); !reflect.DeepEqual(got, want) || calm.Verdict != none || calm.Encoder != "e1" {
 		t.Errorf("without drift: %v, in all %s, encoder %s", got, calm.Verdict, calm.Encoder)
 	}
 	shifted := compare("2026-03", nil)
+	for _, c := range calm.Columns {
+		if (c.Name == "attribute.region" || c.Name == "tokens") && (c.Reason != "" || c.P != 1 || c.Effect != 0) {
+			t.Errorf("%s holds one value: %+v", c.Name, c.Result)
+		}
+	}
 	want["category"], want["label"], want["text_length"], want["attribute.region"], want["embedding"] = drift, drift, drift, drift, drift
 	if got := verdicts(shifted); !reflect.DeepEqual(got, want) || shifted.Verdict != drift {
 		t.Errorf("with drift: %v, in all %s", got, shifted.Verdict)
@@ -150,8 +155,14 @@ func TestCompare(t *testing.T) {
 		t.Errorf("the same windows give another result: %v", err)
 	}
 	// Evidently's rule takes a constant for a value like others, and does not see bursts.
-	if got := verdicts(compare("2026-03", func(o *Options) { o.Preset = Evidently })); got["category"] != drift || got["text_length"] != drift || got["confidence"] != none || got["embedding"] != drift {
+	evidently := compare("2026-03", func(o *Options) { o.Preset = Evidently })
+	if got := verdicts(evidently); got["category"] != drift || got["text_length"] != drift || got["confidence"] != none || got["tokens"] != none || got["embedding"] != drift {
 		t.Errorf("by Evidently's rules: %v", got)
+	}
+	for _, c := range evidently.Columns {
+		if c.Resamples != 0 {
+			t.Errorf("by Evidently's rules, %s was drawn %d times", c.Name, c.Resamples)
+		}
 	}
 
 	// A second model in one window is said.

@@ -16,14 +16,25 @@ import "math"
 //
 // Effect is the total variation, beside it stands Jensen and Shannon's distance (natural logarithm). Errors are of the options alone.
 func Categorical(reference, current *Categories, o Options) (Result, error) {
-	r := Result{StatisticName: "fourth-power norm of deviance residuals", EffectName: "total variation", Reference: reference.size, Current: current.size}
+	r, chance, err := compareCategories(reference, current, o)
+	return chance.test(r), err
+}
+
+// DescribeCategorical is Categorical without drawing: P and Q stay 1.
+func DescribeCategorical(reference, current *Categories, o Options) (Result, error) {
+	r, _, err := compareCategories(reference, current, o)
+	return r, err
+}
+
+func compareCategories(reference, current *Categories, o Options) (Result, null, error) {
+	r := Result{StatisticName: "fourth-power norm of deviance residuals", EffectName: "total variation", P: 1, Q: 1, Reference: reference.size, Current: current.size}
 	o, err := o.ensured()
 	if err != nil {
-		return r, err
+		return r, null{}, err
 	}
 	r.Gate = o.CategoryGate
 	if r = r.comparable(o.Alpha); r.Reason != "" {
-		return r, nil
+		return r, null{}, nil
 	}
 	p := newPool(reference, current, o.Seed, mostBursts)
 	s := newShares(p)
@@ -32,14 +43,14 @@ func Categorical(reference, current *Categories, o Options) (Result, error) {
 		smaller = reference
 	}
 	r.describe(s, reference, current)
-	if held := len(r.Differences); held < 2 {
-		return r.unknown("all rows of both windows are of one category: there are no shares to compare"), nil
+	if len(r.Differences) < 2 {
+		r.Verdict = None // there is one category
+		return r, null{}, nil
 	}
 	observed := make([]int, len(p.counts))
 	copy(observed, smaller.counts)
 	r.Statistic = s.norm(observed, smaller.size.Rows)
-	r.P, r.Resamples = resample(r.Statistic, o.Resamples, func() float64 { return s.norm(p.draw()) })
-	return r, nil
+	return r, null{r.Statistic, o.Resamples, func() float64 { return s.norm(p.draw()) }}, nil
 }
 
 // describe fills effects and differences.

@@ -214,7 +214,8 @@ func TestCategoricalSaysWhyItCannotJudge(t *testing.T) {
 	f(window(), window(50, 50), "the reference window is empty")
 	f(window(50, 50), window(), "the current window is empty")
 	f(window(50, 50), window(4, 5), "the current window has 9 rows, at least 10 are needed")
-	f(window(0, 50), window(0, 10), "all rows of both windows are of one category")
+	f(window(0, 50), window(0, 9), "the current window has 9 rows") // of one category, but too few to say so
+	f(burst(1, Count{0, 50}), burst(1, Count{0, 50}), "the rows came in 1 and 1 bursts")
 	f(burst(1, Count{0, 50}), burst(1, Count{1, 50}), "the rows came in 1 and 1 bursts")
 	f(burst(8, Count{0, 50}), burst(1, Count{1, 50}), "the rows came in 8 and 1 bursts")
 
@@ -234,6 +235,7 @@ func TestCategoricalSaysWhyItCannotJudge(t *testing.T) {
 	g(window(50), window(0, 50), Drift)           // no category in common
 	g(window(50, 50), window(0, 0, 0, 10), Drift) // a new category
 	g(window(5000, 5000), window(50, 50), None)
+	g(window(0, 50), window(0, 10), None) // one category
 	g(window(500_000, 500_000), window(510_000, 490_000), Possible)
 	g(window(40_000_000, 60_000_000), window(47_000_000, 53_000_000), Drift)
 	g(burst(30, Count{0, 2}, Count{1, 2}), burst(20, Count{0, 2}, Count{1, 2}), None) // blocks that do not vary

@@ -9,8 +9,10 @@
 //   - Embedding compares vectors by the distance of their means (vectors.go, embedding.go),
 //   - Judge corrects for the number of columns, by Benjamini and Hochberg, and gives the verdicts (judge.go).
 //
+// DescribeCategorical, DescribeNumeric and DescribeEmbedding give all but p, for those who judge by another rule.
+//
 // An effect size stands beside each verdict: significant says that windows differ, not that it matters. What cannot be
-// judged, such as an empty window, has a reason in place of a verdict. The same rows and seed give the same result.
+// judged, such as an empty window, has a reason in place of a verdict. Where all rows of both windows hold the same, nothing drifted and nothing is tested. The same rows and seed give the same result.
 //
 // The package reads nothing: rows come in, results go out.
 package alarms

@@ -22,17 +22,28 @@ const mostVectors = 2000
 // Effect is the distance of the means over the spread within the windows (the root of the mean squared distance from the mean), less what
 // chance adds to it at these sizes; beside it stands the cosine distance of the means. Errors are of the options, and of windows of other widths.
 func Embedding(reference, current *Vectors, o Options) (Result, error) {
-	r := Result{StatisticName: "squared distance of means", EffectName: "distance of means over spread", Reference: reference.size, Current: current.size}
+	r, chance, err := compareVectors(reference, current, o)
+	return chance.test(r), err
+}
+
+// DescribeEmbedding is Embedding without drawing: P and Q stay 1.
+func DescribeEmbedding(reference, current *Vectors, o Options) (Result, error) {
+	r, _, err := compareVectors(reference, current, o)
+	return r, err
+}
+
+func compareVectors(reference, current *Vectors, o Options) (Result, null, error) {
+	r := Result{StatisticName: "squared distance of means", EffectName: "distance of means over spread", P: 1, Q: 1, Reference: reference.size, Current: current.size}
 	o, err := o.ensured()
 	if err != nil {
-		return r, err
+		return r, null{}, err
 	}
 	r.Gate = o.VectorGate
 	if r = r.comparable(o.Alpha); r.Reason != "" {
-		return r, nil
+		return r, null{}, nil
 	}
 	if reference.dim != current.dim {
-		return r, fmt.Errorf("comparing embeddings: the reference's have %d components, the current ones %d: compare vectors of one encoder", reference.dim, current.dim)
+		return r, null{}, fmt.Errorf("comparing embeddings: the reference's have %d components, the current ones %d: compare vectors of one encoder", reference.dim, current.dim)
 	}
 	a, b := reference.total(), current.total()
 	rows := float64(r.Reference.Rows + r.Current.Rows)
@@ -46,21 +57,14 @@ func Embedding(reference, current *Vectors, o Options) (Result, error) {
 	spread := (reference.squares+current.squares)/rows - floats.Dot(mean, mean) - r.Statistic*weight/rows
 	// What is left of equal vectors is rounding of their sums.
 	if size := (reference.squares + current.squares) / rows; spread < 1e-6*size || size == 0 {
-		return r.unknown("the vectors of each window do not differ from each other: check what embeds them"), nil
+		return r.unknown("the vectors of each window do not differ from each other: check what embeds them"), null{}, nil
 	}
 	if lengths := floats.Norm(a, 2) * floats.Norm(b, 2); lengths > 0 {
 		r.Beside = []Effect{{"cosine distance of means", max(0, 1-floats.Dot(a, b)/lengths)}}
 	}
 	p := newVectorPool(reference, current, mean, o.Seed, mostVectors)
-	chance := 0.0
-	r.P, r.Resamples = resample(r.Statistic*weight, o.Resamples, func() float64 {
-		t := p.draw()
-		chance += t
-		return t
-	})
-	chance /= float64(r.Resamples) * weight
-	r.Effect = math.Sqrt(max(0, r.Statistic-chance) / spread)
-	return r, nil
+	r.Effect = math.Sqrt(max(0, r.Statistic-p.expected()/weight) / spread)
+	return r, null{r.Statistic * weight, o.Resamples, p.draw}, nil
 }
 
 // vectorPool draws blocks of both windows, as pool does, and adds up their vectors.
@@ -70,6 +74,8 @@ type vectorPool struct {
 	all   int
 	turn  []int
 	draws int
+	// squares is Σ|sum|².
+	squares float64
 
 	drawn  blas32.Vector
 	random *rand.Rand
@@ -83,7 +89,9 @@ func newVectorPool(a, b *Vectors, mean []float64, seed uint64, most int) *vector
 			// Less the mean, or rounding of what all vectors share would drown what they do not.
 			centred := make([]float32, len(mean))
 			for j, c := range sum {
-				centred[j] = float32(float64(c) - float64(v.rows[i])*mean[j])
+				x := float64(c) - float64(v.rows[i])*mean[j]
+				centred[j] = float32(x)
+				p.squares += x * x
 			}
 			p.turn = append(p.turn, len(p.sums))
 			p.sums, p.rows = append(p.sums, blas32.Vector{N: len(mean), Inc: 1, Data: centred}), append(p.rows, v.rows[i])
@@ -111,4 +119,11 @@ func (p *vectorPool) draw() float64 {
 	n := float64(rows)
 	m := float64(p.all) - n
 	return squares * (1/n + 1/m)
+}
+
+// expected returns the mean of all draws, exactly where all blocks hold as many rows. Of B blocks in N rows, k make a squared sum of
+// k·(B−k) / (B·(B−1)) · Σ|sum|² on average (sampling without replacement), and n = k·N/B rows.
+func (p *vectorPool) expected() float64 {
+	blocks := float64(len(p.sums))
+	return p.squares * blocks / ((blocks - 1) * float64(p.all))
 }

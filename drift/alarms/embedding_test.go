@@ -5,6 +5,8 @@ import (
 	"math/rand/v2"
 	"strings"
 	"testing"
+
+	"gonum.org/v1/gonum/floats"
 )
 
 // cloud draws vectors around a mean, in blocks of so many that share half of their variance.
@@ -74,6 +76,24 @@ func TestEmbeddingEffect(t *testing.T) {
 		r, err := Embedding(cloud(t, random, 2000, 1, true, 0), cloud(t, random, rows, 1, true, .1), Options{Resamples: 999})
 		if err != nil || r.P > .001 || math.Abs(r.Effect-want) > .1 {
 			t.Errorf("%d rows: effect %v, want %.3f, p %v, %v", rows, r.Effect, want, r.P, err)
+		}
+	}
+}
+
+// What chance is expected to make is what it makes on average, also of blocks of other sizes.
+func TestExpectedIsTheMeanOfDraws(t *testing.T) {
+	random := rand.New(rand.NewPCG(4, 4))
+	a, b := cloud(t, random, 600, 6, true, 0), cloud(t, random, 200, 1, true, 0)
+	mean := make([]float64, a.dim)
+	floats.AddTo(mean, a.total(), b.total())
+	floats.Scale(1/float64(a.size.Rows+b.size.Rows), mean)
+	for _, most := range []int{mostVectors, 40} {
+		p, sum := newVectorPool(a, b, mean, 1, most), 0.0
+		for range 2000 {
+			sum += p.draw()
+		}
+		if drawn := sum / 2000; math.Abs(drawn/p.expected()-1) > .1 {
+			t.Errorf("%v on average, %v expected", drawn, p.expected())
 		}
 	}
 }

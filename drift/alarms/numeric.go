@@ -17,19 +17,31 @@ const mostCells = 4096
 // Effect is Wasserstein's distance over the reference's standard deviation, beside it stands the difference of the means in
 // the same unit. The standard deviation is that of both windows where the reference's is 0. Errors are of the options alone.
 func Numeric(reference, current *Numbers, o Options) (Result, error) {
-	r := Result{StatisticName: "Kolmogorov-Smirnov", EffectName: "normed Wasserstein distance", Reference: reference.size, Current: current.size}
+	r, chance, err := compareNumbers(reference, current, o)
+	return chance.test(r), err
+}
+
+// DescribeNumeric is Numeric without drawing: P and Q stay 1.
+func DescribeNumeric(reference, current *Numbers, o Options) (Result, error) {
+	r, _, err := compareNumbers(reference, current, o)
+	return r, err
+}
+
+func compareNumbers(reference, current *Numbers, o Options) (Result, null, error) {
+	r := Result{StatisticName: "Kolmogorov-Smirnov", EffectName: "normed Wasserstein distance", P: 1, Q: 1, Reference: reference.size, Current: current.size}
 	o, err := o.ensured()
 	if err != nil {
-		return r, err
+		return r, null{}, err
 	}
 	r.Gate = o.NumberGate
 	if r = r.comparable(o.Alpha); r.Reason != "" {
-		return r, nil
+		return r, null{}, nil
 	}
 	a, b := slices.Sorted(slices.Values(reference.values)), slices.Sorted(slices.Values(current.values))
 	both := slices.Sorted(slices.Values(slices.Concat(a, b)))
 	if both[0] == both[len(both)-1] {
-		return r.unknown("all rows of both windows hold the same number, %v: there is no distribution to compare", both[0]), nil
+		r.Verdict, r.Beside = None, []Effect{{"difference of means", 0}} // there is one number, and no spread to divide by
+		return r, null{}, nil
 	}
 	spread := stat.PopStdDev(a, nil)
 	if a[0] == a[len(a)-1] {
@@ -54,8 +66,7 @@ func Numeric(reference, current *Numbers, o Options) (Result, error) {
 	scaled := func(counts []int, rows int) float64 {
 		return distance(counts, p.counts, rows, p.rows) * math.Sqrt(float64(rows)*(float64(p.rows-rows)/float64(p.rows)))
 	}
-	r.P, r.Resamples = resample(scaled(observed, smaller.size.Rows), o.Resamples, func() float64 { return scaled(p.draw()) })
-	return r, nil
+	return r, null{scaled(observed, smaller.size.Rows), o.Resamples, func() float64 { return scaled(p.draw()) }}, nil
 }
 
 // cells returns the upper edges of the cells that the sorted numbers fall into.

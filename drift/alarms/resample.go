@@ -22,3 +22,18 @@ func resample(observed float64, most int, draw func() float64) (p float64, drawn
 	}
 	return float64(reached+1) / float64(drawn+1), drawn
 }
+
+// null is how chance makes a statistic. The zero value is of what needs no test.
+type null struct {
+	observed float64
+	most     int
+	draw     func() float64
+}
+
+// test fills P and Resamples.
+func (n null) test(r Result) Result {
+	if n.draw != nil {
+		r.P, r.Resamples = resample(n.observed, n.most, n.draw)
+	}
+	return r
+}

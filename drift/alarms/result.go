@@ -61,11 +61,11 @@ type Result struct {
 	Beside    []Effect `json:"beside,omitempty"`
 	Reference Size     `json:"reference"`
 	Current   Size     `json:"current"`
-	// Resamples is how often blocks were drawn.
+	// Resamples is how often blocks were drawn, 0 where nothing was tested.
 	Resamples int `json:"resamples"`
 	// Differences are those of the categories that either window holds, in the order of the categories. Only Categorical gives them.
 	Differences []Difference `json:"differences,omitempty"`
-	// Verdict is filled by Judge, but for Unknown.
+	// Verdict is filled by Judge, but for Unknown, and for None where all rows of both windows hold the same: P is 1 without a draw then.
 	Verdict Verdict `json:"verdict,omitempty"`
 	// Reason says why there is no verdict.
 	Reason string `json:"reason,omitempty"`
@@ -73,7 +73,7 @@ type Result struct {
 
 // unknown gives the result a reason.
 func (r Result) unknown(format string, args ...any) Result {
-	r.P, r.Q, r.Verdict, r.Reason = 1, 1, Unknown, fmt.Sprintf(format, args...)
+	r.Verdict, r.Reason = Unknown, fmt.Sprintf(format, args...)
 	return r
 }
 
