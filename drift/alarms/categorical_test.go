@@ -78,7 +78,7 @@ func TestCategoricalFindsDiffuseShifts(t *testing.T) {
 	}
 	before, after := newStream(history, 9), newStream(weights, 10)
 	var ps, largest []float64
-	for i := range 100 {
+	for i := range 60 {
 		reference, current := before.independent(t, 10_000), after.independent(t, 271)
 		ps = append(ps, pOf(t, reference, current, i))
 		pool := newPool(reference, current, uint64(i), mostBursts)

@@ -82,7 +82,7 @@ func TestConstantColumnsAreNoTests(t *testing.T) {
 	b.AddRows(.1, .1, .1, .1, .1, .1)
 	r, err := Numeric(&a, &b, Options{})
 	add(t, err)
-	tested, err := Categorical(&before, &after, Options{})
+	tested, err := Categorical(&before, &after, Options{Resamples: 999})
 	add(t, err)
 	results = append(results, r, tested)
 	add(t, Judge(results, Options{}))
@@ -105,9 +105,9 @@ func TestDescribedIsWhatIsTested(t *testing.T) {
 	v, w := cloud(t, random, 300, 3, true, 0), cloud(t, random, 100, 3, true, .1)
 	f := func(tested, described func(Options) (Result, error)) {
 		t.Helper()
-		want, err := tested(Options{})
+		want, err := tested(Options{Resamples: 99})
 		add(t, err)
-		got, err := described(Options{})
+		got, err := described(Options{Resamples: 99})
 		add(t, err)
 		if got.P != 1 || got.Resamples != 0 || got.Verdict != "" || want.Resamples == 0 {
 			t.Errorf("described as %+v, tested %+v", got, want)
