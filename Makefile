@@ -40,7 +40,8 @@ test-peers: setup ## Compare with scikit-learn, statsmodels, Evidently and MLflo
 	cd models/testdata && ../../.native/peers/bin/python make_compressed.py
 	cd producers/testdata && ../../.native/peers/bin/python make_history.py
 	cd drift/stats/testdata && ../../../.native/peers/bin/python make_goldens.py
-	git diff --exit-code --stat -- trainer/testdata models/testdata producers/testdata drift/stats/testdata
+	cd drift/testdata && ../../.native/peers/bin/python make_components.py
+	git diff --exit-code --stat -- trainer/testdata models/testdata producers/testdata drift/stats/testdata drift/testdata
 	go test -count 1 -tags peers ./mlflow ./trainer ./models ./drift/stats
 
 lint: setup ## gofmt, staticcheck, generated code

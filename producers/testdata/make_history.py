@@ -1,7 +1,7 @@
 """Writes the same seven past vacancies as CSV, as Parquet in the ways pandas and pyarrow write it, and as a folder of text with an index; types.parquet holds
 a column of each type.
 
-Run with pandas 3 and pyarrow 25 from this folder.
+Run it from this folder with the versions in native/peers.txt: pandas writes its own version into pandas.parquet.
 """
 import datetime
 import decimal
