@@ -97,19 +97,18 @@ func (v *vectors) all() ([][]float32, error) {
 	for i := range all {
 		all[i] = x[i*v.width : (i+1)*v.width : (i+1)*v.width]
 	}
-	v.stop = make(chan struct{})
-	v.holding.Go(v.hold)
+	// Before any page is read: a busy machine may start hold only when many are.
+	if before, err := mappedBytes(); err == nil {
+		v.stop = make(chan struct{})
+		v.holding.Go(func() { v.hold(before) })
+	}
 	return all, nil
 }
 
-// hold gives the mapped pages back whenever more than the limit is in this process's memory; those that are read again come from the system's cache or
+// hold gives the mapped pages back whenever this process holds more than the limit beyond what it held before; those that are read again come from the system's cache or
 // the disk. Between two looks a fast reader may pass the limit by some 100 MB, which the system can take back at any time. Where the system does not tell
 // how much there is, it decides alone.
-func (v *vectors) hold() {
-	before, err := mappedBytes()
-	if err != nil {
-		return
-	}
+func (v *vectors) hold(before int64) {
 	tick := time.NewTicker(time.Millisecond)
 	defer tick.Stop()
 	for {
