@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"runtime"
+	"slices"
 	"sort"
 
 	"jobstrom/bench/imbalance"
@@ -190,16 +191,9 @@ func (b bench) alarms() error {
 		total += n
 	}
 	for c, n := range imbalance.Counts {
-		share, after := n/total, shifted(c, shift)
+		share := n / total
 		name := fmt.Sprintf("power, share %.2f %%", 100*share)
-		calibrated, evidently, drift, err := b.shares(name, b.shifts, func(random *rand.Rand, seed uint64) (alarm, error) {
-			reference, err := all.rows(random, referenceRows)
-			if err != nil {
-				return alarm{}, err
-			}
-			current, err := after.rows(random, 1000)
-			return judged(reference, current, err, seed)
-		})
+		calibrated, evidently, drift, err := b.power(name, all, shifted(c, shift), 1000)
 		if err != nil {
 			return err
 		}
@@ -210,5 +204,28 @@ func (b bench) alarms() error {
 		figure(name+", calibrated", calibrated, target, calibrated >= target)
 		fmt.Printf("# %s: drift %.4f; evidently %.4f\n", name, drift, evidently)
 	}
+
+	weights := slices.Clone(imbalance.Counts)
+	for c := 12; c < 18; c++ {
+		weights[c] /= 2
+	}
+	name = "power, six categories of 4 to 7 % halved, n = 271"
+	calibrated, evidently, drift, err := b.power(name, all, newCategories(weights), 271)
+	if err != nil {
+		return err
+	}
+	fmt.Printf("# %s: significant %.4f, drift %.4f; evidently %.4f\n", name, calibrated, drift, evidently)
 	return nil
+}
+
+// power compares windows of n rows of a changed stream with a reference of the stream before.
+func (b bench) power(name string, before, after categories, n int) (calibrated, evidently, drift float64, err error) {
+	return b.shares(name, b.shifts, func(random *rand.Rand, seed uint64) (alarm, error) {
+		reference, err := before.rows(random, referenceRows)
+		if err != nil {
+			return alarm{}, err
+		}
+		current, err := after.rows(random, n)
+		return judged(reference, current, err, seed)
+	})
 }
