@@ -167,6 +167,27 @@ func TestDesignEffectOfRepublishedRows(t *testing.T) {
 	}
 }
 
+// n·ln n of large numbers is rounded coarsely: equal shares have no residual all the same, and small residuals stay what they are.
+func TestResidualsAreMoreThanRounding(t *testing.T) {
+	var reference, current Categories
+	for i := range 60 {
+		add(t, reference.AddBlock(Count{0, 1009 + i}, Count{1, 3 * (1009 + i)}))
+		add(t, current.AddBlock(Count{0, 7 + i}, Count{1, 3 * (7 + i)}))
+	}
+	if r, err := Categorical(&reference, &current, Options{Resamples: 99}); err != nil || r.Statistic != 0 || r.P != 1 {
+		t.Errorf("equal shares have statistic %v, p %v, %v", r.Statistic, r.P, err)
+	}
+	var before, after Categories
+	add(t, before.AddRows(0, 50_000_000))
+	add(t, before.AddRows(1, 50_000_000))
+	add(t, after.AddRows(0, 50_010_000))
+	add(t, after.AddRows(1, 49_990_000))
+	// χ² is 0.0001² / (¼·2/100,000,000), of which the deviance differs by less than a millionth here.
+	if r, err := DescribeCategorical(&before, &after, Options{}); err != nil || math.Abs(r.Differences[0].Residual-math.Sqrt2) > 1e-5 {
+		t.Errorf("%+v, %v, want residual √2", r.Differences, err)
+	}
+}
+
 func TestSameSeedSameResult(t *testing.T) {
 	run := func(seed uint64) Result {
 		s := newStream(history, 6)
