@@ -171,8 +171,9 @@ func TestDesignEffectOfRepublishedRows(t *testing.T) {
 func TestResidualsAreMoreThanRounding(t *testing.T) {
 	var reference, current Categories
 	for i := range 60 {
-		add(t, reference.AddBlock(Count{0, 1009 + i}, Count{1, 3 * (1009 + i)}))
-		add(t, current.AddBlock(Count{0, 7 + i}, Count{1, 3 * (7 + i)}))
+		for w, n := range map[*Categories]int{&reference: 1009 + i, &current: 7 + i} {
+			add(t, w.AddBlock(Count{0, n}, Count{1, 2 * n}, Count{2, 4 * n}, Count{3, 13 * n}))
+		}
 	}
 	if r, err := Categorical(&reference, &current, Options{Resamples: 99}); err != nil || r.Statistic != 0 || r.P != 1 {
 		t.Errorf("equal shares have statistic %v, p %v, %v", r.Statistic, r.P, err)
