@@ -40,7 +40,7 @@ test-peers: setup ## Compare with scikit-learn, statsmodels, Evidently and MLflo
 	cd models/testdata && ../../.native/peers/bin/python make_compressed.py
 	cd producers/testdata && ../../.native/peers/bin/python make_history.py
 	cd drift/stats/testdata && ../../../.native/peers/bin/python make_goldens.py
-	cd drift/testdata && ../../.native/peers/bin/python make_components.py
+	cd drift/testdata && ../../.native/peers/bin/python make_components.py && ../../.native/peers/bin/python make_report.py
 	git diff --exit-code --stat -- trainer/testdata models/testdata producers/testdata drift/stats/testdata drift/testdata
 	go test -count 1 -tags peers ./mlflow ./trainer ./models ./drift/stats
 
@@ -59,10 +59,10 @@ bench-train: build ## Compare the trainer with scikit-learn and with the referen
 	@bench/train/setup.sh
 	go build -o bin/bench-train ./bench/train && bin/bench-train $(if $(PART),-part $(PART))
 
-bench-drift: build ## Measure drift: false alarms and power, speed beside Evidently, hourly counts (PART=alarms, embeddings, speed, hours; hours takes 6 GB of disk)
+bench-drift: build ## Measure drift: false alarms and power, speed beside Evidently, hourly counts (PART=alarms, embeddings, watch, speed, hours; hours takes 6 GB of disk)
 	$(if $(filter speed hours,$(PART)),,go build -o bin/bench-drift ./bench/drift && bin/bench-drift $(if $(PART),-part $(PART)))
-	$(if $(filter alarms embeddings hours,$(PART)),,bench/drift/speed/setup.sh && go build -o bin/bench-drift-speed ./bench/drift/speed && bin/bench-drift-speed)
-	$(if $(filter alarms embeddings speed,$(PART)),,go build -o bin/bench-drift-hours ./bench/drift/hours && bin/bench-drift-hours)
+	$(if $(filter alarms embeddings watch hours,$(PART)),,bench/drift/speed/setup.sh && go build -o bin/bench-drift-speed ./bench/drift/speed && bin/bench-drift-speed)
+	$(if $(filter alarms embeddings watch speed,$(PART)),,go build -o bin/bench-drift-hours ./bench/drift/hours && bin/bench-drift-hours)
 
 chaos: setup-test build ## Kill processes while 100,000 vacancies stream, say what became of each (SHORT=1: 5 minutes, real encoder)
 	go build -o bin/chaos ./chaos/run

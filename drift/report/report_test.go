@@ -39,7 +39,7 @@ func months(t *testing.T, names ...string) (windows [2]drift.Window) {
 // categorical makes a column of shares in percent; residuals are a tenth of their difference's percents.
 func categorical(name string, values []string, reference, current []float64) drift.Column {
 	c := drift.Column{Name: name, Kind: drift.Categorical, Values: values, Result: alarms.Result{
-		Column: name, StatisticName: "largest deviance residual", EffectName: "total variation", Gate: .05, P: 1, Q: 1, Resamples: 999, Verdict: alarms.None,
+		Column: name, StatisticName: "fourth-power norm of deviance residuals", EffectName: "total variation", Gate: .05, P: 1, Q: 1, Resamples: 999, Verdict: alarms.None,
 		Reference: alarms.Size{Rows: 12000, Blocks: 4100}, Current: alarms.Size{Rows: 1500, Blocks: 510},
 	}}
 	for i, r := range reference {
