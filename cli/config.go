@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/dustin/go-humanize"
 	"github.com/go-viper/mapstructure/v2"
 	"github.com/knadh/koanf/parsers/yaml"
 	"github.com/knadh/koanf/providers/env/v2"
@@ -51,6 +52,7 @@ type Config struct {
 	Library        string        `koanf:"onnxruntime"`
 	Engine         string        `koanf:"chdb"`
 	Threads        int           `koanf:"threads"`
+	EmbedCache     string        `koanf:"embed-cache"`
 	Prior          string        `koanf:"prior"`
 	Attributes     []string      `koanf:"attributes"`
 	LogLevel       string        `koanf:"log-level"`
@@ -88,6 +90,7 @@ func addFlags(f *pflag.FlagSet) {
 	f.String("onnxruntime", "", "ONNX Runtime's shared `library` (default the one that make setup fetches)")
 	f.String("chdb", "", "ClickHouse's shared `library` libchdb.so (default the one that make setup fetches, else clickhouse on PATH)")
 	f.Int("threads", 1, "threads that work on one batch of texts")
+	f.String("embed-cache", "64MiB", "`bytes` of vectors to keep of texts that were embedded last, so that what is published again is not embedded again; 0 keeps none")
 	f.String("prior", "", "class `prior`: trained (default) or uniform")
 	f.StringSlice("attributes", nil, "publishers' attributes to keep, `names`; all others are dropped")
 	f.String("log-level", "warn", "debug, info, warn or error")
@@ -196,6 +199,8 @@ func (c Config) Validate() error {
 		wrong = append(wrong, err)
 	}
 	check(c.Threads >= 1 && c.Threads <= 1024, "threads (%d) must be 1 to 1024", c.Threads)
+	cache, err := humanize.ParseBytes(c.EmbedCache)
+	check(err == nil && cache <= 1<<40, "embed-cache (%s) must be bytes like 64MiB, at most 1TiB", c.EmbedCache)
 	check(c.Prior == "" || c.Prior == "trained" || c.Prior == "uniform", "prior (%s) must be trained or uniform", c.Prior)
 	check(new(slog.Level).UnmarshalText([]byte(c.LogLevel)) == nil, "log-level (%s) must be debug, info, warn or error", c.LogLevel)
 	check(c.LogFormat == "text" || c.LogFormat == "json", "log-format (%s) must be text or json", c.LogFormat)
@@ -219,7 +224,8 @@ func (c Config) logger(w io.Writer) *slog.Logger {
 }
 
 func (c Config) embedOptions() embed.Options {
-	return embed.Options{ModelDir: c.Encoder, Library: c.Library, Threads: c.Threads}
+	cache, _ := humanize.ParseBytes(c.EmbedCache) // validated
+	return embed.Options{ModelDir: c.Encoder, Library: c.Library, Threads: c.Threads, CacheBytes: int64(cache)}
 }
 
 func (c Config) classifyOptions() classify.Options { return classify.Options{Prior: c.Prior} }

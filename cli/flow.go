@@ -99,6 +99,7 @@ func (a *app) start(ctx context.Context, need parts) (*flow, error) {
 			f.encoder = card.ID
 			f.pipeline, err = a.pipeline(key, need.encodes)
 			if err == nil && need.encodes {
+				f.metrics.MustRegister(cacheMetrics(f.pipeline.Encoder)...)
 				stopLater(func() { _ = f.pipeline.Encoder.Close() })
 			}
 			return err

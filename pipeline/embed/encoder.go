@@ -30,7 +30,7 @@ const bytesPerToken = 64
 
 // Vector is a text's embedding.
 type Vector struct {
-	// Values are the components, as many as the card's dimension.
+	// Values are the components, as many as the card's dimension. Equal texts may share them: they must not be changed.
 	Values []float32
 	// Tokens is how many tokens were read, prefix and special tokens included.
 	Tokens int
@@ -45,6 +45,7 @@ type Encoder struct {
 	maxTokens int
 	tokenizer *tokenizers.Tokenizer
 	session   *ort.DynamicAdvancedSession
+	cache     *cache // nil without one
 	// slots holds one entry for each sub-batch that runs, over all calls of Embed.
 	slots chan struct{}
 
@@ -87,6 +88,7 @@ func open(o Options) (_ *Encoder, err error) {
 	if e.tokenizer, err = tokenizers.FromFile(path); err != nil {
 		return nil, fmt.Errorf("loading %s: %w", path, err)
 	}
+	e.cache = newCache(o.CacheBytes, card.ID, e.maxTokens, card.Dim)
 	e.session, err = onnx.Session(filepath.Join(o.ModelDir, card.Graph.Name), []string{"input_ids", "attention_mask"}, []string{card.Output}, o.Threads)
 	return e, err
 }
@@ -96,6 +98,9 @@ func (e *Encoder) Card() models.EncoderCard { return e.card }
 
 // Dim returns the number of components of a vector.
 func (e *Encoder) Dim() int { return e.card.Dim }
+
+// CacheStats says what the cache of vectors has done.
+func (e *Encoder) CacheStats() CacheStats { return e.cache.stats(e.card.Dim) }
 
 // Close waits for running calls of Embed and frees the encoder. A second Close does nothing.
 func (e *Encoder) Close() error {
@@ -127,18 +132,19 @@ func (e *Encoder) Embed(ctx context.Context, texts []string) ([]Vector, error) {
 	if e.closed {
 		return nil, ErrClosed
 	}
-	rows := make([]row, len(texts))
-	for i, text := range texts {
+	vectors := make([]Vector, len(texts))
+	missing, keys, same := e.cache.split(texts, vectors)
+	rows := make([]row, len(missing))
+	for k, i := range missing {
 		if err := ctx.Err(); err != nil {
 			return nil, fmt.Errorf("embedding %d texts: %w", len(texts), err)
 		}
 		var err error
-		if rows[i], err = e.tokenize(text); err != nil {
+		if rows[k], err = e.tokenize(texts[i]); err != nil {
 			return nil, fmt.Errorf("embedding text %d of %d: %w", i+1, len(texts), err)
 		}
-		rows[i].index = i
+		rows[k].index = i
 	}
-	vectors := make([]Vector, len(texts))
 	group, ctx := errgroup.WithContext(ctx)
 	for _, batch := range subBatches(rows, e.options.BatchTokens, e.options.MaxBatch) {
 		group.Go(func() error {
@@ -157,6 +163,7 @@ func (e *Encoder) Embed(ctx context.Context, texts []string) ([]Vector, error) {
 	if err := group.Wait(); err != nil {
 		return nil, fmt.Errorf("embedding %d texts: %w", len(texts), err)
 	}
+	e.cache.keep(missing, keys, same, vectors)
 	return vectors, nil
 }
 

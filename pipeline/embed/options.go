@@ -28,6 +28,8 @@ type Options struct {
 	// MaxTokens cuts texts to fewer tokens than the encoder's card allows, special tokens and prefix
 	// included. Default: what the card says.
 	MaxTokens int
+	// CacheBytes bounds what the vectors that were used last may take, so that they are not computed again. Default: 0, none are kept.
+	CacheBytes int64
 }
 
 // EnsureDefaults fills the zero fields. Paths stay empty where no native parts are found; Validate says so.
@@ -69,5 +71,6 @@ func (o Options) Validate() error {
 	check(o.BatchTokens >= 1 && o.BatchTokens <= 1<<20, "BatchTokens (%d) must be 1 to %d", o.BatchTokens, 1<<20)
 	check(o.MaxBatch >= 1 && o.MaxBatch <= 4096, "MaxBatch (%d) must be 1 to 4096", o.MaxBatch)
 	check(o.MaxTokens == 0 || o.MaxTokens >= 3, "MaxTokens (%d) must be 0 (the card's) or >= 3", o.MaxTokens)
+	check(o.CacheBytes >= 0, "CacheBytes (%d) must be >= 0", o.CacheBytes)
 	return errors.Join(errs...)
 }
