@@ -2,10 +2,12 @@ package drift
 
 import (
 	"context"
+	_ "embed"
 	"errors"
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/ClickHouse/clickhouse-go/v2"
 	"golang.org/x/sync/errgroup"
@@ -75,6 +77,9 @@ func CompareComponents(ctx context.Context, w *warehouse.Warehouse, windows Embe
 	}
 	last := max(int(width), 1) // of empty windows the first query says why there is nothing
 	step := min(max(o.Values/max(int(rows), 1), 1), last)
+	if int(rows)*last >= divisible {
+		step = min(step, (last+o.Queries-1)/o.Queries)
+	}
 	parts := make([][]Component, (last+step-1)/step)
 	step = (last + len(parts) - 1) / len(parts) // as much for each
 	threads := 0                                // as many as the server likes
@@ -104,26 +109,29 @@ func CompareComponents(ctx context.Context, w *warehouse.Warehouse, windows Embe
 	return components, nil
 }
 
-// extent returns the rows of both windows together and the width of a vector, 0 and 0 of empty windows.
+// divisible is how many values take longer to compare than another query takes to plan.
+const divisible = 200_000
+
+// extent returns how many rows both windows hold together at most, as duplicates and erased rows that are there still count too, and the width of a vector. It
+// returns 0 and 0 of empty windows.
 func extent(ctx context.Context, w *warehouse.Warehouse, windows EmbeddingWindows) (rows, width uint64, err error) {
-	work, ctx := errgroup.WithContext(windows.query(ctx, nil))
-	work.Go(func() error {
-		return w.Conn().QueryRow(ctx, `SELECT count() FROM drift_vectors(`+embeddingWindows+`)`).Scan(&rows)
-	})
-	work.Go(func() error {
-		return w.Conn().QueryRow(ctx, `SELECT max(length(vector)) FROM (SELECT vector FROM drift_vectors(`+embeddingWindows+`) LIMIT 1)`).Scan(&width)
-	})
-	err = warehouse.Explain(work.Wait())
-	return rows, width, err
+	err = w.Conn().QueryRow(windows.query(ctx, nil), `SELECT count(), max(length(vector)) FROM embedding_rows
+		WHERE ({encoder:String} = '' OR encoder = {encoder:String})
+			AND (published_at >= {ref_from:DateTime64(3, 'UTC')} AND published_at < {ref_to:DateTime64(3, 'UTC')}
+				OR published_at >= {cur_from:DateTime64(3, 'UTC')} AND published_at < {cur_to:DateTime64(3, 'UTC')})`).Scan(&rows, &width)
+	return rows, width, warehouse.Explain(err)
 }
+
+// figures is the query of the view drift_component_figures, which says why it is sent itself.
+//
+//go:embed sql/52_drift_component_figures.sql
+var figures string
 
 // compareRange compares the components from first to last, both included, in one query.
 func compareRange(ctx context.Context, w *warehouse.Warehouse, windows EmbeddingWindows, first, last, threads int) ([]Component, error) {
 	ctx = windows.query(ctx, clickhouse.Parameters{"component_from": strconv.Itoa(first), "component_to": strconv.Itoa(last)})
-	rows, err := w.Conn().Query(ctx, `SELECT note, toUInt64(ifNull(component, 0)), ifNull(n, 0), ifNull(m, 0), ifNull(ref_mean, 0), ifNull(cur_mean, 0), ifNull(ref_std, 0),
-		ifNull(cur_std, 0), ifNull(wasserstein, 0), ifNull(ks, 0), ifNull(ks_p, 0), toNullable(z), ifNull(z_p, 0)
-		FROM drift_components(`+embeddingWindows+`, component_from = {component_from:UInt32}, component_to = {component_to:UInt32})
-		ORDER BY component SETTINGS max_threads = `+strconv.Itoa(threads))
+	_, query, _ := strings.Cut(figures, " AS\n")
+	rows, err := w.Conn().Query(ctx, query+" ORDER BY component SETTINGS max_threads = "+strconv.Itoa(threads))
 	if err != nil {
 		return nil, warehouse.Explain(err)
 	}
@@ -132,7 +140,7 @@ func compareRange(ctx context.Context, w *warehouse.Warehouse, windows Embedding
 	for rows.Next() {
 		var c Component
 		var note string
-		if err := rows.Scan(&note, &c.Component, &c.N, &c.M, &c.RefMean, &c.CurMean, &c.RefStd, &c.CurStd, &c.Wasserstein, &c.KS, &c.KSP, &c.Z, &c.ZP); err != nil {
+		if err := rows.Scan(&c.Component, &c.N, &c.M, &c.RefMean, &c.CurMean, &c.RefStd, &c.CurStd, &c.Wasserstein, &c.KS, &c.KSP, &c.Z, &c.ZP, &note); err != nil {
 			return nil, err
 		}
 		if note != "" {
