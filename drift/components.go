@@ -1,6 +1,7 @@
 package drift
 
 import (
+	"cmp"
 	"context"
 	_ "embed"
 	"errors"
@@ -131,7 +132,7 @@ var figures string
 func compareRange(ctx context.Context, w *warehouse.Warehouse, windows EmbeddingWindows, first, last, threads int) ([]Component, error) {
 	ctx = windows.query(ctx, clickhouse.Parameters{"component_from": strconv.Itoa(first), "component_to": strconv.Itoa(last)})
 	_, query, _ := strings.Cut(figures, " AS\n")
-	rows, err := w.Conn().Query(ctx, query+" ORDER BY component SETTINGS max_threads = "+strconv.Itoa(threads))
+	rows, err := w.Conn().Query(ctx, query+" SETTINGS max_threads = "+strconv.Itoa(threads))
 	if err != nil {
 		return nil, warehouse.Explain(err)
 	}
@@ -151,6 +152,8 @@ func compareRange(ctx context.Context, w *warehouse.Warehouse, windows Embedding
 	if err := rows.Err(); err != nil {
 		return nil, warehouse.Explain(err)
 	}
+	// Not in the query, where the sort would come before the arithmetic and carry all arrays.
+	slices.SortFunc(components, func(a, b Component) int { return cmp.Compare(a.Component, b.Component) })
 	if len(components) != last-first+1 {
 		return nil, fmt.Errorf("components %d to %d: the windows' vectors have fewer now: compare again", first, last)
 	}
