@@ -110,8 +110,8 @@ func CompareComponents(ctx context.Context, w *warehouse.Warehouse, windows Embe
 	return components, nil
 }
 
-// divisible is how many values take longer to compare than another query takes to plan.
-const divisible = 200_000
+// divisible is how many values take clearly longer to compare than another query takes to plan and to read.
+const divisible = 2_000_000
 
 // extent returns how many rows both windows hold together at most, as duplicates and erased rows that are there still count too, and the width of a vector. It
 // returns 0 and 0 of empty windows.
