@@ -100,8 +100,8 @@ func TestReportGolden(t *testing.T) {
 			switch constant := column.Summary[0].Distinct == 1 && column.Summary[1].Distinct == 1; {
 			case !known:
 				t.Errorf("Evidently says nothing of %s", name)
-			case constant: // which has a reason instead of a verdict here
-				if column.Verdict != alarms.Unknown || theirs.Score != none {
+			case constant: // which is judged without a test here
+				if column.Verdict != alarms.None || theirs.Score != none {
 					t.Errorf("the constant %s: %s, in Evidently %v", name, column.Verdict, theirs.Score)
 				}
 			case !near(column.Effect, theirs.Score) || column.Gate != theirs.Threshold:
