@@ -59,7 +59,7 @@ bench-train: build ## Compare the trainer with scikit-learn and with the referen
 	@bench/train/setup.sh
 	go build -o bin/bench-train ./bench/train && bin/bench-train $(if $(PART),-part $(PART))
 
-bench-drift: build ## Measure drift: false alarms and power, speed beside Evidently, hourly counts (PART=alarms, embeddings, watch, speed, hours; hours takes 6 GB of disk)
+bench-drift: build ## Measure drift: false alarms and power, speed beside Evidently, hourly counts (PART=alarms, embeddings, watch, speed, hours; hours takes 2 GB of disk)
 	$(if $(filter speed hours,$(PART)),,go build -o bin/bench-drift ./bench/drift && bin/bench-drift $(if $(PART),-part $(PART)))
 	$(if $(filter alarms embeddings watch hours,$(PART)),,bench/drift/speed/setup.sh && go build -o bin/bench-drift-speed ./bench/drift/speed && bin/bench-drift-speed)
 	$(if $(filter alarms embeddings watch speed,$(PART)),,go build -o bin/bench-drift-hours ./bench/drift/hours && bin/bench-drift-hours)
