@@ -90,7 +90,7 @@ func startFlow(t *testing.T, broker string) *flowUnderTest {
 		t.Fatal(err)
 	}
 	t.Setenv("JOBSTROM_NATIVE", nativeDir)
-	for name, value := range map[string]string{"KAFKA_PORT": f.kafka, "CLICKHOUSE_PORT": f.native, "CLICKHOUSE_HTTP_PORT": f.clickhouse, "HTTP": "127.0.0.1:" + f.web, "DATA": filepath.Join(f.dir, "var")} {
+	for name, value := range map[string]string{"KAFKA_PORT": f.kafka, "CLICKHOUSE_PORT": f.native, "CLICKHOUSE_HTTP_PORT": f.clickhouse, "HTTP": "127.0.0.1:" + f.web, "DATA": filepath.Join(f.dir, "var"), "ATTRIBUTES": "erhvervsgruppe_txt"} {
 		t.Setenv("JOBSTROM_"+name, value)
 	}
 	// The README's commands find bin/jobstrom, samples/, producers/testdata and kcat where a clone has them.
@@ -265,6 +265,7 @@ func testFlow(t *testing.T, broker string) {
 	t.Run("reprocess", func(t *testing.T) { f.reprocess(t) })
 	t.Run("bad records", func(t *testing.T) { f.badRecords(t) })
 	t.Run("privacy", func(t *testing.T) { f.privacy(t) })
+	t.Run("history", func(t *testing.T) { f.history(t) })
 	t.Run("watch", func(t *testing.T) { f.watch(t) })
 	t.Run("metrics", func(t *testing.T) { f.metrics(t) })
 	t.Run("killed ClickHouse", func(t *testing.T) { f.killedClickHouse(t) })
