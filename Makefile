@@ -42,7 +42,10 @@ test-peers: setup ## Compare with scikit-learn, statsmodels, Evidently and MLflo
 	cd drift/stats/testdata && ../../../.native/peers/bin/python make_goldens.py
 	cd drift/testdata && ../../.native/peers/bin/python make_components.py && ../../.native/peers/bin/python make_report.py
 	git diff --exit-code --stat -- trainer/testdata models/testdata producers/testdata drift/stats/testdata drift/testdata
+	@test -f .native/peers/openvino/onnxruntime/capi/libonnxruntime.so.1.24.1 || { .native/peers/bin/pip download --quiet --disable-pip-version-check --no-deps --require-hashes -r native/openvino.txt -d .native/peers/openvino \
+		&& cd .native/peers/openvino && python3 -m zipfile -e onnxruntime_openvino-*.whl . && rm onnxruntime_openvino-*.whl; }
 	go test -count 1 -tags peers ./mlflow ./trainer ./models ./drift/stats
+	JOBSTROM_TEST_OPENVINO=$$PWD/.native/peers/openvino/onnxruntime/capi/libonnxruntime.so.1.24.1 go test -count 1 -tags peers -run 'OpenVINO' ./pipeline/embed
 
 lint: setup ## gofmt, staticcheck, generated code
 	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { gofmt -l $$(git ls-files '*.go'); echo 'run gofmt -w on these'; exit 1; }

@@ -22,6 +22,7 @@ import (
 
 	"jobstrom/consumers"
 	"jobstrom/kafka"
+	"jobstrom/models/onnx"
 	"jobstrom/pipeline/classify"
 	"jobstrom/pipeline/embed"
 	"jobstrom/warehouse"
@@ -50,6 +51,7 @@ type Config struct {
 	MetricsAddress string        `koanf:"metrics-address"`
 	Encoder        string        `koanf:"encoder"`
 	Library        string        `koanf:"onnxruntime"`
+	Provider       string        `koanf:"provider"`
 	Engine         string        `koanf:"chdb"`
 	Threads        int           `koanf:"threads"`
 	EmbedCache     string        `koanf:"embed-cache"`
@@ -88,6 +90,7 @@ func addFlags(f *pflag.FlagSet) {
 	f.String("metrics-address", "", "`address` of /healthz, /readyz and /metrics of a process without web page, like 0.0.0.0:9400; none serves them at --http alone")
 	f.String("encoder", "", "`folder` of the encoder (default the one that make setup converts)")
 	f.String("onnxruntime", "", "ONNX Runtime's shared `library` (default the one that make setup fetches)")
+	f.String("provider", string(onnx.CPU), "what ONNX Runtime computes vectors `with`: cpu, cuda, coreml or openvino; the library must have it")
 	f.String("chdb", "", "ClickHouse's shared `library` libchdb.so (default the one that make setup fetches, else clickhouse on PATH)")
 	f.Int("threads", 1, "threads that work on one batch of texts")
 	f.String("embed-cache", "64MiB", "`bytes` of vectors to keep of texts that were embedded last, so that what is published again is not embedded again; 0 keeps none")
@@ -199,6 +202,9 @@ func (c Config) Validate() error {
 		wrong = append(wrong, err)
 	}
 	check(c.Threads >= 1 && c.Threads <= 1024, "threads (%d) must be 1 to 1024", c.Threads)
+	if err := onnx.Provider(c.Provider).Validate(); err != nil {
+		wrong = append(wrong, err)
+	}
 	cache, err := humanize.ParseBytes(c.EmbedCache)
 	check(err == nil && cache <= 1<<40, "embed-cache (%s) must be bytes like 64MiB, at most 1TiB", c.EmbedCache)
 	check(c.Prior == "" || c.Prior == "trained" || c.Prior == "uniform", "prior (%s) must be trained or uniform", c.Prior)
@@ -225,7 +231,7 @@ func (c Config) logger(w io.Writer) *slog.Logger {
 
 func (c Config) embedOptions() embed.Options {
 	cache, _ := humanize.ParseBytes(c.EmbedCache) // validated
-	return embed.Options{ModelDir: c.Encoder, Library: c.Library, Threads: c.Threads, CacheBytes: int64(cache)}
+	return embed.Options{ModelDir: c.Encoder, Library: c.Library, Provider: onnx.Provider(c.Provider), Threads: c.Threads, CacheBytes: int64(cache)}
 }
 
 func (c Config) classifyOptions() classify.Options { return classify.Options{Prior: c.Prior} }

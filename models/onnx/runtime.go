@@ -58,9 +58,16 @@ func Close() error {
 	return nil
 }
 
-// Session loads the model in a file. A run uses this many threads; runs may overlap.
-func Session(path string, inputs, outputs []string, threads int) (*ort.DynamicAdvancedSession, error) {
-	return session(path, threads, func(o *ort.SessionOptions) (*ort.DynamicAdvancedSession, error) {
+// loaded returns the library that is open.
+func loaded() string {
+	environment.Lock()
+	defer environment.Unlock()
+	return environment.library
+}
+
+// Session loads the model in a file. A run uses this many threads of the provider; runs may overlap.
+func Session(path string, inputs, outputs []string, provider Provider, threads int) (*ort.DynamicAdvancedSession, error) {
+	return session(path, provider, threads, func(o *ort.SessionOptions) (*ort.DynamicAdvancedSession, error) {
 		return ort.NewDynamicAdvancedSession(path, inputs, outputs, o)
 	})
 }
@@ -76,12 +83,12 @@ func (g *Graph) Session(inputs, outputs []string, threads int) (*ort.DynamicAdva
 
 // SessionOf loads the bytes of a model, as the function Session does a file. The name is for errors.
 func SessionOf(name string, model []byte, inputs, outputs []string, threads int) (*ort.DynamicAdvancedSession, error) {
-	return session(name, threads, func(o *ort.SessionOptions) (*ort.DynamicAdvancedSession, error) {
+	return session(name, CPU, threads, func(o *ort.SessionOptions) (*ort.DynamicAdvancedSession, error) {
 		return ort.NewDynamicAdvancedSessionWithONNXData(model, inputs, outputs, o)
 	})
 }
 
-func session(name string, threads int, load func(*ort.SessionOptions) (*ort.DynamicAdvancedSession, error)) (*ort.DynamicAdvancedSession, error) {
+func session(name string, provider Provider, threads int, load func(*ort.SessionOptions) (*ort.DynamicAdvancedSession, error)) (*ort.DynamicAdvancedSession, error) {
 	o, err := ort.NewSessionOptions()
 	if err != nil {
 		return nil, fmt.Errorf("loading %s: %w", name, err)
@@ -94,6 +101,7 @@ func session(name string, threads int, load func(*ort.SessionOptions) (*ort.Dyna
 		o.AddSessionConfigEntry("session.intra_op.allow_spinning", "0"),
 		// The memory pattern of a batch serves only batches of exactly its shape, and shapes vary.
 		o.SetMemPattern(false),
+		provider.prepare(o, threads),
 	); err != nil {
 		return nil, fmt.Errorf("loading %s: %w", name, err)
 	}

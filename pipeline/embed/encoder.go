@@ -89,7 +89,7 @@ func open(o Options) (_ *Encoder, err error) {
 		return nil, fmt.Errorf("loading %s: %w", path, err)
 	}
 	e.cache = newCache(o.CacheBytes, card.ID, e.maxTokens, card.Dim)
-	e.session, err = onnx.Session(filepath.Join(o.ModelDir, card.Graph.Name), []string{"input_ids", "attention_mask"}, []string{card.Output}, o.Threads)
+	e.session, err = onnx.Session(filepath.Join(o.ModelDir, card.Graph.Name), []string{"input_ids", "attention_mask"}, []string{card.Output}, o.Provider, o.Threads)
 	return e, err
 }
 

@@ -7,6 +7,7 @@ import (
 	"runtime"
 
 	"jobstrom/models"
+	"jobstrom/models/onnx"
 )
 
 // Options says which encoder runs, and how.
@@ -15,6 +16,8 @@ type Options struct {
 	ModelDir string
 	// Library is the shared library of ONNX Runtime. Default: lib/libonnxruntime.so among the native parts.
 	Library string
+	// Provider is what ONNX Runtime computes with, which the library must have. Default: onnx.CPU.
+	Provider onnx.Provider
 	// Workers is how many sub-batches run at once. Default: one for each CPU, divided by Threads.
 	Workers int
 	// Threads is how many threads work on one sub-batch. More than 1 shortens a single text's time and
@@ -42,6 +45,9 @@ func (o *Options) EnsureDefaults() {
 			o.Library = filepath.Join(native, models.LibraryONNXRuntime)
 		}
 	}
+	if o.Provider == "" {
+		o.Provider = onnx.CPU
+	}
 	if o.Threads == 0 {
 		o.Threads = 1
 	}
@@ -66,6 +72,9 @@ func (o Options) Validate() error {
 	}
 	check(o.ModelDir != "", "ModelDir is empty and %w", models.ErrNoNative)
 	check(o.Library != "", "Library is empty and %w", models.ErrNoNative)
+	if err := o.Provider.Validate(); err != nil {
+		errs = append(errs, err)
+	}
 	check(o.Workers >= 1 && o.Workers <= 1024, "Workers (%d) must be 1 to 1024", o.Workers)
 	check(o.Threads >= 1 && o.Threads <= 1024, "Threads (%d) must be 1 to 1024", o.Threads)
 	check(o.BatchTokens >= 1 && o.BatchTokens <= 1<<20, "BatchTokens (%d) must be 1 to %d", o.BatchTokens, 1<<20)
