@@ -190,13 +190,13 @@ func (h *hub) set(change func()) {
 	h.asked, h.tokens = nil, nil
 }
 
-// requests returns how often something was asked for whose line holds the text.
+// requests returns how often something was asked for whose line, a method, a path and a space, holds the text.
 func (h *hub) requests(text string) int {
 	h.mutex.Lock()
 	defer h.mutex.Unlock()
 	n := 0
 	for _, a := range h.asked {
-		if strings.Contains(a, text) {
+		if strings.Contains(a+" ", text) {
 			n++
 		}
 	}

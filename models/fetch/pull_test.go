@@ -171,7 +171,7 @@ func TestTwoPullsAtOnce(t *testing.T) {
 	}
 	both.Wait()
 	for _, name := range wantedNames {
-		if n := h.requests("resolve/" + firstCommit + "/" + name); name != "onnx/model.onnx" && n != 1 {
+		if n := h.requests("resolve/" + firstCommit + "/" + name + " "); n != 1 {
 			t.Errorf("%s was downloaded %d times", name, n)
 		}
 	}
