@@ -61,6 +61,7 @@ type Config struct {
 	LogFormat      string        `koanf:"log-format"`
 	Security       `koanf:",squash"`
 	Drift          `koanf:",squash"`
+	Hub            `koanf:",squash"`
 }
 
 // configFile is read from the working directory when --config names no other.
@@ -100,6 +101,7 @@ func addFlags(f *pflag.FlagSet) {
 	f.String("log-format", "text", "text or json")
 	addSecurityFlags(f)
 	addDriftFlags(f)
+	addHubFlags(f)
 }
 
 // runnerOptions returns what the settings say of the stages' workers.
@@ -210,7 +212,7 @@ func (c Config) Validate() error {
 	check(c.Prior == "" || c.Prior == "trained" || c.Prior == "uniform", "prior (%s) must be trained or uniform", c.Prior)
 	check(new(slog.Level).UnmarshalText([]byte(c.LogLevel)) == nil, "log-level (%s) must be debug, info, warn or error", c.LogLevel)
 	check(c.LogFormat == "text" || c.LogFormat == "json", "log-format (%s) must be text or json", c.LogFormat)
-	if err := errors.Join(c.Security.Validate(c.Brokers, c.ClickHouse), c.Drift.Validate()); err != nil {
+	if err := errors.Join(c.Security.Validate(c.Brokers, c.ClickHouse), c.Drift.Validate(), c.Hub.Validate()); err != nil {
 		wrong = append(wrong, err)
 	}
 	if len(wrong) > 0 {

@@ -298,7 +298,9 @@ func TestHostileListings(t *testing.T) {
 	f(file("onnx/model.onnx_data_1", int64(1<<63-1)), ErrTooLarge, "more than 1048576 bytes")
 	f(func(answer map[string]any) { answer["sha"] = "../../x" }, nil, `the commit "../../x"`)
 	f(func(answer map[string]any) { answer["sha"] = 7 }, nil, "the answer is not a hub's")
-	f(func(answer map[string]any) { answer["siblings"] = []any{map[string]any{"rfilename": "a", "size": 1, "blobId": "../x"}} }, ErrHostile, `the hash "../x"`)
+	f(func(answer map[string]any) {
+		answer["siblings"] = []any{map[string]any{"rfilename": "a", "size": 1, "blobId": "../x"}}
+	}, ErrHostile, `the hash "../x"`)
 }
 
 // More than the disk has room for is refused before it is downloaded.

@@ -222,7 +222,9 @@ func TestOptionsAreValidated(t *testing.T) {
 	f(testName, func(o *Options) { o.Endpoint = "https://me:" + testToken + "@hub.example.com" }, "must hold no user or password")
 	f(testName, func(o *Options) { o.Endpoint, o.Token.Value = "http://hub.example.com", testToken }, "must be https: a token would be sent in the clear")
 	f(testName, func(o *Options) { o.Token.Value, o.Token.File = testToken, "f" }, "hub-token and hub-token-file are both given")
-	f(testName, func(o *Options) { o.Revision, o.Graph, o.Cache, o.MaxBytes, o.Attempts = "../x", "../../x", "", -1, 1000 },
+	f(testName, func(o *Options) {
+		o.Revision, o.Graph, o.Cache, o.MaxBytes, o.Attempts = "../x", "../../x", "", -1, 1000
+	},
 		`revision ("../x")`, "must be an .onnx file", "part \"..\"", "the cache must name a folder", "the most bytes (-1)", "attempts (1000)")
 	f("a/b/c", func(*Options) {}, "is not the name of a model", "a folder begins with ./")
 	f("a--b/c", func(*Options) {}, "is not the name of a model")

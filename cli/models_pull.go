@@ -1,0 +1,149 @@
+package cli
+
+import (
+	"cmp"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+
+	"github.com/dustin/go-humanize"
+	"github.com/jedib0t/go-pretty/v6/table"
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"jobstrom/models/fetch"
+	"jobstrom/security"
+)
+
+// Environment variables that users of a hub have set already. Settings of ours go before them.
+const (
+	hubEndpointEnv = "HF_ENDPOINT"
+	hubTokenEnv    = "HF_TOKEN"
+)
+
+// Hub holds the settings of how a hub of models is come to.
+type Hub struct {
+	HubEndpoint   string          `koanf:"hub-endpoint"`
+	HubToken      security.Secret `koanf:"hub-token"`
+	HubTokenFile  string          `koanf:"hub-token-file"`
+	HubCA         string          `koanf:"hub-ca"`
+	HubCert       string          `koanf:"hub-cert"`
+	HubKey        string          `koanf:"hub-key"`
+	HubServerName string          `koanf:"hub-server-name"`
+}
+
+func addHubFlags(f *pflag.FlagSet) {
+	f.String("hub-endpoint", "", "`address` of a Hugging Face-compatible hub (default "+hubEndpointEnv+", else "+fetch.DefaultEndpoint+")")
+	secretFlag(f, "hub-token", "the token for the hub (default "+hubTokenEnv+")")
+	f.String("hub-ca", "", "PEM `file` of the authorities that may sign the hub's certificate (default the machine's)")
+	f.String("hub-cert", "", "PEM `file` of a certificate to show to the hub")
+	f.String("hub-key", "", "PEM `file` of that certificate's private key")
+	f.String("hub-server-name", "", "`name` that the hub's certificate is for, where that is not the host of its address")
+}
+
+func (h Hub) hubTLS() security.TLS {
+	return security.TLS{Enabled: true, CA: h.HubCA, Cert: h.HubCert, Key: h.HubKey, ServerName: h.HubServerName}
+}
+
+// hubToken returns the token that is set, else the one that the hub's own clients would take.
+func (h Hub) hubToken() security.Credential {
+	token := security.Credential{Value: h.HubToken, File: h.HubTokenFile}
+	if token.IsZero() {
+		token.Value = security.Secret(strings.TrimSpace(os.Getenv(hubTokenEnv)))
+	}
+	return token
+}
+
+// Validate reports every violation.
+func (h Hub) Validate() error {
+	return errors.Join(append(h.hubTLS().Validate("hub"), h.hubToken().Validate("hub-token"))...)
+}
+
+// pulledJSON is a pulled model for machines.
+type pulledJSON struct {
+	Name     string           `json:"name"`
+	Revision string           `json:"revision"`
+	Dir      string           `json:"dir"`
+	Cached   bool             `json:"cached"`
+	Files    []pulledFileJSON `json:"files"`
+}
+
+type pulledFileJSON struct {
+	Name   string `json:"name"`
+	SHA256 string `json:"sha256"`
+	Size   int64  `json:"size"`
+}
+
+func (a *app) modelsPullCommand() *cobra.Command {
+	var revision, graph, dir, most string
+	var offline bool
+	cmd := &cobra.Command{
+		Use:   "pull NAME",
+		Short: "Download an encoder's files from a hub, an https address or a folder, and verify them",
+		Long: `Download what an encoder needs of a model: its configuration, its tokenizer, the modules of sentence-transformers and one ONNX graph with its data.
+NAME is a model of a Hugging Face-compatible hub, an https address that the files lie below, or a folder, which begins with ./ or /.
+
+Each file is verified against the hub's hash; files at an address have none, they are as trustworthy as its certificate. A pull that was
+cut off goes on where it ended. What was pulled once is kept in hub/ in the data folder (--data) and needs the hub no more: --offline asks nobody, and a
+hub that is away is done without, which is said. The environment variables ` + hubEndpointEnv + ` and ` + hubTokenEnv + ` are honoured.`,
+		Example: `  jobstrom models pull intfloat/multilingual-e5-small
+  jobstrom models pull intfloat/multilingual-e5-large-instruct --revision main --graph onnx/model.onnx
+  jobstrom models pull https://models.example.com/e5 --dir encoders/e5
+  jobstrom models pull ./exported --graph model.onnx --format json`,
+		Args: args(cobra.ExactArgs(1)),
+	}
+	a.formatFlag(cmd)
+	cmd.Flags().StringVar(&revision, "revision", "main", "branch, tag or `commit` of the model")
+	cmd.Flags().StringVar(&graph, "graph", fetch.DefaultGraph, "the ONNX `file`, by its path in the model")
+	cmd.Flags().StringVar(&dir, "dir", "", "`folder` to put the files into besides (default they stay in the cache)")
+	cmd.Flags().BoolVar(&offline, "offline", false, "use what was pulled before, ask nobody")
+	cmd.Flags().StringVar(&most, "max-bytes", "8GiB", "`bytes` that the files may have together")
+	cmd.RunE = func(cmd *cobra.Command, given []string) error {
+		bytes, err := humanize.ParseBytes(most)
+		if err != nil || bytes == 0 || bytes > 1<<50 {
+			return fmt.Errorf("--max-bytes is %q: it must be bytes like 8GiB, at most 1PiB (%w)", most, errUsage)
+		}
+		cache, err := a.config.dataFolder("hub")
+		if err != nil {
+			return err
+		}
+		bars := a.phases()
+		s, err := fetch.Pull(cmd.Context(), given[0], fetch.Options{
+			Endpoint: cmp.Or(a.config.HubEndpoint, os.Getenv(hubEndpointEnv)), Token: a.config.hubToken(), TLS: a.config.hubTLS(),
+			Revision: revision, Graph: graph, Cache: cache, Dir: dir, Offline: offline, MaxBytes: int64(bytes), Logger: a.log,
+			Progress: func(file string, done, total int64) { bars.show(file, int(done), int(total)) },
+		})
+		bars.done()
+		if err != nil {
+			return err
+		}
+		// Here the encoder's card is to be derived from the folder (models/repository) and written into it.
+		return a.showPulled(s)
+	}
+	return cmd
+}
+
+func (a *app) showPulled(s fetch.Snapshot) error {
+	if a.format == "json" {
+		told := pulledJSON{Name: s.Name, Revision: s.Revision, Dir: s.Dir, Cached: s.Cached}
+		for _, f := range s.Files {
+			told.Files = append(told.Files, pulledFileJSON(f))
+		}
+		return json.NewEncoder(a.out).Encode(told)
+	}
+	t := a.table("file", "bytes", "SHA-256")
+	var sum int64
+	for _, f := range s.Files {
+		t.AppendRow(table.Row{f.Name, f.Size, f.SHA256[:12]})
+		sum += f.Size
+	}
+	t.Render()
+	asked := ""
+	if s.Cached {
+		asked = ", from the cache: nobody was asked for a newer one"
+	}
+	fmt.Fprintf(a.out, "%s at %.12s: %d files, %s%s\n%s\n", s.Name, s.Revision, len(s.Files), humanize.IBytes(uint64(sum)), asked, s.Dir)
+	return nil
+}
