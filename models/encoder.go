@@ -1,6 +1,7 @@
 package models
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -11,14 +12,31 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 )
 
 // CardFile is the name of the card inside an encoder's folder.
 const CardFile = "card.json"
 
-// PoolingMean is the mean of the token vectors over the tokens that are not padding.
-const PoolingMean = "mean"
+// How the vectors of the tokens that are not padding become one vector, in the names of sentence-transformers' Pooling.
+const (
+	// PoolingMean is their mean.
+	PoolingMean = "mean"
+	// PoolingCLS is the first one.
+	PoolingCLS = "cls"
+	// PoolingLastToken is the last one.
+	PoolingLastToken = "last_token"
+	// PoolingWeightedMean is their mean with the weights 1, 2, 3, ….
+	PoolingWeightedMean = "weighted_mean"
+	// PoolingMax is the greatest of each component.
+	PoolingMax = "max"
+)
+
+// Poolings returns every way of pooling.
+func Poolings() []string {
+	return []string{PoolingMean, PoolingCLS, PoolingLastToken, PoolingWeightedMean, PoolingMax}
+}
 
 // remedy ends every error about an encoder's files.
 const remedy = "make it again with `make setup` or `jobstrom convert`"
@@ -34,6 +52,8 @@ type Recipe struct {
 	Name    string `json:"name"`
 	Version int    `json:"version"`
 	Graph   string `json:"graph"`
+	// Settings is the hex SHA-256 of all that decides a vector beside the weights, see EncoderCard.Settings. It is empty where name, version and graph say it all.
+	Settings string `json:"settings,omitempty"`
 }
 
 // EncoderCard is an encoder's metadata, card.json in its folder.
@@ -63,14 +83,93 @@ type EncoderCard struct {
 	// GraphPools says that the graph does the pooling and the normalisation itself.
 	GraphPools bool `json:"graph_pools"`
 
+	// TokenTypes says that the graph takes token_type_ids.
+	TokenTypes bool `json:"token_types,omitempty"`
+	// FirstPosition is the position of the first token; nil where the graph takes no position_ids.
+	FirstPosition *int64 `json:"first_position,omitempty"`
+	// PadLeft fills shorter rows on the left, CutLeft takes from the left what is too long. Else both are on the right.
+	PadLeft bool `json:"pad_left,omitempty"`
+	CutLeft bool `json:"cut_left,omitempty"`
+	// Lowercase says that texts are put into lower case before all else the tokenizer does.
+	Lowercase bool `json:"lowercase,omitempty"`
+	// TokenizerCuts says that the tokenizer's file cuts or pads by itself, which loading must take out.
+	TokenizerCuts bool `json:"tokenizer_cuts,omitempty"`
+	// Dense are the layers after the pooling, in their order. The first one's In is then the number of components that the graph gives.
+	Dense []Dense `json:"dense,omitempty"`
+	// Prompts are the prefixes that the encoder knows by name, see WithPrompt.
+	Prompts map[string]string `json:"prompts,omitempty"`
+	// Notes say what was assumed when the card was made.
+	Notes []string `json:"notes,omitempty"`
+
 	Graph     File `json:"graph"`
 	Tokenizer File `json:"tokenizer"`
+	// External are the files beside the graph that hold its weights; the graph names them.
+	External []File `json:"external,omitempty"`
 }
 
 // EncoderID computes an encoder's identity from the SHA-256 of its source weights (hex) and its recipe.
 func EncoderID(sourceSHA256 string, r Recipe) string {
-	sum := sha256.Sum256(fmt.Appendf(nil, "%s\n%s\n%d\n%s\n", sourceSHA256, r.Name, r.Version, r.Graph))
+	b := fmt.Appendf(nil, "%s\n%s\n%d\n%s\n", sourceSHA256, r.Name, r.Version, r.Graph)
+	if r.Settings != "" {
+		b = fmt.Appendf(b, "%s\n", r.Settings)
+	}
+	sum := sha256.Sum256(b)
 	return hex.EncodeToString(sum[:])
+}
+
+// Settings returns the hex SHA-256 of all on the card that decides a vector: the files' hashes and how they are used. Names do not count.
+func (c EncoderCard) Settings() string {
+	hashes := []string{c.Graph.SHA256, c.Tokenizer.SHA256}
+	for _, f := range c.External {
+		hashes = append(hashes, f.SHA256)
+	}
+	dense := make([]Dense, len(c.Dense))
+	for i, d := range c.Dense {
+		d.File.Name = ""
+		dense[i] = d
+	}
+	var b bytes.Buffer
+	if err := json.NewEncoder(&b).Encode([]any{
+		hashes, dense, c.Dim, c.MaxTokens, c.Prefix, c.PadID, c.Pooling, c.Normalize, c.Output, c.GraphPools,
+		c.TokenTypes, c.FirstPosition, c.PadLeft, c.CutLeft, c.Lowercase, c.TokenizerCuts,
+	}); err != nil {
+		return "" // numbers and texts have a JSON form
+	}
+	sum := sha256.Sum256(b.Bytes())
+	return hex.EncodeToString(sum[:])
+}
+
+// Identified returns the card with the settings and the identity that follow from its other fields.
+func (c EncoderCard) Identified() EncoderCard {
+	c.Recipe.Settings = c.Settings()
+	c.ID = EncoderID(c.SourceSHA256, c.Recipe)
+	return c
+}
+
+// GraphDim returns the number of components that the graph gives, before the dense layers.
+func (c EncoderCard) GraphDim() int {
+	if len(c.Dense) > 0 {
+		return c.Dense[0].In
+	}
+	return c.Dim
+}
+
+// namedFile is a file of the card and which field names it.
+type namedFile struct {
+	field string
+	File
+}
+
+// files returns all files of the card.
+func (c EncoderCard) files() []namedFile {
+	files := []namedFile{{"graph", c.Graph}, {"tokenizer", c.Tokenizer}}
+	for i, f := range c.External {
+		files = append(files, namedFile{fmt.Sprintf("external[%d]", i), f})
+	}
+	for i, d := range c.Dense {
+		files = append(files, namedFile{fmt.Sprintf("dense[%d].file", i), d.File})
+	}
+	return files
 }
 
 // ReadEncoderCard reads and validates the card of an encoder's folder.
@@ -125,23 +224,36 @@ func (c EncoderCard) Validate() error {
 	check(c.Dim > 0, "dim (%d) must be > 0", c.Dim)
 	check(c.MaxTokens >= 3, "max_tokens (%d) must be >= 3: two special tokens and one of text", c.MaxTokens)
 	check(c.PadID >= 0, "pad_id (%d) must be >= 0", c.PadID)
-	check(c.Pooling == PoolingMean, "pooling (%q) must be %q", c.Pooling, PoolingMean)
+	check(slices.Contains(Poolings(), c.Pooling), "pooling (%q) must be one of %q", c.Pooling, Poolings())
 	check(c.Output != "", "output is empty")
-	for _, f := range []struct {
-		what string
-		File
-	}{{"graph", c.Graph}, {"tokenizer", c.Tokenizer}} {
-		check(f.Name != "" && !strings.ContainsAny(f.Name, `/\`) && f.Name != "..", "%s.name (%q) must be a file name without a folder", f.what, f.Name)
-		check(hexSHA256.MatchString(f.SHA256), "%s.sha256 (%q) must be 64 hex digits", f.what, f.SHA256)
+	check(c.Recipe.Settings == "" || c.Recipe.Settings == c.Settings(), "recipe.settings (%q) must be %q, the hash of what decides a vector", c.Recipe.Settings, c.Settings())
+	check(c.FirstPosition == nil || *c.FirstPosition >= 0 && *c.FirstPosition <= 1<<20, "first_position must be 0 to %d", 1<<20)
+	check(!c.GraphPools || len(c.Dense) == 0, "dense has %d layers, but graph_pools says that the graph computes them itself", len(c.Dense))
+	for i, d := range c.Dense {
+		errs = append(errs, d.validate(fmt.Sprintf("dense[%d]", i))...)
+		if i > 0 {
+			check(d.In == c.Dense[i-1].Out, "dense[%d].in (%d) must be %d, the layer before gives so many", i, d.In, c.Dense[i-1].Out)
+		}
+	}
+	if n := len(c.Dense); n > 0 {
+		check(c.Dense[n-1].Out == c.Dim, "dim (%d) must be %d, the last dense layer gives so many", c.Dim, c.Dense[n-1].Out)
+	}
+	names := map[string]bool{}
+	for _, f := range c.files() {
+		local := fs.ValidPath(f.Name) && f.Name != "." && !strings.Contains(f.Name, `\`)
+		check(local, "%s.name (%q) must be a path inside the folder, with / between its parts", f.field, f.Name)
+		check(!local || !names[f.Name], "%s.name (%q) is another file's as well", f.field, f.Name)
+		check(hexSHA256.MatchString(f.SHA256), "%s.sha256 (%q) must be 64 hex digits", f.field, f.SHA256)
+		names[f.Name] = true
 	}
 	return errors.Join(errs...)
 }
 
 // Verify compares the files of an encoder's folder with their hashes on the card. It reads every byte.
 func (c EncoderCard) Verify(dir string) error {
-	for _, f := range []File{c.Graph, c.Tokenizer} {
-		path := filepath.Join(dir, f.Name)
-		got, err := hashFile(path)
+	for _, f := range c.files() {
+		path := filepath.Join(dir, filepath.FromSlash(f.Name))
+		got, err := HashFile(path)
 		if errors.Is(err, fs.ErrNotExist) {
 			return fmt.Errorf("verifying encoder %s: %s is missing; %s: %w", c.Name, path, remedy, err)
 		}
@@ -164,7 +276,8 @@ func Verify(dir string) (EncoderCard, error) {
 	return c, c.Verify(dir)
 }
 
-func hashFile(path string) (string, error) {
+// HashFile returns the hex SHA-256 of a file.
+func HashFile(path string) (string, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return "", err

@@ -18,7 +18,7 @@ func writeEncoder(t *testing.T) (string, EncoderCard) {
 		if err := os.WriteFile(path, []byte(content), 0o644); err != nil {
 			t.Fatal(err)
 		}
-		sum, err := hashFile(path)
+		sum, err := HashFile(path)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -80,7 +80,7 @@ func TestEncoderCardValidateFailure(t *testing.T) {
 	f("dim (0) must be > 0", func(c *EncoderCard) { c.Dim = 0 })
 	f("max_tokens (2) must be >= 3", func(c *EncoderCard) { c.MaxTokens = 2 })
 	f("pad_id (-1)", func(c *EncoderCard) { c.PadID = -1 })
-	f(`pooling ("cls")`, func(c *EncoderCard) { c.Pooling = "cls" })
+	f(`pooling ("sum")`, func(c *EncoderCard) { c.Pooling = "sum" })
 	f("output is empty", func(c *EncoderCard) { c.Output = "" })
 	f("graph.name", func(c *EncoderCard) { c.Graph.Name = "../model.onnx" })
 	f("tokenizer.sha256", func(c *EncoderCard) { c.Tokenizer.SHA256 = "AB" })
