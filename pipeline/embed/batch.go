@@ -1,11 +1,16 @@
 package embed
 
-import "slices"
+import (
+	"slices"
+
+	"jobstrom/models"
+)
 
 // row is one tokenised text on its way through the encoder.
 type row struct {
 	index     int // among the texts of the call
 	ids       []uint32
+	types     []uint32 // nil where the graph takes none
 	truncated bool
 }
 
@@ -24,19 +29,56 @@ func subBatches(rows []row, maxTokens, maxRows int) [][]row {
 	return batches
 }
 
-// pad lays the rows of a sub-batch side by side: ids and mask, [rows, longest].
-func pad(rows []row, padID int64) (ids, mask []int64, longest int) {
-	longest = len(rows[0].ids)
-	ids, mask = make([]int64, len(rows)*longest), make([]int64, len(rows)*longest)
+// padded is a sub-batch side by side, each field [rows, longest].
+type padded struct {
+	ids, mask []int64
+	// types are the token types and positions the places in a row, both nil where the graph takes none.
+	types, positions []int64
+	longest          int
+}
+
+// pad lays the rows of a sub-batch side by side as the card says.
+func pad(rows []row, card *models.EncoderCard) padded {
+	p := padded{longest: len(rows[0].ids)}
+	n := len(rows) * p.longest
+	p.ids, p.mask = make([]int64, n), make([]int64, n)
 	for r, row := range rows {
-		for i := range longest {
-			at := r*longest + i
-			if i < len(row.ids) {
-				ids[at], mask[at] = int64(row.ids[i]), 1
+		at := r * p.longest
+		from := start(row, p.longest, card.PadLeft)
+		for i := range p.longest {
+			if i < from || i >= from+len(row.ids) {
+				p.ids[at+i] = card.PadID
 			} else {
-				ids[at] = padID
+				p.ids[at+i], p.mask[at+i] = int64(row.ids[i-from]), 1
 			}
 		}
 	}
-	return ids, mask, longest
+	if card.TokenTypes {
+		p.types = make([]int64, n)
+		for r, row := range rows {
+			at := r*p.longest + start(row, p.longest, card.PadLeft)
+			for i, t := range row.types {
+				p.types[at+i] = int64(t)
+			}
+		}
+	}
+	if card.FirstPosition != nil {
+		// Where there is padding the mask hides what the graph computes, so that any position that exists does.
+		p.positions = make([]int64, n)
+		for r, row := range rows {
+			at := r*p.longest + start(row, p.longest, card.PadLeft)
+			for i := range row.ids {
+				p.positions[at+i] = *card.FirstPosition + int64(i)
+			}
+		}
+	}
+	return p
+}
+
+// start returns where a row's tokens begin among the places of its sub-batch.
+func start(r row, longest int, padLeft bool) int {
+	if padLeft {
+		return longest - len(r.ids)
+	}
+	return 0
 }

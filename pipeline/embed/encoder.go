@@ -1,6 +1,6 @@
 // Package embed is the second stage: it turns texts into vectors with an encoder on this machine.
 //
-// The encoder's card decides prefix, longest input, pooling and normalisation. The same text gives the
+// The encoder's card decides prompt, longest input, pooling, dense layers and normalisation. The same text gives the
 // same vector alone and in any batch. A text that is too long is cut, and its vector says so. The stage
 // knows nothing of Kafka, ClickHouse or HTTP.
 package embed
@@ -44,6 +44,10 @@ type Encoder struct {
 	card      models.EncoderCard
 	maxTokens int
 	tokenizer *tokenizers.Tokenizer
+	encode    []tokenizers.EncodeOption
+	around    around
+	dense     []dense
+	inputs    []string
 	session   *ort.DynamicAdvancedSession
 	cache     *cache // nil without one
 	// slots holds one entry for each sub-batch that runs, over all calls of Embed.
@@ -72,6 +76,7 @@ func open(o Options) (_ *Encoder, err error) {
 	if err != nil {
 		return nil, err
 	}
+	card = card.WithPrompt(o.Prompt)
 	e := &Encoder{options: o, card: card, maxTokens: card.MaxTokens, slots: make(chan struct{}, o.Workers)}
 	if o.MaxTokens > 0 {
 		e.maxTokens = min(o.MaxTokens, card.MaxTokens)
@@ -84,12 +89,27 @@ func open(o Options) (_ *Encoder, err error) {
 			err = errors.Join(err, e.free())
 		}
 	}()
-	path := filepath.Join(o.ModelDir, card.Tokenizer.Name)
-	if e.tokenizer, err = tokenizers.FromFile(path); err != nil {
-		return nil, fmt.Errorf("loading %s: %w", path, err)
+	if e.tokenizer, err = loadTokenizer(o.ModelDir, &card); err != nil {
+		return nil, err
+	}
+	if e.around, err = specialTokens(e.tokenizer); err != nil {
+		return nil, err
+	}
+	if e.around.before+e.around.after >= e.maxTokens {
+		return nil, fmt.Errorf("the tokenizer puts %d tokens around each text, of at most %d (MaxTokens): nothing is left of it", e.around.before+e.around.after, e.maxTokens)
+	}
+	if e.dense, err = readDense(o.ModelDir, card.Dense); err != nil {
+		return nil, err
+	}
+	e.inputs = []string{"input_ids", "attention_mask"}
+	if card.TokenTypes {
+		e.inputs, e.encode = append(e.inputs, "token_type_ids"), append(e.encode, tokenizers.WithReturnTypeIDs())
+	}
+	if card.FirstPosition != nil {
+		e.inputs = append(e.inputs, "position_ids")
 	}
 	e.cache = newCache(o.CacheBytes, card.ID, e.maxTokens, card.Dim)
-	e.session, err = onnx.Session(filepath.Join(o.ModelDir, card.Graph.Name), []string{"input_ids", "attention_mask"}, []string{card.Output}, o.Provider, o.Threads)
+	e.session, err = onnx.Session(filepath.Join(o.ModelDir, filepath.FromSlash(card.Graph.Name)), e.inputs, []string{card.Output}, o.Provider, o.Threads)
 	return e, err
 }
 
@@ -167,52 +187,68 @@ func (e *Encoder) Embed(ctx context.Context, texts []string) ([]Vector, error) {
 	return vectors, nil
 }
 
-// tokenize puts the prefix before a text and cuts it to the longest input; the end token stays the last.
+// tokenize puts the prompt before a text and cuts it to the longest input; the tokens that the tokenizer puts around a text stay.
 func (e *Encoder) tokenize(text string) (row, error) {
 	var r row
 	if limit := e.maxTokens * bytesPerToken; len(text) > limit {
-		text, r.truncated = text[:limit], true
+		if e.card.CutLeft {
+			text = text[len(text)-limit:]
+		} else {
+			text = text[:limit]
+		}
+		r.truncated = true
 	}
 	// A NUL would end the text for the tokenizer, which is a C library; broken UTF-8 becomes U+FFFD there.
 	text = strings.ReplaceAll(e.card.Prefix+text, "\x00", "")
-	r.ids = e.tokenizer.EncodeWithOptions(text, true).IDs
+	encoding := e.tokenizer.EncodeWithOptions(text, true, e.encode...)
+	r.ids = encoding.IDs
 	if len(r.ids) == 0 {
 		return r, errors.New("tokenising: the tokenizer gave no tokens")
 	}
 	if len(r.ids) > e.maxTokens {
-		end := r.ids[len(r.ids)-1]
-		r.ids = append(r.ids[:e.maxTokens-1], end)
+		r.ids = e.around.cut(r.ids, e.maxTokens, e.card.CutLeft)
 		r.truncated = true
+	}
+	if e.card.TokenTypes {
+		if r.types = encoding.TypeIDs; len(r.types) > e.maxTokens {
+			r.types = e.around.cut(r.types, e.maxTokens, e.card.CutLeft)
+		}
 	}
 	return r, nil
 }
 
 // run computes one sub-batch and puts its vectors where they belong.
 func (e *Encoder) run(batch []row, vectors []Vector) error {
-	ids, mask, longest := pad(batch, e.card.PadID)
-	shape := ort.NewShape(int64(len(batch)), int64(longest))
-	idTensor, err := ort.NewTensor(shape, ids)
-	if err != nil {
-		return fmt.Errorf("running %d × %d tokens: %w", len(batch), longest, err)
+	p := pad(batch, &e.card)
+	fail := func(err error) error {
+		return fmt.Errorf("running %d × %d tokens: %w", len(batch), p.longest, err)
 	}
-	defer idTensor.Destroy()
-	maskTensor, err := ort.NewTensor(shape, mask)
-	if err != nil {
-		return fmt.Errorf("running %d × %d tokens: %w", len(batch), longest, err)
+	shape := ort.NewShape(int64(len(batch)), int64(p.longest))
+	inputs := make([]ort.Value, 0, len(e.inputs))
+	for _, numbers := range [][]int64{p.ids, p.mask, p.types, p.positions} {
+		if numbers == nil {
+			continue
+		}
+		tensor, err := ort.NewTensor(shape, numbers)
+		if err != nil {
+			return fail(err)
+		}
+		defer tensor.Destroy()
+		inputs = append(inputs, tensor)
 	}
-	defer maskTensor.Destroy()
 	outputs := []ort.Value{nil}
-	if err := e.session.Run([]ort.Value{idTensor, maskTensor}, outputs); err != nil {
-		return fmt.Errorf("running %d × %d tokens: %w", len(batch), longest, err)
+	if err := e.session.Run(inputs, outputs); err != nil {
+		return fail(err)
 	}
 	defer outputs[0].Destroy()
 	output, ok := outputs[0].(*ort.Tensor[float32])
-	stride := e.card.Dim
+	dim := e.card.GraphDim()
+	stride := dim
 	if !e.card.GraphPools {
-		stride *= longest
+		stride *= p.longest
 	}
 	if !ok || len(output.GetData()) != len(batch)*stride {
-		return fmt.Errorf("running %d × %d tokens: the graph's output %s has the shape %v, the card promises %d numbers a row", len(batch), longest, e.card.Output, outputs[0].GetShape(), stride)
+		return fail(fmt.Errorf("the graph's output %s has the shape %v, the card promises %d numbers a row", e.card.Output, outputs[0].GetShape(), stride))
 	}
 	for i, r := range batch {
 		// Values are copied: the output belongs to ONNX Runtime.
@@ -220,7 +256,10 @@ func (e *Encoder) run(batch []row, vectors []Vector) error {
 		if e.card.GraphPools {
 			values = append([]float32(nil), values...)
 		} else {
-			values = meanPool(values, len(r.ids), e.card.Dim)
+			values = pool(e.card.Pooling, values[start(r, p.longest, e.card.PadLeft)*dim:], len(r.ids), dim)
+			for _, d := range e.dense {
+				values = d.apply(values)
+			}
 			if e.card.Normalize {
 				normalize(values)
 			}

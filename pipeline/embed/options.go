@@ -31,6 +31,9 @@ type Options struct {
 	// MaxTokens cuts texts to fewer tokens than the encoder's card allows, special tokens and prefix
 	// included. Default: what the card says.
 	MaxTokens int
+	// Prompt stands before every text: one of the card's prompts by its name, or a text as it stands, such as models.VacancyInstruction for an encoder
+	// that was trained with instructions. Another prompt is another encoder, with an identity of its own. Default: the card's prefix.
+	Prompt string
 	// CacheBytes bounds what the vectors that were used last may take, so that they are not computed again. Default: 0, none are kept.
 	CacheBytes int64
 }
