@@ -59,6 +59,7 @@ var layer = map[string][]string{
 	"models/onnx":       {},
 	"models/convert":    {"models", "models/onnx", "schemas"},
 	"models/fetch":      {"security"},
+	"models/repository": {"models", "models/onnx"},
 	"pipeline/extract":  {"schemas"},
 	"pipeline/embed":    {"models", "models/onnx"},
 	"pipeline/classify": {"models", "schemas"},
