@@ -91,6 +91,10 @@ func card(f folder, o Options) (models.EncoderCard, error) {
 		c.Dense = nil
 		c.Notes = append(c.Notes, "the graph gives sentence_embedding only: it is taken to do all that modules.json says")
 	}
+	if c.PadLeft && !g.positions && !slices.Contains(afterPadding, config.Type) {
+		c.PadLeft = false
+		c.Notes = append(c.Notes, "the tokenizer pads on the left; this graph counts positions from the row's beginning, so that padding is put on the right and a text has the same vector alone and in a batch")
+	}
 	if g.positions {
 		first := config.offset(t.padID)
 		c.FirstPosition = &first

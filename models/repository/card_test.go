@@ -88,6 +88,10 @@ func TestCard(t *testing.T) {
 	f("mpnet", "weightedmean", func(c *models.EncoderCard) { c.Pooling, c.Normalize = models.PoolingWeightedMean, true })
 	f("mpnet", "lasttoken", func(c *models.EncoderCard) { c.Pooling, c.Normalize = models.PoolingLastToken, true })
 	f("xlm-roberta", "left", func(c *models.EncoderCard) { c.Pooling, c.PadLeft, c.CutLeft = models.PoolingLastToken, true, true })
+	f("bert", "left", func(c *models.EncoderCard) {
+		c.Pooling, c.CutLeft = models.PoolingLastToken, true
+		c.Notes = []string{"the tokenizer pads on the left; this graph counts positions from the row's beginning, so that padding is put on the right and a text has the same vector alone and in a batch"}
+	})
 	f("xlm-roberta", "lowercase", func(c *models.EncoderCard) { c.Lowercase, c.MaxTokens = true, 24 })
 	f("bert", "dense", func(c *models.EncoderCard) {
 		c.Dim, c.Dense = 16, []models.Dense{{In: 32, Out: 16, Bias: true, Activation: models.ActivationTanh}}
@@ -216,7 +220,7 @@ func TestCardFailure(t *testing.T) {
 	f("mean", "tokenizer_config.json", `{"truncation_side": "both"}`, "truncation_side", `"both"`)
 	f("mean", "sentence_bert_config.json", `{"max_seq_length": -1}`, "max_seq_length is -1")
 	f("mean", "sentence_bert_config.json", `{"max_seq_length": "many"}`, "max_seq_length")
-	f("prompt", "config_sentence_transformers.json", `{"ordinaryprompt_name": "q", "prompts": {"query": ""}}`, `"q"`, "ordinaryprompt_name")
+	f("prompt", "config_sentence_transformers.json", `{"default_prompt_name": "q", "prompts": {"query": ""}}`, `"q"`, "default_prompt_name")
 	f("mean", "onnx/model.onnx", "text", "malformed", "wire type")
 	f("dense", "2_Dense/config.json", "", "missing")
 	f("dense", "2_Dense/config.json", `{"in_features": 32, "out_features": 16, "activation_function": "torch.nn.modules.activation.Mish"}`, "Mish", "activation_function")

@@ -5,7 +5,7 @@
     cd models/repository/testdata && /tmp/encoders/bin/python make_encoders.py
 
 encoders/ARCHITECTURE/base holds what all of an architecture share (graph, tokenizer, configuration), the folders beside it what sentence-transformers
-saves for each way of pooling; base and one of them together are a repository, which sentence-transformers opens for the vectors.
+saves for each way of pooling (the tokenizers that are there are kept, because training one twice gives two); base and one of them together are a repository, which sentence-transformers opens for the vectors.
 """
 import hashlib
 import json
@@ -13,6 +13,7 @@ import pathlib
 import shutil
 import tempfile
 
+import onnx
 import torch
 import transformers
 from sentence_transformers import SentenceTransformer
@@ -71,13 +72,29 @@ TEXTS = [
 ]
 
 
-def bert():
+def kept(name):
+    """The tokenizer that is there, or None."""
+    path = OUT / name / "base" / "tokenizer.json"
+    if not path.exists():
+        return None
+    t = Tokenizer.from_file(str(path))
+    t.no_truncation()
+    t.no_padding()
+    return t
+
+
+def wordpiece():
     t = Tokenizer(models.WordPiece(unk_token="[UNK]"))
     t.normalizer = normalizers.BertNormalizer(lowercase=True, strip_accents=False)
     t.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
     t.train_from_iterator(CORPUS, trainers.WordPieceTrainer(vocab_size=300, special_tokens=["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"], show_progress=False))
     t.post_processor = processors.TemplateProcessing(single="[CLS] $A [SEP]", pair="[CLS] $A [SEP] $B:1 [SEP]:1", special_tokens=[("[CLS]", 2), ("[SEP]", 3)])
     t.decoder = decoders.WordPiece()
+    return t
+
+
+def bert():
+    t = kept("bert") or wordpiece()
     fast = transformers.BertTokenizerFast(tokenizer_object=t, strip_accents=False)
     config = transformers.BertConfig(vocab_size=t.get_vocab_size(), hidden_size=HIDDEN, num_hidden_layers=2, num_attention_heads=4, intermediate_size=48, max_position_embeddings=MAX_TOKENS, pad_token_id=0, initializer_range=.3)
     return fast, transformers.BertModel(config, add_pooling_layer=False)
@@ -95,14 +112,14 @@ def unigram(special, template, ids, mask):
 
 
 def xlm_roberta():
-    t = unigram(["<s>", "<pad>", "</s>", "<unk>"], "<s> $A </s>", [("<s>", 0), ("</s>", 2)], "<mask>")
+    t = kept("xlm-roberta") or unigram(["<s>", "<pad>", "</s>", "<unk>"], "<s> $A </s>", [("<s>", 0), ("</s>", 2)], "<mask>")
     fast = transformers.PreTrainedTokenizerFast(tokenizer_object=t, bos_token="<s>", cls_token="<s>", eos_token="</s>", sep_token="</s>", pad_token="<pad>", unk_token="<unk>", mask_token="<mask>")
     config = transformers.XLMRobertaConfig(vocab_size=t.get_vocab_size(), hidden_size=HIDDEN, num_hidden_layers=2, num_attention_heads=4, intermediate_size=48, max_position_embeddings=MAX_TOKENS + 2, type_vocab_size=1, pad_token_id=1, bos_token_id=0, eos_token_id=2, initializer_range=.3)
     return fast, transformers.XLMRobertaModel(config, add_pooling_layer=False)
 
 
 def mpnet():
-    t = unigram(["<s>", "<pad>", "</s>", "<unk>"], "<s> $A </s>", [("<s>", 0), ("</s>", 2)], "<mask>")
+    t = kept("mpnet") or unigram(["<s>", "<pad>", "</s>", "<unk>"], "<s> $A </s>", [("<s>", 0), ("</s>", 2)], "<mask>")
     fast = transformers.PreTrainedTokenizerFast(tokenizer_object=t, bos_token="<s>", cls_token="<s>", eos_token="</s>", sep_token="</s>", pad_token="<pad>", unk_token="<unk>", mask_token="<mask>", model_input_names=["input_ids", "attention_mask"])
     config = transformers.MPNetConfig(vocab_size=t.get_vocab_size(), hidden_size=HIDDEN, num_hidden_layers=2, num_attention_heads=4, intermediate_size=48, max_position_embeddings=MAX_TOKENS + 2, pad_token_id=1, bos_token_id=0, eos_token_id=2, initializer_range=.3)
     return fast, transformers.MPNetModel(config, add_pooling_layer=False)
@@ -176,8 +193,15 @@ def repository(folder, transformer, name, way):
     shutil.rmtree(saved)
 
 
+def external():
+    """The BERT graph with its weights in a file beside it."""
+    path = OUT / "external" / "external.onnx"
+    shutil.rmtree(path.parent, ignore_errors=True)
+    path.parent.mkdir(parents=True)
+    onnx.save_model(onnx.load(OUT / "bert" / "base" / "onnx" / "model.onnx"), path, save_as_external_data=True, location="external.onnx.data", size_threshold=256)
+
+
 def main():
-    shutil.rmtree(OUT, ignore_errors=True)
     torch.set_num_threads(1)
     texts = hard_texts(2000, 7)
     tokens = {"count": len(texts), "seed": 7, "pieces": PIECES, "texts": hashlib.sha256("\0".join(texts).encode()).hexdigest(), "ids": {}}
@@ -185,6 +209,7 @@ def main():
     for name, make, names in (("bert", bert, ["input_ids", "attention_mask", "token_type_ids"]), ("xlm-roberta", xlm_roberta, ["input_ids", "attention_mask"]), ("mpnet", mpnet, ["input_ids", "attention_mask"])):
         torch.manual_seed(3)
         fast, model = make()
+        shutil.rmtree(OUT / name, ignore_errors=True)
         for p in model.parameters():  # a layer's norm and biases are not random by themselves
             if p.dim() == 1:
                 p.data += .1 * torch.randn_like(p)
@@ -215,6 +240,7 @@ def main():
                     tokenizer.model_max_length = 1 << 20
                     tokens["ids"][name] = "".join(hashlib.sha256(" ".join(map(str, tokenizer(t, truncation=False)["input_ids"])).encode()).hexdigest()[:8] for t in texts)
                 shutil.rmtree(whole)
+    external()
     (HERE / "tokens.json").write_text(json.dumps(tokens, indent=1, ensure_ascii=True) + "\n", encoding="utf-8")
     (HERE / "vectors.json").write_text(f'{{"texts": {json.dumps(TEXTS)},\n"encoders": {{\n' + ",\n".join(lines) + "\n}}\n", encoding="utf-8")
 
