@@ -83,6 +83,14 @@ func TestEncoderCardValidateFailure(t *testing.T) {
 	f(`pooling ("sum")`, func(c *EncoderCard) { c.Pooling = "sum" })
 	f("output is empty", func(c *EncoderCard) { c.Output = "" })
 	f("graph.name", func(c *EncoderCard) { c.Graph.Name = "../model.onnx" })
+	f("recipe.settings", func(c *EncoderCard) { c.Recipe.Settings = "x" })
+	f("first_position", func(c *EncoderCard) { c.FirstPosition = new(int64); *c.FirstPosition = -1 })
+	f("graph_pools", func(c *EncoderCard) { c.Dense = []Dense{{In: 2, Out: 4}} })
+	f("dim (4) must be 3", func(c *EncoderCard) { c.Dense = []Dense{{In: 2, Out: 3}} })
+	f("dense[1].in (5) must be 3", func(c *EncoderCard) { c.Dense = []Dense{{In: 2, Out: 3}, {In: 5, Out: 4}} })
+	f(`dense[0].activation ("mish")`, func(c *EncoderCard) { c.Dense = []Dense{{In: 2, Out: 4, Activation: "mish"}} })
+	f("external[0].name", func(c *EncoderCard) { c.External = []File{{Name: "/etc/passwd"}} })
+	f("another file's as well", func(c *EncoderCard) { c.External = []File{c.Graph} })
 	f("tokenizer.sha256", func(c *EncoderCard) { c.Tokenizer.SHA256 = "AB" })
 
 	var empty EncoderCard
@@ -120,4 +128,26 @@ func TestVerifyFailure(t *testing.T) {
 	f(remove("model.onnx"), "model.onnx", "missing")
 	f(write("model.onnx", "grapg"), "model.onnx", "corrupt", "expected")
 	f(write("tokenizer.json", ""), "tokenizer.json", "corrupt", "e3b0c44298fc1c14")
+}
+
+// Another prompt is another encoder, and the card of an encoder that was made before prompts keeps its identity.
+func TestWithPrompt(t *testing.T) {
+	_, c := writeEncoder(t)
+	c.Prompts = map[string]string{"passage": "passage: ", "bare": ""}
+	if c.WithPrompt("").ID != c.ID || c.WithPrompt("query: ").ID != c.ID {
+		t.Error("its own prompt is another encoder")
+	}
+	named, bare := c.WithPrompt("passage"), c.WithPrompt("bare")
+	if named.Prefix != "passage: " || bare.Prefix != "" || named.ID == c.ID || bare.ID == c.ID || named.ID == bare.ID {
+		t.Errorf("got %q and %q with %s and %s", named.Prefix, bare.Prefix, named.ID, bare.ID)
+	}
+	if c.WithPrompt("passage: ").ID != named.ID {
+		t.Error("a prompt by its text is another encoder than by its name")
+	}
+	if err := named.Validate(); err != nil {
+		t.Error(err)
+	}
+	if named.Prefix = "changed"; named.Validate() == nil {
+		t.Error("a changed prefix with the old identity is valid")
+	}
 }

@@ -39,14 +39,13 @@ func (o *Options) EnsureDefaults(dir string) {
 // Validate reports every violation at once.
 func (o Options) Validate() error {
 	var errs []error
-	if o.Name == "" {
-		errs = append(errs, errors.New("Name is empty"))
+	check := func(ok bool, format string, args ...any) {
+		if !ok {
+			errs = append(errs, fmt.Errorf(format, args...))
+		}
 	}
-	if o.MaxTokens != 0 && (o.MaxTokens < 3 || o.MaxTokens > maxTokens) {
-		errs = append(errs, fmt.Errorf("MaxTokens (%d) must be 0 (the repository's) or 3 to %d", o.MaxTokens, maxTokens))
-	}
-	if o.Graph != "" && (!fs.ValidPath(o.Graph) || !strings.HasSuffix(o.Graph, ".onnx")) {
-		errs = append(errs, fmt.Errorf("Graph (%q) must be the path of a .onnx file inside the folder, with / between its parts", o.Graph))
-	}
+	check(o.Name != "", "Name is empty")
+	check(o.MaxTokens == 0 || o.MaxTokens >= 3 && o.MaxTokens <= maxTokens, "MaxTokens (%d) must be 0 (the repository's) or 3 to %d", o.MaxTokens, maxTokens)
+	check(o.Graph == "" || fs.ValidPath(o.Graph) && strings.HasSuffix(o.Graph, ".onnx"), "Graph (%q) must be the path of a .onnx file inside the folder, with / between its parts", o.Graph)
 	return errors.Join(errs...)
 }
