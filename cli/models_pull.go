@@ -5,7 +5,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/url"
 	"os"
+	"path"
+	"path/filepath"
 	"strings"
 
 	"github.com/dustin/go-humanize"
@@ -13,7 +16,9 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"jobstrom/models"
 	"jobstrom/models/fetch"
+	"jobstrom/models/repository"
 	"jobstrom/security"
 )
 
@@ -63,11 +68,12 @@ func (h Hub) Validate() error {
 
 // pulledJSON is a pulled model for machines.
 type pulledJSON struct {
-	Name     string           `json:"name"`
-	Revision string           `json:"revision"`
-	Dir      string           `json:"dir"`
-	Cached   bool             `json:"cached"`
-	Files    []pulledFileJSON `json:"files"`
+	Name     string             `json:"name"`
+	Revision string             `json:"revision"`
+	Dir      string             `json:"dir"`
+	Cached   bool               `json:"cached"`
+	Encoder  models.EncoderCard `json:"encoder"`
+	Files    []pulledFileJSON   `json:"files"`
 }
 
 type pulledFileJSON struct {
@@ -79,17 +85,20 @@ type pulledFileJSON struct {
 func (a *app) modelsPullCommand() *cobra.Command {
 	var revision, graph, dir, most string
 	var offline bool
+	var describe repository.Options
 	cmd := &cobra.Command{
 		Use:   "pull NAME",
-		Short: "Download an encoder's files from a hub, an https address or a folder, and verify them",
+		Short: "Make an encoder of a model on a hub, at an https address or in a folder",
 		Long: `Download what an encoder needs of a model: its configuration, its tokenizer, the modules of sentence-transformers and one ONNX graph with its data.
 NAME is a model of a Hugging Face-compatible hub, an https address that the files lie below, or a folder, which begins with ./ or /.
 
 Each file is verified against the hub's hash; files at an address have none, they are as trustworthy as its certificate. A pull that was
-cut off goes on where it ended. What was pulled once is kept in hub/ in the data folder (--data) and needs the hub no more: --offline asks nobody, and a
+cut off goes on where it ended. The encoder's card is derived from the model's own files: pooling, normalisation, dense layers, prompt, longest input. Another prompt or graph
+is another encoder, with vectors of its own. --encoder takes the folder that is printed. What was pulled once is kept in hub/ in the data folder (--data) and needs the hub no more: --offline asks nobody, and a
 hub that is away is done without, which is said. The environment variables ` + hubEndpointEnv + ` and ` + hubTokenEnv + ` are honoured.`,
 		Example: `  jobstrom models pull intfloat/multilingual-e5-small
-  jobstrom models pull intfloat/multilingual-e5-large-instruct --revision main --graph onnx/model.onnx
+  jobstrom models pull intfloat/multilingual-e5-large-instruct --prompt "Instruct: Classify the following extracted texts of occupation, skills and tasks from a Danish job vacancy into job category
+  Query: "
   jobstrom models pull https://models.example.com/e5 --dir encoders/e5
   jobstrom models pull ./exported --graph model.onnx --format json`,
 		Args: args(cobra.ExactArgs(1)),
@@ -97,13 +106,20 @@ hub that is away is done without, which is said. The environment variables ` + h
 	a.formatFlag(cmd)
 	cmd.Flags().StringVar(&revision, "revision", "main", "branch, tag or `commit` of the model")
 	cmd.Flags().StringVar(&graph, "graph", fetch.DefaultGraph, "the ONNX `file`, by its path in the model")
-	cmd.Flags().StringVar(&dir, "dir", "", "`folder` to put the files into besides (default they stay in the cache)")
+	cmd.Flags().StringVar(&dir, "dir", "", "`folder` of the encoder (default encoders/NAME in the data folder; a folder that is pulled is used where it is)")
+	cmd.Flags().StringVar(&describe.Prompt, "prompt", "", "what stands before every text: the `name` of one of the model's prompts, or a text (default the model's default prompt)")
+	cmd.Flags().IntVar(&describe.MaxTokens, "max-tokens", 0, "longest input in `tokens` (default the model's)")
 	cmd.Flags().BoolVar(&offline, "offline", false, "use what was pulled before, ask nobody")
 	cmd.Flags().StringVar(&most, "max-bytes", "8GiB", "`bytes` that the files may have together")
 	cmd.RunE = func(cmd *cobra.Command, given []string) error {
 		bytes, err := humanize.ParseBytes(most)
 		if err != nil || bytes == 0 || bytes > 1<<50 {
 			return fmt.Errorf("--max-bytes is %q: it must be bytes like 8GiB, at most 1PiB (%w)", most, errUsage)
+		}
+		if dir == "" && !fetch.IsFolder(given[0]) {
+			if dir, err = a.config.dataFolder(filepath.Join("encoders", encoderFolder(given[0]))); err != nil {
+				return err
+			}
 		}
 		cache, err := a.config.dataFolder("hub")
 		if err != nil {
@@ -119,15 +135,33 @@ hub that is away is done without, which is said. The environment variables ` + h
 		if err != nil {
 			return err
 		}
-		// Here the encoder's card is to be derived from the folder (models/repository) and written into it.
-		return a.showPulled(s)
+		describe.Name, describe.Source, describe.Graph = filepath.Base(s.Dir), s.Name+" at "+s.Revision, graph
+		card, err := repository.Card(s.Dir, describe)
+		if err != nil {
+			return err
+		}
+		if err := models.WriteEncoderCard(s.Dir, card); err != nil {
+			return err
+		}
+		return a.showPulled(s, card)
 	}
 	return cmd
 }
 
-func (a *app) showPulled(s fetch.Snapshot) error {
+// encoderFolder names the folder of an encoder after its source.
+func encoderFolder(source string) string {
+	if _, after, address := strings.Cut(source, "://"); address {
+		if u, err := url.Parse(source); err == nil {
+			after = path.Base(u.Host + u.Path)
+		}
+		source = after
+	}
+	return strings.NewReplacer("/", "--", ":", "_", "?", "_").Replace(strings.Trim(source, "/."))
+}
+
+func (a *app) showPulled(s fetch.Snapshot, card models.EncoderCard) error {
 	if a.format == "json" {
-		told := pulledJSON{Name: s.Name, Revision: s.Revision, Dir: s.Dir, Cached: s.Cached}
+		told := pulledJSON{Encoder: card, Name: s.Name, Revision: s.Revision, Dir: s.Dir, Cached: s.Cached}
 		for _, f := range s.Files {
 			told.Files = append(told.Files, pulledFileJSON(f))
 		}
@@ -144,6 +178,11 @@ func (a *app) showPulled(s fetch.Snapshot) error {
 	if s.Cached {
 		asked = ", from the cache: nobody was asked for a newer one"
 	}
-	fmt.Fprintf(a.out, "%s at %.12s: %d files, %s%s\n%s\n", s.Name, s.Revision, len(s.Files), humanize.IBytes(uint64(sum)), asked, s.Dir)
+	fmt.Fprintf(a.out, "%s at %.12s: %d files, %s%s\n", s.Name, s.Revision, len(s.Files), humanize.IBytes(uint64(sum)), asked)
+	fmt.Fprintf(a.out, "encoder %.12s: %d dimensions, %s pooling, up to %d tokens, prompt %q\n", card.ID, card.Dim, card.Pooling, card.MaxTokens, card.Prefix)
+	for _, note := range card.Notes {
+		fmt.Fprintln(a.out, "note:", note)
+	}
+	fmt.Fprintf(a.out, "use it with --encoder %s\n", s.Dir)
 	return nil
 }

@@ -4,18 +4,34 @@ import (
 	"crypto/sha1"
 	"encoding/json"
 	"fmt"
+	"io/fs"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"jobstrom/models"
+	"jobstrom/pipeline/embed"
 )
 
 // A hub of one model, which is private.
 func startHub(t *testing.T) *httptest.Server {
 	t.Helper()
-	files := map[string]string{"config.json": "{}", "tokenizer.json": "{}", "onnx/model.onnx": "graph", "onnx/model_qint8.onnx": "int8", "README.md": "#"}
+	files := map[string]string{"README.md": "#"}
+	for _, layer := range []string{"base", "prompt"} { // the tiny encoder of random weights that models/repository is tested with
+		dir := os.DirFS(filepath.Join("../models/repository/testdata/encoders/xlm-roberta", layer))
+		must(t, fs.WalkDir(dir, ".", func(name string, d fs.DirEntry, err error) error {
+			if err != nil || d.IsDir() {
+				return err
+			}
+			content, err := fs.ReadFile(dir, name)
+			files[name] = string(content)
+			return err
+		}))
+	}
+	files["onnx/model_other.onnx"] = files["onnx/model.onnx"]
 	commit := strings.Repeat("1", 40)
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Header.Get("Authorization") != "Bearer "+knownSecret {
@@ -47,21 +63,34 @@ func TestModelsPull(t *testing.T) {
 	t.Setenv(hubEndpointEnv, hub.URL)
 	t.Setenv(hubTokenEnv, "")
 	data := t.TempDir()
-	line := func(more ...string) []string { return append([]string{"models", "pull", "a/b", "--data", data}, more...) }
+	line := func(more ...string) []string {
+		return append([]string{"models", "pull", "a/b", "--data", data}, more...)
+	}
 	has(t, 1, nil, []string{"pulling a/b: ", "status 401", "--hub-token-file", hubTokenEnv}, line()...)
 	t.Setenv(hubTokenEnv, knownSecret)
-	has(t, 0, []string{"config.json", "onnx/model.onnx", "a/b at 111111111111: 3 files", filepath.Join(data, "hub", "snapshots")}, nil, line()...)
+	encoders := filepath.Join(data, "encoders", "a--b")
+	has(t, 0, []string{"config.json", "onnx/model.onnx", "a/b at 111111111111: ", "encoder ", "32 dimensions, mean pooling", "use it with --encoder " + encoders}, nil, line()...)
 
 	var told pulledJSON
 	dir := filepath.Join(t.TempDir(), "e5")
-	must(t, json.Unmarshal([]byte(has(t, 0, nil, nil, line("--graph", "onnx/model_qint8.onnx", "--dir", dir, "--format", "json")...)), &told))
-	if told.Name != "a/b" || told.Dir != dir || told.Cached || len(told.Files) != 3 || told.Files[1].Name != "onnx/model_qint8.onnx" || told.Files[1].Size != 4 || len(told.Files[1].SHA256) != 64 {
+	for range 2 { // the second time everything is there
+		must(t, json.Unmarshal([]byte(has(t, 0, nil, nil, line("--graph", "onnx/model_other.onnx", "--dir", dir, "--prompt", "Opslag: ", "--format", "json")...)), &told))
+	}
+	if told.Name != "a/b" || told.Dir != dir || told.Cached || told.Encoder.Prefix != "Opslag: " || told.Encoder.Graph.Name != "onnx/model_other.onnx" {
 		t.Errorf("told %+v", told)
 	}
-	got, err := os.ReadFile(filepath.Join(dir, "onnx", "model_qint8.onnx"))
+	other, err := models.Verify(encoders)
 	must(t, err)
-	if string(got) != "int8" {
-		t.Errorf("the graph is %q", got)
+	if other.ID == told.Encoder.ID || other.Dim != 32 {
+		t.Errorf("the encoder with another prompt and graph is %.12s as well", other.ID)
+	}
+	e, err := embed.New(embed.Options{ModelDir: dir})
+	must(t, err)
+	defer e.Close()
+	vectors, err := e.Embed(t.Context(), []string{"Vi søger en murer"})
+	must(t, err)
+	if len(vectors[0].Values) != 32 {
+		t.Errorf("a vector has %d components", len(vectors[0].Values))
 	}
 
 	t.Setenv(hubEndpointEnv, "http://127.0.0.1:1")
@@ -69,10 +98,13 @@ func TestModelsPull(t *testing.T) {
 	has(t, 0, []string{"a/b at 111111111111"}, nil, line("--hub-endpoint", hub.URL, "--hub-token-file", write(t, "token", knownSecret+"\n"))...)
 	hub.Close()
 	has(t, 0, []string{"from the cache: nobody was asked"}, nil, line("--hub-endpoint", hub.URL, "--offline")...)
-	has(t, 0, []string{"3 files"}, nil, "models", "pull", dir, "--data", data, "--graph", "onnx/model_qint8.onnx")
+	has(t, 0, []string{"use it with --encoder " + dir}, nil, "models", "pull", dir, "--data", data, "--graph", "onnx/model_other.onnx", "--max-tokens", "16")
+	if cut, err := models.Verify(dir); err != nil || cut.MaxTokens != 16 {
+		t.Errorf("got %d tokens, %v", cut.MaxTokens, err)
+	}
 
 	has(t, 1, nil, []string{"not in the cache", "--offline"}, line("--offline")...) // of another hub
-	has(t, 1, nil, []string{"there is no onnx/model.onnx", "onnx/model_qint8.onnx"}, "models", "pull", dir, "--data", data)
+	has(t, 1, nil, []string{"there is no onnx/model.onnx", "onnx/model_other.onnx"}, "models", "pull", dir, "--data", data)
 	has(t, 2, nil, []string{"--max-bytes"}, line("--max-bytes", "much")...)
 	has(t, 2, nil, []string{"hub-cert", "needs hub-key"}, line("--hub-cert", "c")...)
 }

@@ -54,7 +54,7 @@ func Pull(ctx context.Context, source string, o Options) (Snapshot, error) {
 	case err != nil:
 	case strings.Contains(source, "://"):
 		s, err = pullAddress(ctx, source, o)
-	case isFolder(source):
+	case IsFolder(source):
 		s, err = pullFolder(ctx, source, o)
 	default:
 		s, err = pullModel(ctx, source, o)

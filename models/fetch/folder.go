@@ -9,8 +9,8 @@ import (
 	"strings"
 )
 
-// isFolder tells a folder of this machine from a model's name.
-func isFolder(source string) bool {
+// IsFolder tells a folder of this machine from a model's name.
+func IsFolder(source string) bool {
 	return source == "." || source == ".." || strings.HasPrefix(source, "./") || strings.HasPrefix(source, "../") || filepath.IsAbs(source)
 }
 
