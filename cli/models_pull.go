@@ -97,8 +97,7 @@ cut off goes on where it ended. The encoder's card is derived from the model's o
 is another encoder, with vectors of its own. --encoder takes the folder that is printed. What was pulled once is kept in hub/ in the data folder (--data) and needs the hub no more: --offline asks nobody, and a
 hub that is away is done without, which is said. The environment variables ` + hubEndpointEnv + ` and ` + hubTokenEnv + ` are honoured.`,
 		Example: `  jobstrom models pull intfloat/multilingual-e5-small
-  jobstrom models pull intfloat/multilingual-e5-large-instruct --prompt "Instruct: Classify the following extracted texts of occupation, skills and tasks from a Danish job vacancy into job category
-  Query: "
+  jobstrom models pull intfloat/multilingual-e5-large-instruct --prompt vacancy
   jobstrom models pull https://models.example.com/e5 --dir encoders/e5
   jobstrom models pull ./exported --graph model.onnx --format json`,
 		Args: args(cobra.ExactArgs(1)),
@@ -107,7 +106,7 @@ hub that is away is done without, which is said. The environment variables ` + h
 	cmd.Flags().StringVar(&revision, "revision", "main", "branch, tag or `commit` of the model")
 	cmd.Flags().StringVar(&graph, "graph", fetch.DefaultGraph, "the ONNX `file`, by its path in the model")
 	cmd.Flags().StringVar(&dir, "dir", "", "`folder` of the encoder (default encoders/NAME in the data folder; a folder that is pulled is used where it is)")
-	cmd.Flags().StringVar(&describe.Prompt, "prompt", "", "what stands before every text: the `name` of one of the model's prompts, or a text (default the model's default prompt)")
+	cmd.Flags().StringVar(&describe.Prompt, "prompt", "", "what stands before every text: the `name` of one of the model's prompts, vacancy (the instruction of the reference system, for encoders trained with instructions), or a text (default the model's default prompt)")
 	cmd.Flags().IntVar(&describe.MaxTokens, "max-tokens", 0, "longest input in `tokens` (default the model's)")
 	cmd.Flags().BoolVar(&offline, "offline", false, "use what was pulled before, ask nobody")
 	cmd.Flags().StringVar(&most, "max-bytes", "8GiB", "`bytes` that the files may have together")
