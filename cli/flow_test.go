@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
@@ -57,13 +58,18 @@ func (b *lockedBuffer) String() string {
 	return b.buf.String()
 }
 
+// freePorts returns ports that nobody listens on, below those that the system gives to connections: one of these could be taken by any connection of another test
+// before the process under test listens on it.
 func freePorts(t *testing.T, n int) []string {
 	t.Helper()
 	var ports []string
-	for range n {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
+	for tries := 0; len(ports) < n; tries++ {
+		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", 10_240+rand.IntN(20_000)))
 		if err != nil {
-			t.Fatal(err)
+			if tries > 1000 {
+				t.Fatal(err)
+			}
+			continue
 		}
 		defer l.Close() // all are held until all are chosen
 		_, port, _ := net.SplitHostPort(l.Addr().String())
