@@ -160,23 +160,11 @@ func (s *safetensors) floats(name string, dims ...int) ([]float32, error) {
 		case "BF16":
 			values[i] = math.Float32frombits(uint32(binary.LittleEndian.Uint16(raw[2*i:])) << 16)
 		default:
-			values[i] = half(binary.LittleEndian.Uint16(raw[2*i:]))
+			values[i] = Float16(binary.LittleEndian.Uint16(raw[2*i:]))
 		}
 		if v := float64(values[i]); math.IsNaN(v) || math.IsInf(v, 0) {
 			return nil, fmt.Errorf("tensor %s has %g at place %d, must be finite", name, v, i)
 		}
 	}
 	return values, nil
-}
-
-// half widens an IEEE 754 half-precision number.
-func half(h uint16) float32 {
-	sign, exponent, fraction := 1-2*float64(h>>15), int(h>>10&31), float64(h&1023)
-	switch exponent {
-	case 0:
-		return float32(sign * math.Ldexp(fraction, -24))
-	case 31:
-		return float32(math.Inf(int(sign))) // NaN as well: neither is finite
-	}
-	return float32(sign * math.Ldexp(1024+fraction, exponent-25))
 }

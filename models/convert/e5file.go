@@ -6,6 +6,8 @@ import (
 	"math"
 	"slices"
 	"unicode/utf8"
+
+	"jobstrom/models"
 )
 
 // blockWeights is the number of weights that share a scale; a block is an fp16 scale and 16 bytes of 4-bit weights.
@@ -253,7 +255,7 @@ func (f *e5File) blocks(name string, rows, columns int) (blocks, error) {
 func (m blocks) scales() []float32 {
 	v := make([]float32, len(m.data)/blockBytes)
 	for b := range v {
-		v[b] = float16(binary.LittleEndian.Uint16(m.data[b*blockBytes:]))
+		v[b] = models.Float16(binary.LittleEndian.Uint16(m.data[b*blockBytes:]))
 	}
 	return v
 }
@@ -302,17 +304,4 @@ func float32s(b []byte) []float32 {
 		v[i] = math.Float32frombits(binary.LittleEndian.Uint32(b[4*i:]))
 	}
 	return v
-}
-
-// float16 widens an IEEE 754 half-precision number.
-func float16(h uint16) float32 {
-	sign, exponent, fraction := uint32(h>>15)<<31, int(h>>10&31), uint32(h&1023)
-	switch exponent {
-	case 0:
-		v := math.Ldexp(float64(fraction), -24)
-		return math.Float32frombits(sign | math.Float32bits(float32(v)))
-	case 31:
-		return math.Float32frombits(sign | 255<<23 | fraction<<13)
-	}
-	return math.Float32frombits(sign | uint32(exponent-15+127)<<23 | fraction<<13)
 }

@@ -7,6 +7,8 @@ import (
 	"math"
 	"strings"
 	"testing"
+
+	"jobstrom/models"
 )
 
 // smallTensor is a tensor of a small weights file: fp32 numbers, or 4-bit blocks for a matrix.
@@ -147,8 +149,8 @@ func TestReadE5(t *testing.T) {
 func TestFloat16(t *testing.T) {
 	f := func(bits uint16, want float64) {
 		t.Helper()
-		if got := float64(float16(bits)); got != want {
-			t.Errorf("float16(%#04x) = %g, want %g", bits, got, want)
+		if got := float64(models.Float16(bits)); got != want {
+			t.Errorf("Float16(%#04x) = %g, want %g", bits, got, want)
 		}
 	}
 	f(0x0000, 0)

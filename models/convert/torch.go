@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strings"
 
+	"jobstrom/models"
 	"jobstrom/schemas"
 )
 
@@ -263,27 +264,9 @@ func (a *torchArchive) decoder(kind string) func([]byte) float64 {
 	case "torch.BFloat16Storage": // the upper half of a float32
 		return func(b []byte) float64 { return float64(math.Float32frombits(uint32(a.order.Uint16(b)) << 16)) }
 	case "torch.HalfStorage":
-		return func(b []byte) float64 { return half(a.order.Uint16(b)) }
+		return func(b []byte) float64 { return float64(models.Float16(a.order.Uint16(b))) }
 	}
 	return nil
-}
-
-// half reads an IEEE 754 binary16: 1 bit sign, 5 bits exponent, 10 bits fraction.
-func half(bits uint16) float64 {
-	exponent, fraction := int(bits>>10&31), float64(bits&1023)
-	v := math.Ldexp(1024+fraction, exponent-25)
-	switch {
-	case exponent == 31 && fraction == 0:
-		v = math.Inf(1)
-	case exponent == 31:
-		v = math.NaN()
-	case exponent == 0:
-		v = math.Ldexp(fraction, -24)
-	}
-	if bits>>15 == 1 {
-		return -v
-	}
-	return v
 }
 
 func notFinite(v float64) bool { return math.IsNaN(v) || math.IsInf(v, 0) }
