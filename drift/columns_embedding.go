@@ -56,14 +56,14 @@ func readBlocks(ctx context.Context, w *warehouse.Warehouse, window Window, rows
 	return vectors, every, nil
 }
 
-// compareVectors compares the embeddings of both windows.
-func (c *Comparison) compareVectors(ctx context.Context, w *warehouse.Warehouse, o Options) error {
+// compareVectors compares the embeddings of both windows. It returns the sample that it has read of them, nil where the verdict needs none.
+func (c *Comparison) compareVectors(ctx context.Context, w *warehouse.Warehouse, o Options) (*vectorSample, error) {
 	var windows [2]*alarms.Vectors
 	for side, window := range []Window{c.Reference, c.Current} {
 		var every int
 		var err error
 		if windows[side], every, err = readBlocks(ctx, w, window, c.Vacancies[side], o); err != nil {
-			return err
+			return nil, err
 		}
 		if every > 1 {
 			c.Notes = append(c.Notes, fmt.Sprintf("%s holds %d vacancies: the embeddings of one employer in %d were compared, all other columns in full", window, c.Vacancies[side], every))
@@ -75,41 +75,45 @@ func (c *Comparison) compareVectors(ctx context.Context, w *warehouse.Warehouse,
 	}
 	result, err := compare(windows[0], windows[1], o.Alarms)
 	if err != nil {
-		return fmt.Errorf("comparing embeddings: %w", err)
+		return nil, fmt.Errorf("comparing embeddings: %w", err)
 	}
+	var sample *vectorSample
 	if o.Preset == Evidently && result.Reason == "" {
-		verdict, err := c.tellApart(ctx, w, o)
+		if sample, err = c.sampled(ctx, w, o); err != nil {
+			return nil, fmt.Errorf("comparing embeddings: %w", err)
+		}
+		verdict, err := stats.EvidentlyEmbeddings(sample.both, o.Alarms.Seed)
 		if err != nil {
-			return fmt.Errorf("comparing embeddings: %w", err)
+			return nil, fmt.Errorf("comparing embeddings: %w", err)
 		}
 		evidently(&result, verdict)
 	}
 	result.Column = "embedding"
 	c.Columns = append(c.Columns, Column{Name: result.Column, Kind: Embedding, Result: result})
-	return nil
+	return sample, nil
 }
 
 // domainVectors bounds the vectors of each window that are compared in pairs or taught to a classifier.
 const domainVectors = 5000
 
-// sampled reads up to domainVectors of each window, the same for the same seed.
-func (c *Comparison) sampled(ctx context.Context, w *warehouse.Warehouse, o Options) (vectors [2]*Vectors, both stats.Embeddings, err error) {
-	var matrices [2]stats.Matrix
-	for side, window := range []Window{c.Reference, c.Current} {
-		if vectors[side], err = ReadVectors(ctx, w, window, o.Encoder, domainVectors, o.Alarms.Seed); err != nil {
-			return vectors, both, err
-		}
-		matrices[side] = stats.Matrix{Rows: len(vectors[side].Rows), Columns: vectors[side].Width, Data: vectors[side].Data}
-	}
-	both, err = stats.NewEmbeddings(matrices[0], matrices[1])
-	return vectors, both, err
+// vectorSample is up to domainVectors of each window.
+type vectorSample struct {
+	windows [2]*Vectors
+	both    stats.Embeddings
 }
 
-// tellApart applies Evidently's rule for embeddings.
-func (c *Comparison) tellApart(ctx context.Context, w *warehouse.Warehouse, o Options) (stats.Column, error) {
-	_, both, err := c.sampled(ctx, w, o)
-	if err != nil {
-		return stats.Column{}, err
+// sampled reads a sample, the same for the same seed.
+func (c *Comparison) sampled(ctx context.Context, w *warehouse.Warehouse, o Options) (*vectorSample, error) {
+	var s vectorSample
+	var matrices [2]stats.Matrix
+	for side, window := range []Window{c.Reference, c.Current} {
+		v, err := ReadVectors(ctx, w, window, o.Encoder, domainVectors, o.Alarms.Seed)
+		if err != nil {
+			return nil, err
+		}
+		s.windows[side], matrices[side] = v, stats.Matrix{Rows: len(v.Rows), Columns: v.Width, Data: v.Data}
 	}
-	return stats.EvidentlyEmbeddings(both, o.Alarms.Seed)
+	var err error
+	s.both, err = stats.NewEmbeddings(matrices[0], matrices[1])
+	return &s, err
 }

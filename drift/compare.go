@@ -165,12 +165,13 @@ func Compare(ctx context.Context, w *warehouse.Warehouse, o Options) (*Compariso
 		}
 	}
 	o.Progress("comparing embeddings")
-	if err := c.compareVectors(ctx, w, o); err != nil {
+	sample, err := c.compareVectors(ctx, w, o)
+	if err != nil {
 		return nil, err
 	}
 	c.Summary = fs.summarise(c.Columns)
 	if !o.VerdictsOnly {
-		if err := c.describeVectors(ctx, w, o); err != nil {
+		if err := c.describeVectors(ctx, w, o, sample); err != nil {
 			return nil, err
 		}
 	}

@@ -18,8 +18,9 @@ const (
 	mostExamples = 5    // along the shift, and as many against it
 )
 
-// describeVectors puts beside the embeddings' verdict how far they moved, the map, and what changed most. Windows that cannot carry that get a note instead.
-func (c *Comparison) describeVectors(ctx context.Context, w *warehouse.Warehouse, o Options) error {
+// describeVectors puts beside the embeddings' verdict how far they moved, the map, and what changed most. Windows that cannot carry that get a note instead. The sample is nil
+// where none has been read.
+func (c *Comparison) describeVectors(ctx context.Context, w *warehouse.Warehouse, o Options, sample *vectorSample) error {
 	column := &c.Columns[slices.IndexFunc(c.Columns, func(c Column) bool { return c.Kind == Embedding })]
 	windows := EmbeddingWindows{Reference: c.Reference, Current: c.Current, Encoder: o.Encoder}
 	o.Progress("comparing the means of embeddings")
@@ -48,9 +49,13 @@ func (c *Comparison) describeVectors(ctx context.Context, w *warehouse.Warehouse
 	}
 	column.Statistics["drifted_components"] = float64(drifted) / float64(max(len(components), 1))
 	column.Statistics["drifted_components_evidently"] = DriftedShare(components, WassersteinDrift)
-	if err := c.describeSample(ctx, w, o, column); err != nil {
-		return err
+	if sample == nil {
+		o.Progress("reading embeddings")
+		if sample, err = c.sampled(ctx, w, o); err != nil {
+			return err
+		}
 	}
+	c.describeSample(sample, o, column)
 	o.Progress("finding what changed most")
 	if c.Nearest, err = NearestToShift(ctx, w, windows, mostExamples); err != nil {
 		return err
@@ -65,12 +70,8 @@ func (c *Comparison) describeVectors(ctx context.Context, w *warehouse.Warehouse
 }
 
 // describeSample computes what needs the vectors themselves, from a sample where a window holds many.
-func (c *Comparison) describeSample(ctx context.Context, w *warehouse.Warehouse, o Options, column *Column) error {
-	o.Progress("reading embeddings")
-	vectors, both, err := c.sampled(ctx, w, o)
-	if err != nil {
-		return err
-	}
+func (c *Comparison) describeSample(sample *vectorSample, o Options, column *Column) {
+	vectors, both := sample.windows, sample.both
 	for side, window := range []Window{c.Reference, c.Current} {
 		if v := vectors[side]; v.Of > uint64(len(v.Rows)) {
 			c.Notes = append(c.Notes, fmt.Sprintf("%s holds %d embeddings: their MMD², domain classifier and map come from %d that the seed draws, all else from all", window, v.Of, len(v.Rows)))
@@ -95,12 +96,12 @@ func (c *Comparison) describeSample(ctx context.Context, w *warehouse.Warehouse,
 		column.Statistics["roc_auc"], column.Statistics["roc_auc_gate"] = domain.Score, domain.Threshold
 	}
 	o.Progress("mapping embeddings")
+	var err error
 	if c.Map, err = NewMap(vectors[0].shuffled(mapVectors, o.Alarms.Seed), vectors[1].shuffled(mapVectors, o.Alarms.Seed)); err != nil {
 		note("map", err)
-		return nil
+		return
 	}
 	c.Map.thin(mapPoints)
-	return nil
 }
 
 // commonModel is the one that classified most vacancies in the window where it classified fewer; none where no model has classified both windows.
