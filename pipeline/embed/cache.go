@@ -14,7 +14,8 @@ const cached = 290
 // cache keeps the vectors that were used last. Vacancies are published again and again, and the same text gives the same vector.
 type cache struct {
 	vectors      *lru.Cache[key, Vector]
-	most         int64 // bytes
+	most         int
+	size         int64 // bytes of one
 	of           []byte
 	hits, misses atomic.Uint64
 }
@@ -28,12 +29,13 @@ func newCache(bytes int64, encoder string, maxTokens, dim int) *cache {
 	if bytes < size {
 		return nil
 	}
-	vectors, err := lru.New[key, Vector](int(bytes / size))
+	most := int(bytes / size)
+	vectors, err := lru.New[key, Vector](most)
 	if err != nil { // the size is above 0
 		return nil
 	}
 	of := binary.AppendUvarint([]byte(encoder), uint64(maxTokens))
-	return &cache{vectors: vectors, most: bytes / size * size, of: of}
+	return &cache{vectors: vectors, most: most, size: size, of: of}
 }
 
 // keyOf returns the key of a text.
@@ -55,12 +57,12 @@ type CacheStats struct {
 	Bytes, MostBytes int64
 }
 
-func (c *cache) stats(dim int) CacheStats {
+func (c *cache) stats() CacheStats {
 	if c == nil {
 		return CacheStats{}
 	}
-	size, n := int64(4*dim+cached), c.vectors.Len()
-	return CacheStats{Hits: c.hits.Load(), Misses: c.misses.Load(), Vectors: n, Most: int(c.most / size), Bytes: int64(n) * size, MostBytes: c.most}
+	n := c.vectors.Len()
+	return CacheStats{Hits: c.hits.Load(), Misses: c.misses.Load(), Vectors: n, Most: c.most, Bytes: int64(n) * c.size, MostBytes: int64(c.most) * c.size}
 }
 
 // split fills the vectors of texts that are there and returns the places of those that must be computed: of equal texts the first, same then says which places its

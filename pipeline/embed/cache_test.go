@@ -85,7 +85,7 @@ func TestCacheIsBounded(t *testing.T) {
 	f(nil, "a")
 	f([]string{"dddd"}, "dddd") // bb makes room
 	f([]string{"bb"}, "a", "bb", "dddd")
-	if s := c.stats(dim); s.Vectors != 3 || s.Most != 3 || s.Bytes != s.MostBytes {
+	if s := c.stats(); s.Vectors != 3 || s.Most != 3 || s.Bytes != s.MostBytes {
 		t.Errorf("got %+v", s)
 	}
 	c.split([]string{"failed"}, make([]Vector, 1))
@@ -116,7 +116,7 @@ func TestCacheMemory(t *testing.T) {
 	}
 	runtime.GC()
 	runtime.ReadMemStats(&after)
-	took, said := int64(after.HeapAlloc-before.HeapAlloc), c.stats(dim).Bytes
+	took, said := int64(after.HeapAlloc-before.HeapAlloc), c.stats().Bytes
 	if took > said || took < said*8/10 {
 		t.Errorf("it takes %d bytes and says %d", took, said)
 	}

@@ -120,7 +120,7 @@ func (e *Encoder) Card() models.EncoderCard { return e.card }
 func (e *Encoder) Dim() int { return e.card.Dim }
 
 // CacheStats says what the cache of vectors has done.
-func (e *Encoder) CacheStats() CacheStats { return e.cache.stats(e.card.Dim) }
+func (e *Encoder) CacheStats() CacheStats { return e.cache.stats() }
 
 // Close waits for running calls of Embed and frees the encoder. A second Close does nothing.
 func (e *Encoder) Close() error {
