@@ -41,7 +41,11 @@ func (a *app) driftEventsCommand() *cobra.Command {
 			return err
 		}
 		if a.format == "json" {
-			return a.encodeEvents(events)
+			messages, err := encodedEvents(events)
+			for _, m := range messages {
+				fmt.Fprintf(a.out, "%s\n", m)
+			}
+			return err
 		}
 		if len(events) == 0 {
 			fmt.Fprintln(a.out, "no events: the watch (jobstrom up, jobstrom drift watch) has raised no alarm")
@@ -57,16 +61,17 @@ func (a *app) driftEventsCommand() *cobra.Command {
 	return cmd
 }
 
-// encodeEvents prints events as they travel on Kafka, one a line.
-func (a *app) encodeEvents(events []warehouse.DriftEventRow) error {
+// encodedEvents returns events as they travel on Kafka.
+func encodedEvents(events []warehouse.DriftEventRow) ([]json.RawMessage, error) {
+	messages := []json.RawMessage{} // not null in JSON
 	for _, e := range events {
-		line, err := schemas.Encode(schemas.JSON, watch.Message(e))
+		m, err := schemas.Encode(schemas.JSON, watch.Message(e))
 		if err != nil {
-			return err
+			return messages, err
 		}
-		fmt.Fprintf(a.out, "%s\n", line)
+		messages = append(messages, m)
 	}
-	return nil
+	return messages, nil
 }
 
 // evaluationJSON is what jobstrom drift watch --once prints for programs.
@@ -89,15 +94,14 @@ type evaluatedColumn struct {
 }
 
 func (a *app) printEvaluation(name string, e *watch.Evaluation) error {
-	all := evaluationJSON{Watch: name, Nothing: e.Nothing, Verdict: alarms.Unknown, Columns: []evaluatedColumn{}, Open: []json.RawMessage{}}
+	open, err := encodedEvents(e.Open)
+	if err != nil {
+		return err
+	}
+	all := evaluationJSON{Watch: name, Nothing: e.Nothing, Verdict: alarms.Unknown, Columns: []evaluatedColumn{}, Open: open}
 	raised := map[string]time.Time{}
 	for _, alarm := range e.Open {
 		raised[alarm.Column] = alarm.At
-		message, err := schemas.Encode(schemas.JSON, watch.Message(alarm))
-		if err != nil {
-			return err
-		}
-		all.Open = append(all.Open, message)
 	}
 	if e.Comparison != nil {
 		all.Verdict = e.Comparison.Verdict

@@ -43,12 +43,12 @@ func addDriftFlags(f *pflag.FlagSet) {
 
 // Validate reports every violation.
 func (d Drift) Validate() error {
-	var wrong []error
-	if o := d.watchOptions(); o.Webhook != nil {
-		wrong = append(wrong, o.Webhook.Validate())
+	o := d.watchOptions()
+	var hook error
+	if o.Webhook != nil {
+		hook = o.Webhook.Validate()
 	}
-	wrong = append(wrong, d.watchOptions().Validate())
-	if err := errors.Join(wrong...); err != nil {
+	if err := errors.Join(hook, o.Validate()); err != nil {
 		return fmt.Errorf("the watch for drift (drift-…): %w", err)
 	}
 	return nil
