@@ -9,36 +9,20 @@ import (
 	"jobstrom/models"
 )
 
-func TestSubBatches(t *testing.T) {
-	f := func(lengths []int, maxTokens, maxRows int, want ...[]int) {
-		t.Helper()
-		rows := make([]row, len(lengths))
-		for i, n := range lengths {
-			rows[i] = row{index: i, ids: make([]uint32, n)}
-		}
-		var got [][]int
-		for _, batch := range subBatches(rows, maxTokens, maxRows) {
-			var indices []int
-			for _, r := range batch {
-				indices = append(indices, r.index)
-			}
-			got = append(got, indices)
-		}
-		if diff := cmp.Diff(want, got); diff != "" {
-			t.Errorf("lengths %v, at most %d tokens and %d rows (-want +got):\n%s", lengths, maxTokens, maxRows, diff)
-		}
-	}
-	f(nil, 8, 8)
-	f([]int{3}, 8, 8, []int{0})
-	f([]int{3, 9, 3, 4}, 8, 8, []int{1}, []int{3, 0}, []int{2})
-	f([]int{2, 2, 2, 2, 2}, 8, 8, []int{0, 1, 2, 3}, []int{4})
-	f([]int{1, 1, 1, 1, 1}, 8, 2, []int{0, 1}, []int{2, 3}, []int{4})
-}
-
 func TestPad(t *testing.T) {
 	f := func(card models.EncoderCard, want padded) {
 		t.Helper()
-		got := pad([]row{{ids: []uint32{5, 6, 7}, types: []uint32{0, 0, 1}}, {ids: []uint32{8}, types: []uint32{1}}}, &card)
+		rows := []row{{ids: []uint32{5, 6, 7}}, {ids: []uint32{8}}}
+		if card.TokenTypes {
+			rows[0].types, rows[1].types = []uint32{0, 0, 1}, []uint32{1}
+		}
+		var got padded
+		longer := row{ids: []uint32{9, 9, 9, 9, 9, 9, 9, 9}} // leaves its numbers in the memory
+		if card.TokenTypes {
+			longer.types = []uint32{1, 1, 1, 1, 1, 1, 1, 1}
+		}
+		got.fill([]row{longer}, &card)
+		got.fill(rows, &card)
 		if diff := cmp.Diff(want, got, cmp.AllowUnexported(padded{})); diff != "" {
 			t.Errorf("%+v (-want +got):\n%s", card, diff)
 		}

@@ -50,10 +50,10 @@ type Encoder struct {
 	inputs    []string
 	session   *ort.DynamicAdvancedSession
 	cache     *cache // nil without one
-	// slots holds one entry for each sub-batch that runs, over all calls of Embed.
-	slots chan struct{}
+	queue     *queue
+	workers   sync.WaitGroup
 
-	// mu is held for reading while Embed runs, so that Close frees nothing that is in use.
+	// mu is held for reading while Embed runs, so that Close ends the queue of nobody.
 	mu     sync.RWMutex
 	closed bool
 }
@@ -77,7 +77,7 @@ func open(o Options) (_ *Encoder, err error) {
 		return nil, err
 	}
 	card = card.WithPrompt(o.Prompt)
-	e := &Encoder{options: o, card: card, maxTokens: card.MaxTokens, slots: make(chan struct{}, o.Workers)}
+	e := &Encoder{options: o, card: card, maxTokens: card.MaxTokens, queue: newQueue(o.BatchTokens, o.MaxBatch)}
 	if o.MaxTokens > 0 {
 		e.maxTokens = min(o.MaxTokens, card.MaxTokens)
 	}
@@ -89,18 +89,6 @@ func open(o Options) (_ *Encoder, err error) {
 			err = errors.Join(err, e.free())
 		}
 	}()
-	if e.tokenizer, err = loadTokenizer(o.ModelDir, &card); err != nil {
-		return nil, err
-	}
-	if e.around, err = specialTokens(e.tokenizer); err != nil {
-		return nil, err
-	}
-	if e.around.before+e.around.after >= e.maxTokens {
-		return nil, fmt.Errorf("the tokenizer puts %d tokens around each text, of at most %d (MaxTokens): nothing is left of it", e.around.before+e.around.after, e.maxTokens)
-	}
-	if e.dense, err = readDense(o.ModelDir, card.Dense); err != nil {
-		return nil, err
-	}
 	e.inputs = []string{"input_ids", "attention_mask"}
 	if card.TokenTypes {
 		e.inputs, e.encode = append(e.inputs, "token_type_ids"), append(e.encode, tokenizers.WithReturnTypeIDs())
@@ -108,9 +96,38 @@ func open(o Options) (_ *Encoder, err error) {
 	if card.FirstPosition != nil {
 		e.inputs = append(e.inputs, "position_ids")
 	}
+	// Tokenizer and session take about as long to load as each other: most of a cold start.
+	var load errgroup.Group
+	load.Go(e.loadTokenizer)
+	load.Go(func() (err error) {
+		e.session, err = onnx.Session(filepath.Join(o.ModelDir, filepath.FromSlash(card.Graph.Name)), e.inputs, []string{card.Output}, o.Provider, o.Threads)
+		return err
+	})
+	if err := load.Wait(); err != nil {
+		return nil, err
+	}
+	if e.dense, err = readDense(o.ModelDir, card.Dense); err != nil {
+		return nil, err
+	}
 	e.cache = newCache(o.CacheBytes, card.ID, e.maxTokens, card.Dim)
-	e.session, err = onnx.Session(filepath.Join(o.ModelDir, filepath.FromSlash(card.Graph.Name)), e.inputs, []string{card.Output}, o.Provider, o.Threads)
-	return e, err
+	for range o.Workers {
+		e.workers.Go(e.work)
+	}
+	return e, nil
+}
+
+// loadTokenizer loads the tokenizer and looks at what it puts around a text.
+func (e *Encoder) loadTokenizer() (err error) {
+	if e.tokenizer, err = loadTokenizer(e.options.ModelDir, &e.card); err != nil {
+		return err
+	}
+	if e.around, err = specialTokens(e.tokenizer); err != nil {
+		return err
+	}
+	if a := e.around; a.before+a.after >= e.maxTokens {
+		return fmt.Errorf("the tokenizer puts %d tokens around each text, of at most %d (MaxTokens): nothing is left of it", a.before+a.after, e.maxTokens)
+	}
+	return nil
 }
 
 // Card returns the encoder's card.
@@ -130,6 +147,8 @@ func (e *Encoder) Close() error {
 		return nil
 	}
 	e.closed = true
+	e.queue.end()
+	e.workers.Wait()
 	return e.free()
 }
 
@@ -145,7 +164,8 @@ func (e *Encoder) free() error {
 	return errors.Join(append(errs, onnx.Close())...)
 }
 
-// Embed returns a vector for each text, in their order. It stops between sub-batches when the context ends.
+// Embed returns a vector for each text, in their order. Texts of calls that run at once share sub-batches. When the context ends what waits of a call is given
+// up.
 func (e *Encoder) Embed(ctx context.Context, texts []string) ([]Vector, error) {
 	e.mu.RLock()
 	defer e.mu.RUnlock()
@@ -165,23 +185,15 @@ func (e *Encoder) Embed(ctx context.Context, texts []string) ([]Vector, error) {
 		}
 		rows[k].index = i
 	}
-	group, ctx := errgroup.WithContext(ctx)
-	for _, batch := range subBatches(rows, e.options.BatchTokens, e.options.MaxBatch) {
-		group.Go(func() error {
-			select {
-			case e.slots <- struct{}{}:
-				defer func() { <-e.slots }()
-			case <-ctx.Done():
-				return ctx.Err()
-			}
-			if err := ctx.Err(); err != nil {
-				return err
-			}
-			return e.run(batch, vectors)
-		})
+	c := e.queue.put(rows, vectors)
+	select {
+	case <-c.done:
+	case <-ctx.Done():
+		e.queue.drop(c)
+		return nil, fmt.Errorf("embedding %d texts: %w", len(texts), ctx.Err())
 	}
-	if err := group.Wait(); err != nil {
-		return nil, fmt.Errorf("embedding %d texts: %w", len(texts), err)
+	if c.err != nil {
+		return nil, fmt.Errorf("embedding %d texts: %w", len(texts), c.err)
 	}
 	e.cache.keep(missing, keys, same, vectors)
 	return vectors, nil
@@ -217,9 +229,17 @@ func (e *Encoder) tokenize(text string) (row, error) {
 	return r, nil
 }
 
-// run computes one sub-batch and puts its vectors where they belong.
-func (e *Encoder) run(batch []row, vectors []Vector) error {
-	p := pad(batch, &e.card)
+// work computes sub-batches until the queue has ended.
+func (e *Encoder) work() {
+	var p padded
+	for batch := e.queue.take(); batch != nil; batch = e.queue.take() {
+		e.queue.finish(batch, e.run(batch, &p))
+	}
+}
+
+// run computes one sub-batch, in the memory of p, and puts its vectors where they belong.
+func (e *Encoder) run(batch []row, p *padded) error {
+	p.fill(batch, &e.card)
 	fail := func(err error) error {
 		return fmt.Errorf("running %d × %d tokens: %w", len(batch), p.longest, err)
 	}
@@ -264,7 +284,7 @@ func (e *Encoder) run(batch []row, vectors []Vector) error {
 				normalize(values)
 			}
 		}
-		vectors[r.index] = Vector{Values: values, Tokens: len(r.ids), Truncated: r.truncated}
+		r.call.vectors[r.index] = Vector{Values: values, Tokens: len(r.ids), Truncated: r.truncated}
 	}
 	return nil
 }
