@@ -59,6 +59,9 @@ var (
 	noClassifier = health.Place{Part: "classifier"}
 )
 
+// underWay bounds the vacancies of requests that wait for an answer.
+const underWay = 512
+
 // parts says which parts of a flow a command needs. Encodes says that its pipeline must encode, too.
 type parts struct {
 	kafka, warehouse, pipeline, encodes bool
@@ -379,9 +382,8 @@ func (f *flow) serve() (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("listening on %s: %w: choose another address with --http", f.config.HTTP, err)
 	}
-	batcher := pipeline.NewBatcher(f.work, f.pipeline.Run, 64, 512)
 	handler := server.New(server.Options{
-		Classify: batcher.Do, Taxonomy: f.pipeline.Taxonomy, Encoder: f.encoder, Problems: f.board.Problems,
+		Classify: pipeline.NewLimit(f.pipeline.Run, underWay).Do, Taxonomy: f.pipeline.Taxonomy, Encoder: f.encoder, Problems: f.board.Problems,
 		Gatherer: f.metrics, Registerer: f.metrics, Logger: f.log,
 	})
 	f.serveHTTP(listener, handler)

@@ -3,9 +3,8 @@ package pipeline_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"math"
-	"sync"
-	"sync/atomic"
 	"testing"
 
 	"jobstrom/pipeline"
@@ -89,57 +88,40 @@ func echo(vacancies []*schemas.Vacancy) []pipeline.Result {
 	return results
 }
 
-func TestBatcherGivesEveryCallerItsOwn(t *testing.T) {
-	var largest atomic.Int64
-	b := pipeline.NewBatcher(t.Context(), func(_ context.Context, vacancies []*schemas.Vacancy) ([]pipeline.Result, error) {
-		largest.Store(max(largest.Load(), int64(len(vacancies))))
-		return echo(vacancies), nil
-	}, 8, 64)
-	var callers sync.WaitGroup
-	for i := range 50 {
-		callers.Go(func() {
-			id := string(rune('A' + i))
-			results, err := b.Do(t.Context(), []*schemas.Vacancy{{Id: id + "1"}, {Id: id + "2"}})
-			if err != nil || len(results) != 2 || results[0].Model != id+"1" || results[1].Model != id+"2" {
-				t.Errorf("caller %s got %v, %v", id, results, err)
-			}
-		})
-	}
-	callers.Wait()
-	if n := largest.Load(); n > 9 { // eight, and a caller of two who began at seven
-		t.Fatalf("a batch held %d vacancies", n)
-	}
-}
-
-func TestBatcherRefusesWhenFull(t *testing.T) {
-	begun, release := make(chan struct{}, 1), make(chan struct{})
-	b := pipeline.NewBatcher(t.Context(), func(_ context.Context, vacancies []*schemas.Vacancy) ([]pipeline.Result, error) {
+func TestLimitRefusesWhatIsTooMuch(t *testing.T) {
+	begun, release := make(chan struct{}), make(chan struct{})
+	l := pipeline.NewLimit(func(_ context.Context, vacancies []*schemas.Vacancy) ([]pipeline.Result, error) {
 		begun <- struct{}{}
 		<-release
 		return echo(vacancies), nil
-	}, 1, 1)
-	one := []*schemas.Vacancy{{Id: "a"}}
+	}, 3)
 	first := make(chan error, 1)
-	go func() { _, err := b.Do(t.Context(), one); first <- err }()
-	<-begun // the first is at work
-	gone, leave := context.WithCancel(t.Context())
-	leave()
-	if _, err := b.Do(gone, one); !errors.Is(err, context.Canceled) { // takes the queue's only place and leaves
-		t.Fatalf("the caller who left got %v", err)
+	go func() {
+		results, err := l.Do(t.Context(), []*schemas.Vacancy{{Id: "a"}, {Id: "b"}})
+		if err == nil && (len(results) != 2 || results[0].Model != "a" || results[1].Model != "b") {
+			err = fmt.Errorf("got %v", results)
+		}
+		first <- err
+	}()
+	<-begun
+	if _, err := l.Do(t.Context(), []*schemas.Vacancy{{}, {}}); !errors.Is(err, pipeline.ErrOverloaded) {
+		t.Errorf("two more than fit got %v", err)
 	}
-	if _, err := b.Do(t.Context(), one); !errors.Is(err, pipeline.ErrOverloaded) {
-		t.Fatalf("the queue is full, but the caller got %v", err)
-	}
+	second := make(chan error, 1)
+	go func() { _, err := l.Do(t.Context(), []*schemas.Vacancy{{}}); second <- err }()
+	<-begun // one still fits
 	close(release)
-	if err := <-first; err != nil {
-		t.Fatal(err)
+	if err := errors.Join(<-first, <-second); err != nil {
+		t.Error(err)
 	}
 }
 
-func TestBatcherPassesErrorsOn(t *testing.T) {
+func TestLimitPassesErrorsOn(t *testing.T) {
 	broken := errors.New("the model is gone")
-	b := pipeline.NewBatcher(t.Context(), func(context.Context, []*schemas.Vacancy) ([]pipeline.Result, error) { return nil, broken }, 8, 8)
-	if _, err := b.Do(t.Context(), []*schemas.Vacancy{{}}); !errors.Is(err, broken) {
-		t.Fatalf("got %v", err)
+	l := pipeline.NewLimit(func(context.Context, []*schemas.Vacancy) ([]pipeline.Result, error) { return nil, broken }, 1)
+	for range 3 { // an error gives its place back
+		if _, err := l.Do(t.Context(), []*schemas.Vacancy{{}}); !errors.Is(err, broken) {
+			t.Errorf("got %v", err)
+		}
 	}
 }

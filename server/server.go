@@ -29,7 +29,7 @@ const (
 
 // Options configure the handler.
 type Options struct {
-	// Classify answers vacancies, in order; see pipeline.Batcher.
+	// Classify answers vacancies, in order; see pipeline.Limit.
 	Classify func(context.Context, []*schemas.Vacancy) ([]pipeline.Result, error)
 	Taxonomy *schemas.Taxonomy
 	// Encoder is the identity of the encoder in use.

@@ -38,8 +38,7 @@ func serve(t *testing.T, problems func() []health.Problem) string {
 	}
 	p.Live.Store(classifier)
 	registry := prometheus.NewRegistry()
-	batcher := pipeline.NewBatcher(t.Context(), p.Run, 64, 64)
-	s := httptest.NewServer(New(Options{Classify: batcher.Do, Taxonomy: taxonomy, Encoder: encoder.Card().ID, Problems: problems, Gatherer: registry, Registerer: registry}))
+	s := httptest.NewServer(New(Options{Classify: pipeline.NewLimit(p.Run, 256).Do, Taxonomy: taxonomy, Encoder: encoder.Card().ID, Problems: problems, Gatherer: registry, Registerer: registry}))
 	t.Cleanup(func() {
 		s.Close()
 		_ = encoder.Close()
