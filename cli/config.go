@@ -54,6 +54,8 @@ type Config struct {
 	Provider       string        `koanf:"provider"`
 	Engine         string        `koanf:"chdb"`
 	Threads        int           `koanf:"threads"`
+	EmbedWorkers   int           `koanf:"embed-workers"`
+	BatchTokens    int           `koanf:"batch-tokens"`
 	EmbedCache     string        `koanf:"embed-cache"`
 	Prior          string        `koanf:"prior"`
 	Attributes     []string      `koanf:"attributes"`
@@ -93,7 +95,9 @@ func addFlags(f *pflag.FlagSet) {
 	f.String("onnxruntime", "", "ONNX Runtime's shared `library` (default the one that make setup fetches)")
 	f.String("provider", string(onnx.CPU), "what ONNX Runtime computes vectors `with`: cpu, cuda, coreml or openvino; the library must have it")
 	f.String("chdb", "", "ClickHouse's shared `library` libchdb.so (default the one that make setup fetches, else clickhouse on PATH)")
-	f.Int("threads", 1, "threads that work on one batch of texts")
+	f.Int("threads", 1, "threads that work on one batch of texts; jobstrom bench tune finds this and the next two")
+	f.Int("embed-workers", 0, "batches of texts that are embedded at once; 0 is one for each processor, divided by the threads")
+	f.Int("batch-tokens", 512, "tokens of a batch of texts at most, padding included; a longer text goes alone")
 	f.String("embed-cache", "64MiB", "`bytes` of vectors to keep of texts that were embedded last, so that what is published again is not embedded again; 0 keeps none")
 	f.String("prior", "", "class `prior`: trained (default) or uniform")
 	f.StringSlice("attributes", nil, "publishers' attributes to keep, `names`; all others are dropped")
@@ -204,6 +208,8 @@ func (c Config) Validate() error {
 		wrong = append(wrong, err)
 	}
 	check(c.Threads >= 1 && c.Threads <= 1024, "threads (%d) must be 1 to 1024", c.Threads)
+	check(c.EmbedWorkers >= 0 && c.EmbedWorkers <= 1024, "embed-workers (%d) must be 0 to 1024", c.EmbedWorkers)
+	check(c.BatchTokens >= 1 && c.BatchTokens <= 1<<20, "batch-tokens (%d) must be 1 to %d", c.BatchTokens, 1<<20)
 	if err := onnx.Provider(c.Provider).Validate(); err != nil {
 		wrong = append(wrong, err)
 	}
@@ -233,7 +239,10 @@ func (c Config) logger(w io.Writer) *slog.Logger {
 
 func (c Config) embedOptions() embed.Options {
 	cache, _ := humanize.ParseBytes(c.EmbedCache) // validated
-	return embed.Options{ModelDir: c.Encoder, Library: c.Library, Provider: onnx.Provider(c.Provider), Threads: c.Threads, CacheBytes: int64(cache)}
+	return embed.Options{
+		ModelDir: c.Encoder, Library: c.Library, Provider: onnx.Provider(c.Provider),
+		Threads: c.Threads, Workers: c.EmbedWorkers, BatchTokens: c.BatchTokens, CacheBytes: int64(cache),
+	}
 }
 
 func (c Config) classifyOptions() classify.Options { return classify.Options{Prior: c.Prior} }
