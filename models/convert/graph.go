@@ -2,17 +2,13 @@ package convert
 
 import (
 	"fmt"
-	"math"
 
 	"jobstrom/models/onnx"
+	"jobstrom/models/quantize"
 )
 
-const (
-	// outputName is the graph's output: the pooled, normalised vector of each row.
-	outputName = "sentence_embedding"
-	// activationSteps is how many steps of an 8-bit activation lie between 0 and the largest of its token.
-	activationSteps = 127
-)
+// outputName is the graph's output: the pooled, normalised vector of each row.
+const outputName = "sentence_embedding"
 
 // encoderGraph builds the encoder as a graph from token ids and mask, [rows, tokens], to vectors, [rows, hidden].
 //
@@ -24,22 +20,17 @@ type encoderGraph struct {
 	kind Kind
 	err  error // the first tensor that was missing or misshapen
 
-	quantized map[string]quantizedRows // activations that were quantised already
+	products *quantize.Products
 }
 
-// quantizedRows names an 8-bit activation and the largest absolute value of each of its tokens.
-type quantizedRows struct{ q, largest string }
-
 func buildGraph(f *e5File, kind Kind) (*onnx.Graph, error) {
-	g := &encoderGraph{file: f, kind: kind, quantized: map[string]quantizedRows{}}
+	g := &encoderGraph{file: f, kind: kind}
 	g.Name, g.Producer = encoderName, recipeName
 	g.Input("input_ids", onnx.Int64, "rows", "tokens")
 	g.Input("attention_mask", onnx.Int64, "rows", "tokens")
 	g.Output(outputName, onnx.Float, "rows", f.hidden)
 
-	g.Floats("one.step", []float32{1.0 / activationSteps})
-	g.Tensor("zero.point", onnx.Uint8, []byte{128})
-	g.Floats("smallest", []float32{1e-9})
+	g.products = quantize.NewProducts(&g.Graph, "", 17)
 	g.Node("", "Cast", "mask.float", []string{"attention_mask"}, onnx.IntAttribute("to", onnx.Float))
 	g.Node("", "Cast", "mask.int", []string{"attention_mask"}, onnx.IntAttribute("to", onnx.Int32))
 
@@ -120,48 +111,21 @@ func (g *encoderGraph) linear(p, x string, out, in int) string {
 	}
 	switch g.kind {
 	case Int8:
-		return g.linearInt8(p, x, w)
+		return g.products.Int8(p, p+".product", x, quantize.Matrix{Out: w.rows, In: w.columns, Floats: w.floats})
 	case Q8:
 		// Shifting by 120 moves the zero point from 8 to the 128 that 8-bit blocks have; nothing is lost.
-		q := w.weights()
-		for i := range q {
-			q[i] += 120
+		shifted := func() []byte {
+			q := w.weights()
+			for i := range q {
+				q[i] += 120
+			}
+			return q
 		}
-		g.Tensor(p+".w.q", onnx.Uint8, q, out, in/blockWeights, blockWeights)
-		g.Floats(p+".w.scale", w.scales(), out, in/blockWeights)
-		return g.Node(onnx.Microsoft, "MatMulNBits", p+".product", []string{x, p + ".w.q", p + ".w.scale"},
-			onnx.IntAttribute("K", in), onnx.IntAttribute("N", out), onnx.IntAttribute("bits", 8), onnx.IntAttribute("block_size", blockWeights), onnx.IntAttribute("accuracy_level", 4))
+		return g.products.Blocks(p, p+".product", x, quantize.BlockMatrix{Out: out, In: in, Bits: 8, Size: blockWeights, Packed: shifted, Scales: w.scales()}, 4)
 	default:
-		g.Floats(p+".w", transpose(w.floats(), out, in), in, out)
+		g.Floats(p+".w", quantize.Transpose(w.floats(), out, in), in, out)
 		return g.Node("", "MatMul", p+".product", []string{x, p + ".w"})
 	}
-}
-
-// linearInt8 multiplies in 8-bit integers: one weight scale for each output, one activation scale for each token.
-func (g *encoderGraph) linearInt8(p, x string, w blocks) string {
-	q, scales := quantizeRows(w.floats(), w.rows, w.columns)
-	g.Tensor(p+".w.q", onnx.Int8, transpose(q, w.rows, w.columns), w.columns, w.rows)
-	g.Floats(p+".w.scale", scales, w.rows)
-	g.Tensor(p+".w.zero", onnx.Int8, make([]byte, w.rows), w.rows)
-	a := g.quantize(x)
-	g.Node(onnx.Microsoft, "MatMulIntegerToFloat", p+".integer", []string{a.q, p + ".w.q", "one.step", p + ".w.scale", "zero.point", p + ".w.zero"})
-	return g.Node("", "Mul", p+".product", []string{p + ".integer", a.largest})
-}
-
-// quantize brings every token of an activation to 8 bits by its own largest absolute value. A scale for the
-// whole tensor would make a text's vector depend on the texts it is batched with.
-func (g *encoderGraph) quantize(x string) quantizedRows {
-	if a, ok := g.quantized[x]; ok {
-		return a
-	}
-	a := quantizedRows{q: x + ".q8", largest: x + ".largest"}
-	g.Node("", "Abs", x+".abs", []string{x})
-	g.Node("", "ReduceMax", x+".max", []string{x + ".abs"}, onnx.IntsAttribute("axes", -1), onnx.IntAttribute("keepdims", 1))
-	g.Node("", "Max", a.largest, []string{x + ".max", "smallest"})
-	g.Node("", "Div", x+".unit", []string{x, a.largest})
-	g.Node("", "QuantizeLinear", a.q, []string{x + ".unit", "one.step", "zero.point"})
-	g.quantized[x] = a
-	return a
 }
 
 func (g *encoderGraph) addBias(p, x string, n int) string {
@@ -186,34 +150,4 @@ func (g *encoderGraph) fail(err error) {
 	if g.err == nil {
 		g.err = err
 	}
-}
-
-// quantizeRows rounds a matrix to signed 8-bit integers with a scale for each row.
-func quantizeRows(w []float32, rows, columns int) (q []byte, scales []float32) {
-	q, scales = make([]byte, len(w)), make([]float32, rows)
-	for r := range rows {
-		row := w[r*columns : (r+1)*columns]
-		var largest float32
-		for _, x := range row {
-			largest = max(largest, float32(math.Abs(float64(x))))
-		}
-		if largest == 0 {
-			largest = 1 // A row of zeros has any scale.
-		}
-		scales[r] = largest / 127
-		for i, x := range row {
-			q[r*columns+i] = byte(int8(math.RoundToEven(float64(x / scales[r]))))
-		}
-	}
-	return q, scales
-}
-
-func transpose[T any](m []T, rows, columns int) []T {
-	t := make([]T, len(m))
-	for r := range rows {
-		for c := range columns {
-			t[c*rows+r] = m[r*columns+c]
-		}
-	}
-	return t
 }

@@ -3,21 +3,20 @@ package onnx
 import (
 	"encoding/binary"
 	"io"
-	"maps"
 	"math"
-	"slices"
 
 	"google.golang.org/protobuf/encoding/protowire"
 )
 
 // Element types of ONNX tensors (TensorProto.DataType).
 const (
-	Float  = 1
-	Uint8  = 2
-	Int8   = 3
-	Int32  = 6
-	Int64  = 7
-	Double = 11
+	Float   = 1
+	Uint8   = 2
+	Int8    = 3
+	Int32   = 6
+	Int64   = 7
+	Float16 = 10
+	Double  = 11
 )
 
 // Microsoft is the operator domain of ONNX Runtime's own operators.
@@ -33,12 +32,22 @@ type Graph struct {
 	nodes           [][]byte
 	inputs, outputs [][]byte
 	tensors         []constant
+	source          *Source // which the model goes back to, nil for one of its own
 }
 
-// constant is a constant of the graph; data are its little-endian elements, row by row.
+// constant is a constant of the graph. header are its fields but its elements, which write writes: little-endian, row by row. Without write, header is all of it.
 type constant struct {
 	header []byte
-	data   []byte
+	size   int64
+	write  func(io.Writer) error
+}
+
+// bytes is how many the constant has inside the model, without its own tag and length.
+func (c constant) bytes() int64 {
+	if c.write == nil {
+		return int64(len(c.header))
+	}
+	return int64(len(c.header)+protowire.SizeTag(9)+protowire.SizeVarint(uint64(c.size))) + c.size
 }
 
 // Attribute is one named setting of an operator, encoded.
@@ -90,15 +99,21 @@ func (g *Graph) Node(domain, op, output string, inputs []string, attributes ...A
 
 // Tensor adds a constant of little-endian elements, row by row, and returns its name.
 func (g *Graph) Tensor(name string, elementType int, data []byte, dims ...int) string {
+	return g.Stream(name, elementType, int64(len(data)), func(w io.Writer) error {
+		_, err := w.Write(data)
+		return err
+	}, dims...)
+}
+
+// Stream adds a constant as Tensor does, whose size bytes are written when the model is: only then they need memory.
+func (g *Graph) Stream(name string, elementType int, size int64, write func(io.Writer) error, dims ...int) string {
 	var b []byte
 	for _, d := range dims {
 		b = appendInt(b, 1, int64(d))
 	}
 	b = appendInt(b, 2, int64(elementType))
 	b = appendString(b, 8, name)
-	b = protowire.AppendTag(b, 9, protowire.BytesType)
-	b = protowire.AppendVarint(b, uint64(len(data)))
-	g.tensors = append(g.tensors, constant{header: b, data: data})
+	g.tensors = append(g.tensors, constant{header: b, size: size, write: write})
 	return name
 }
 
@@ -146,55 +161,6 @@ func valueInfo(name string, elementType int, dims ...any) []byte {
 	tensor := appendInt(nil, 1, int64(elementType))
 	tensor = appendBytes(tensor, 2, shape)
 	return appendBytes(appendString(nil, 1, name), 2, appendBytes(nil, 1, tensor))
-}
-
-// Encode writes the model. Constants are written as they are, never copied into one large message.
-func (g *Graph) Encode(w io.Writer) error {
-	var head, tail []byte // The graph's fields before and after the constants.
-	for _, n := range g.nodes {
-		head = appendBytes(head, 1, n)
-	}
-	head = appendString(head, 2, g.Name)
-	for _, in := range g.inputs {
-		tail = appendBytes(tail, 11, in)
-	}
-	for _, out := range g.outputs {
-		tail = appendBytes(tail, 12, out)
-	}
-	size := len(head) + len(tail)
-	for _, t := range g.tensors {
-		size += protowire.SizeTag(5) + protowire.SizeBytes(len(t.header)+len(t.data))
-	}
-
-	model := appendInt(nil, 1, 8) // IR version 8 belongs to operator set 17.
-	model = appendString(model, 2, g.Producer)
-	for _, set := range []struct {
-		domain  string
-		version int64
-	}{{"", 17}, {Microsoft, 1}} {
-		model = appendBytes(model, 8, appendInt(appendString(nil, 1, set.domain), 2, set.version))
-	}
-	for _, name := range slices.Sorted(maps.Keys(g.Metadata)) {
-		model = appendBytes(model, 14, appendString(appendString(nil, 1, name), 2, g.Metadata[name]))
-	}
-	model = protowire.AppendTag(model, 7, protowire.BytesType)
-	model = protowire.AppendVarint(model, uint64(size))
-
-	if _, err := w.Write(append(model, head...)); err != nil {
-		return err
-	}
-	for _, t := range g.tensors {
-		b := protowire.AppendTag(nil, 5, protowire.BytesType)
-		b = protowire.AppendVarint(b, uint64(len(t.header)+len(t.data)))
-		if _, err := w.Write(append(b, t.header...)); err != nil {
-			return err
-		}
-		if _, err := w.Write(t.data); err != nil {
-			return err
-		}
-	}
-	_, err := w.Write(tail)
-	return err
 }
 
 func appendInt(b []byte, field protowire.Number, v int64) []byte {

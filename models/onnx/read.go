@@ -162,7 +162,7 @@ func (m *Model) graph(data []byte) error {
 	return each(data, func(f field) error {
 		switch f.number {
 		case 1:
-			n, err := readNode(f.b)
+			n, err := readNode(f.b, readTensor)
 			m.Nodes = append(m.Nodes, n)
 			return errors.Join(err, room(len(m.Nodes)))
 		case 2:
@@ -192,7 +192,8 @@ func (m *Model) graph(data []byte) error {
 	})
 }
 
-func readNode(data []byte) (Node, error) {
+// readNode reads a node, and constants among its settings as tensor does.
+func readNode(data []byte, tensor func([]byte) (*Tensor, error)) (Node, error) {
 	n := Node{Settings: map[string]Setting{}}
 	err := each(data, func(f field) error {
 		switch f.number {
@@ -205,7 +206,7 @@ func readNode(data []byte) (Node, error) {
 		case 4:
 			n.Op = string(f.b)
 		case 5:
-			name, s, err := readSetting(f.b)
+			name, s, err := readSetting(f.b, tensor)
 			n.Settings[name] = s
 			return errors.Join(err, room(len(n.Settings)))
 		case 7:
@@ -221,7 +222,7 @@ func readNode(data []byte) (Node, error) {
 	return n, err
 }
 
-func readSetting(data []byte) (name string, s Setting, err error) {
+func readSetting(data []byte, tensor func([]byte) (*Tensor, error)) (name string, s Setting, err error) {
 	err = each(data, func(f field) error {
 		switch f.number {
 		case 1:
@@ -233,7 +234,7 @@ func readSetting(data []byte) (name string, s Setting, err error) {
 		case 4:
 			s.Text = string(f.b)
 		case 5:
-			s.Tensor, err = readTensor(f.b)
+			s.Tensor, err = tensor(f.b)
 			return err
 		case 7:
 			return numbers(f, protowire.Fixed32Type, func(v uint64) { s.Floats = append(s.Floats, math.Float32frombits(uint32(v))) })
