@@ -111,7 +111,7 @@ func (g *encoderGraph) linear(p, x string, out, in int) string {
 	}
 	switch g.kind {
 	case Int8:
-		return g.products.Int8(p, p+".product", x, quantize.Matrix{Out: w.rows, In: w.columns, Floats: w.floats})
+		return g.products.Int8(p, p+".product", x, quantize.Matrix{Name: p, Out: w.rows, In: w.columns, Range: quantize.WholeRange, Floats: w.floats})
 	case Q8:
 		// Shifting by 120 moves the zero point from 8 to the 128 that 8-bit blocks have; nothing is lost.
 		shifted := func() []byte {
@@ -121,7 +121,7 @@ func (g *encoderGraph) linear(p, x string, out, in int) string {
 			}
 			return q
 		}
-		return g.products.Blocks(p, p+".product", x, quantize.BlockMatrix{Out: out, In: in, Bits: 8, Size: blockWeights, Packed: shifted, Scales: w.scales()}, 4)
+		return g.products.Blocks(p+".product", x, quantize.BlockMatrix{Name: p, Out: out, In: in, Bits: 8, Size: blockWeights, Packed: shifted, Scales: w.scales()}, 4)
 	default:
 		g.Floats(p+".w", quantize.Transpose(w.floats(), out, in), in, out)
 		return g.Node("", "MatMul", p+".product", []string{x, p + ".w"})

@@ -18,6 +18,7 @@ type Products struct {
 	prefix    string // before the names of what is added
 	axesInput bool   // ReduceMax takes its axes as an input
 	tokens    map[string]tokens
+	weights   map[string]bool // that are in the graph
 }
 
 // tokens names an 8-bit activation and the largest absolute value of each of its tokens.
@@ -25,7 +26,7 @@ type tokens struct{ q, largest string }
 
 // NewProducts prepares products in a graph of this version of ONNX's operators. The prefix stands before every name that is added, so that it is new there.
 func NewProducts(g *onnx.Graph, prefix string, version int64) *Products {
-	p := &Products{graph: g, prefix: prefix, axesInput: version >= 18, tokens: map[string]tokens{}}
+	p := &Products{graph: g, prefix: prefix, axesInput: version >= 18, tokens: map[string]tokens{}, weights: map[string]bool{}}
 	g.Floats(prefix+"one.step", []float32{1.0 / activationSteps})
 	g.Tensor(prefix+"zero.point", onnx.Uint8, []byte{128})
 	g.Floats(prefix+"smallest", []float32{1e-9})
@@ -35,25 +36,39 @@ func NewProducts(g *onnx.Graph, prefix string, version int64) *Products {
 	return p
 }
 
-// Matrix is a constant weight matrix, [Out, In] row by row. Floats are read when they are needed, and not kept.
+// Largest integers of a weight in 8 bits.
+const (
+	// WholeRange is all that 8 bits hold. Processors without VNNI add pairs of products in 16 bits, where such weights overflow: they are cut off, and the vectors differ from other processors'.
+	WholeRange = 127
+	// SafeRange overflows nowhere: 2 · 255 · 64 is below 2¹⁵.
+	SafeRange = 64
+)
+
+// Matrix is a constant weight matrix, [Out, In] row by row. Floats are read when they are needed, and not kept. Two of one Name are one.
 type Matrix struct {
+	Name    string
 	Out, In int
-	Floats  func() []float32
+	// Range is the largest integer of a weight, WholeRange or SafeRange.
+	Range  int
+	Floats func() []float32
 }
 
-// Int8 multiplies in 8-bit integers: one weight scale for each output, one activation scale for each token. Constants are named after name; it returns output.
+// Int8 multiplies in 8-bit integers: one weight scale for each output, one activation scale for each token. It returns output; other names begin with name.
 func (p *Products) Int8(name, output, x string, w Matrix) string {
 	g := p.graph
-	_, scales := roundRows(w.Floats(), w.Out, w.In)
-	g.Stream(name+".w.q", onnx.Int8, int64(w.Out)*int64(w.In), func(to io.Writer) error {
-		q, _ := roundRows(w.Floats(), w.Out, w.In)
-		_, err := to.Write(Transpose(q, w.Out, w.In))
-		return err
-	}, w.In, w.Out)
-	g.Floats(name+".w.scale", scales, w.Out)
-	g.Tensor(name+".w.zero", onnx.Int8, make([]byte, w.Out), w.Out)
+	if !p.weights[w.Name] {
+		p.weights[w.Name] = true
+		_, scales := roundRows(w.Floats(), w.Out, w.In, w.Range)
+		g.Stream(w.Name+".w.q", onnx.Int8, int64(w.Out)*int64(w.In), func(to io.Writer) error {
+			q, _ := roundRows(w.Floats(), w.Out, w.In, w.Range)
+			_, err := to.Write(Transpose(q, w.Out, w.In))
+			return err
+		}, w.In, w.Out)
+		g.Floats(w.Name+".w.scale", scales, w.Out)
+		g.Tensor(w.Name+".w.zero", onnx.Int8, make([]byte, w.Out), w.Out)
+	}
 	a := p.quantize(x)
-	g.Node(onnx.Microsoft, "MatMulIntegerToFloat", name+".integer", []string{a.q, name + ".w.q", p.prefix + "one.step", name + ".w.scale", p.prefix + "zero.point", name + ".w.zero"})
+	g.Node(onnx.Microsoft, "MatMulIntegerToFloat", name+".integer", []string{a.q, w.Name + ".w.q", p.prefix + "one.step", w.Name + ".w.scale", p.prefix + "zero.point", w.Name + ".w.zero"})
 	return g.Node("", "Mul", output, []string{name + ".integer", a.largest})
 }
 
@@ -80,29 +95,32 @@ func (p *Products) quantize(x string) tokens {
 }
 
 // BlockMatrix is a constant weight matrix, [Out, In] row by row, in blocks of Size weights of a row, the last one filled up. A weight is
-// (q - 2^(Bits-1)) · scale of its block. Packed are the q, 8/Bits in a byte, the first in its lowest bits, [Out, blocks, Size·Bits/8]; Scales are [Out, blocks].
+// (q - 2^(Bits-1)) · scale of its block. Packed are the q, 8/Bits in a byte, the first in its lowest bits, [Out, blocks, Size·Bits/8]; Scales are [Out, blocks]. Two of one Name are one.
 type BlockMatrix struct {
+	Name                string
 	Out, In, Bits, Size int
 	Packed              func() []byte
 	Scales              []float32
 }
 
-// Blocks multiplies by weights in blocks. accuracy is accuracy_level of MatMulNBits: 4 rounds activations to 8 bits by blocks of the same size, 1 leaves them.
-// Constants are named after name; it returns output.
-func (p *Products) Blocks(name, output, x string, w BlockMatrix, accuracy int) string {
+// Blocks multiplies by weights in blocks. accuracy is accuracy_level of MatMulNBits: 4 rounds activations to 8 bits by blocks of the same size, 1 leaves them. It returns output.
+func (p *Products) Blocks(output, x string, w BlockMatrix, accuracy int) string {
 	blocks := (w.In + w.Size - 1) / w.Size
 	bytes := w.Size * w.Bits / 8
-	p.graph.Stream(name+".w.q", onnx.Uint8, int64(w.Out)*int64(blocks)*int64(bytes), func(to io.Writer) error {
-		_, err := to.Write(w.Packed())
-		return err
-	}, w.Out, blocks, bytes)
-	p.graph.Floats(name+".w.scale", w.Scales, w.Out, blocks)
-	return p.graph.Node(onnx.Microsoft, "MatMulNBits", output, []string{x, name + ".w.q", name + ".w.scale"},
+	if !p.weights[w.Name] {
+		p.weights[w.Name] = true
+		p.graph.Stream(w.Name+".w.q", onnx.Uint8, int64(w.Out)*int64(blocks)*int64(bytes), func(to io.Writer) error {
+			_, err := to.Write(w.Packed())
+			return err
+		}, w.Out, blocks, bytes)
+		p.graph.Floats(w.Name+".w.scale", w.Scales, w.Out, blocks)
+	}
+	return p.graph.Node(onnx.Microsoft, "MatMulNBits", output, []string{x, w.Name + ".w.q", w.Name + ".w.scale"},
 		onnx.IntAttribute("K", w.In), onnx.IntAttribute("N", w.Out), onnx.IntAttribute("bits", w.Bits), onnx.IntAttribute("block_size", w.Size), onnx.IntAttribute("accuracy_level", accuracy))
 }
 
-// roundRows rounds a matrix to signed 8-bit integers with a scale for each row.
-func roundRows(w []float32, rows, columns int) (q []byte, scales []float32) {
+// roundRows rounds a matrix to integers of at most this size with a scale for each row.
+func roundRows(w []float32, rows, columns, size int) (q []byte, scales []float32) {
 	q, scales = make([]byte, len(w)), make([]float32, rows)
 	for r := range rows {
 		row := w[r*columns : (r+1)*columns]
@@ -113,7 +131,7 @@ func roundRows(w []float32, rows, columns int) (q []byte, scales []float32) {
 		if largest == 0 {
 			largest = 1 // A row of zeros has any scale.
 		}
-		scales[r] = largest / 127
+		scales[r] = largest / float32(size)
 		if scales[r] == 0 {
 			scales[r] = math.SmallestNonzeroFloat32
 		}
