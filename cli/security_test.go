@@ -159,6 +159,7 @@ func TestNoCommandShowsASecret(t *testing.T) {
 		"models promote":    {{"", "", []string{"champion"}}},
 		"models import":     {{"", "no such file", []string{"/nowhere"}}},
 		"models pull":       {{"", "connection refused", []string{"a/b", "--hub-endpoint", "http://127.0.0.1:1", "--hub-token", knownSecret}}, {"", "https", []string{"https://a:" + knownSecret + "@localhost/"}}},
+		"models quantize":   {{"", "card.json is missing", []string{"/nowhere"}}},
 		"drift watch":       {{"", "against", []string{"--once", "--drift-webhook", "http://127.0.0.1:1/" + knownSecret, "--drift-webhook-key", knownSecret}}},
 		"deadletter list":   {{"", "dead letters", nil}},
 		"deadletter replay": {{"", "", []string{"--dry-run"}}},

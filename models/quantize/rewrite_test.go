@@ -268,7 +268,7 @@ func FuzzRewrite(f *testing.F) {
 		if err != nil {
 			return
 		}
-		if g.Size() > 1<<28 { // a few bytes may promise much
+		if g.Size() > 1<<22 { // a few bytes may promise much
 			return
 		}
 		var b bytes.Buffer
