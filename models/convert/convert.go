@@ -33,7 +33,7 @@ const (
 )
 
 // Kinds returns all kinds, the default first.
-func Kinds() []Kind { return []Kind{Int8, Q8, FP32} }
+func Kinds() []Kind { return []Kind{Int8, Q8, FP32, Static} }
 
 const (
 	encoderName   = "multilingual-e5-small"
@@ -73,7 +73,14 @@ func convertE5(wheelPath, outDir string, kind Kind) (models.EncoderCard, error) 
 
 // writeEncoder writes graph, tokenizer and card into a folder.
 func writeEncoder(dir string, f *e5File, sourceSHA256 string, kind Kind) (models.EncoderCard, error) {
-	g, err := buildGraph(f, kind)
+	b := newGraph(f, kind)
+	if kind == Static {
+		var err error
+		if b.static.calibration, err = readCalibration(); err != nil {
+			return models.EncoderCard{}, err
+		}
+	}
+	g, err := b.build()
 	if err != nil {
 		return models.EncoderCard{}, fmt.Errorf("reading %s: %w", wheelMember, err)
 	}
@@ -91,6 +98,9 @@ func writeEncoder(dir string, f *e5File, sourceSHA256 string, kind Kind) (models
 	card.Tokenizer, err = models.WriteFile(dir, "tokenizer.json", func(w io.Writer) error { return writeTokenizer(w, f) })
 	if err != nil {
 		return card, err
+	}
+	if kind == Static { // the calibration decides its vectors, too
+		card = card.Identified()
 	}
 	return card, models.WriteEncoderCard(dir, card)
 }

@@ -169,7 +169,7 @@ func TestReadE5Failure(t *testing.T) {
 		t.Helper()
 		f, err := readE5(change(bytes.Clone(whole)))
 		if err == nil {
-			_, err = buildGraph(f, Int8)
+			_, err = newGraph(f, Int8).build()
 		}
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("error is %v, want one with %q", err, want)
@@ -219,7 +219,7 @@ func FuzzReadE5(f *testing.F) {
 		}
 		var out bytes.Buffer
 		for _, kind := range Kinds() {
-			g, err := buildGraph(file, kind)
+			g, err := newGraph(file, kind).build()
 			if err != nil {
 				continue
 			}

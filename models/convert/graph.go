@@ -12,7 +12,7 @@ const outputName = "sentence_embedding"
 
 // encoderGraph builds the encoder as a graph from token ids and mask, [rows, tokens], to vectors, [rows, hidden].
 //
-// Every kind gives a text the same vector alone and in any batch: nothing but attention looks across
+// Every kind gives a text the same vector alone and in any batch, as far as the provider's kernels do: nothing but attention looks across
 // tokens, and attention does not see padding. Embeddings stay in their 4-bit blocks, which loses nothing.
 type encoderGraph struct {
 	onnx.Graph
@@ -21,22 +21,36 @@ type encoderGraph struct {
 	err  error // the first tensor that was missing or misshapen
 
 	products *quantize.Products
+	static   static
 }
 
-func buildGraph(f *e5File, kind Kind) (*onnx.Graph, error) {
-	g := &encoderGraph{file: f, kind: kind}
+func newGraph(f *e5File, kind Kind) *encoderGraph {
+	g := &encoderGraph{file: f, kind: kind, static: static{weights: map[string][]float32{}}}
 	g.Name, g.Producer = encoderName, recipeName
+	return g
+}
+
+func (g *encoderGraph) build() (*onnx.Graph, error) {
+	f := g.file
 	g.Input("input_ids", onnx.Int64, "rows", "tokens")
 	g.Input("attention_mask", onnx.Int64, "rows", "tokens")
 	g.Output(outputName, onnx.Float, "rows", f.hidden)
 
-	g.products = quantize.NewProducts(&g.Graph, "", 17)
+	layer := g.layer
+	if g.kind != Static {
+		g.products = quantize.NewProducts(&g.Graph, "", 17)
+	}
 	g.Node("", "Cast", "mask.float", []string{"attention_mask"}, onnx.IntAttribute("to", onnx.Float))
-	g.Node("", "Cast", "mask.int", []string{"attention_mask"}, onnx.IntAttribute("to", onnx.Int32))
+	if g.kind == Static {
+		layer = g.staticLayer
+		g.staticConstants()
+	} else {
+		g.Node("", "Cast", "mask.int", []string{"attention_mask"}, onnx.IntAttribute("to", onnx.Int32))
+	}
 
 	x := g.embeddings()
 	for l := 0; l < f.layers && g.err == nil; l++ {
-		x = g.layer(fmt.Sprintf("l%d", l), x)
+		x = layer(fmt.Sprintf("l%d", l), x)
 	}
 	if g.err != nil {
 		return nil, g.err
@@ -50,10 +64,14 @@ func (g *encoderGraph) embeddings() string {
 	f := g.file
 	words, err := f.blocks("emb.word", f.vocabulary, f.hidden)
 	g.fail(err)
-	g.Tensor("emb.word.q", onnx.Uint8, words.packed(), f.vocabulary, f.hidden/2)
-	g.Floats("emb.word.scale", words.scales(), f.vocabulary, f.hidden/blockWeights)
-	g.Node(onnx.Microsoft, "GatherBlockQuantized", "emb.words", []string{"emb.word.q", "input_ids", "emb.word.scale"},
-		onnx.IntAttribute("bits", 4), onnx.IntAttribute("block_size", blockWeights), onnx.IntAttribute("gather_axis", 0), onnx.IntAttribute("quantize_axis", 1))
+	if g.kind == Static {
+		g.staticEmbeddings(words)
+	} else {
+		g.Tensor("emb.word.q", onnx.Uint8, words.packed(), f.vocabulary, f.hidden/2)
+		g.Floats("emb.word.scale", words.scales(), f.vocabulary, f.hidden/blockWeights)
+		g.Node(onnx.Microsoft, "GatherBlockQuantized", "emb.words", []string{"emb.word.q", "input_ids", "emb.word.scale"},
+			onnx.IntAttribute("bits", 4), onnx.IntAttribute("block_size", blockWeights), onnx.IntAttribute("gather_axis", 0), onnx.IntAttribute("quantize_axis", 1))
+	}
 
 	// All tokens are of type 0, so its embedding is added to the positions here.
 	positions, types := g.read("emb.pos", f.positions*f.hidden), g.read("emb.type", f.types*f.hidden)

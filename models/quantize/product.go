@@ -58,9 +58,9 @@ func (p *Products) Int8(name, output, x string, w Matrix) string {
 	g := p.graph
 	if !p.weights[w.Name] {
 		p.weights[w.Name] = true
-		_, scales := roundRows(w.Floats(), w.Out, w.In, w.Range)
+		_, scales := RoundRows(w.Floats(), w.Out, w.In, w.Range)
 		g.Stream(w.Name+".w.q", onnx.Int8, int64(w.Out)*int64(w.In), func(to io.Writer) error {
-			q, _ := roundRows(w.Floats(), w.Out, w.In, w.Range)
+			q, _ := RoundRows(w.Floats(), w.Out, w.In, w.Range)
 			_, err := to.Write(Transpose(q, w.Out, w.In))
 			return err
 		}, w.In, w.Out)
@@ -119,8 +119,8 @@ func (p *Products) Blocks(output, x string, w BlockMatrix, accuracy int) string 
 		onnx.IntAttribute("K", w.In), onnx.IntAttribute("N", w.Out), onnx.IntAttribute("bits", w.Bits), onnx.IntAttribute("block_size", w.Size), onnx.IntAttribute("accuracy_level", accuracy))
 }
 
-// roundRows rounds a matrix to integers of at most this size with a scale for each row.
-func roundRows(w []float32, rows, columns, size int) (q []byte, scales []float32) {
+// RoundRows rounds a matrix to integers of at most this size with a scale for each row.
+func RoundRows(w []float32, rows, columns, size int) (q []byte, scales []float32) {
 	q, scales = make([]byte, len(w)), make([]float32, rows)
 	for r := range rows {
 		row := w[r*columns : (r+1)*columns]

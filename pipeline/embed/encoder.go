@@ -288,3 +288,21 @@ func (e *Encoder) run(batch []row, p *padded) error {
 	}
 	return nil
 }
+
+// Tokens returns the tokens of a text as the encoder reads them, prompt and special tokens included.
+func (e *Encoder) Tokens(text string) ([]int64, error) {
+	e.mu.RLock()
+	defer e.mu.RUnlock()
+	if e.closed {
+		return nil, ErrClosed
+	}
+	r, err := e.tokenize(text)
+	if err != nil {
+		return nil, err
+	}
+	ids := make([]int64, len(r.ids))
+	for i, id := range r.ids {
+		ids[i] = int64(id)
+	}
+	return ids, nil
+}

