@@ -3,7 +3,7 @@ SHELL := bash
 export CGO_LDFLAGS := -L$(CURDIR)/.native/lib
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 
-.PHONY: help demo up kafka test test-peers lint bench bench-stream bench-train bench-drift chaos fuzz build setup setup-test doctor generate classifier clean
+.PHONY: help demo up kafka test test-peers lint openvino bench bench-stream bench-train bench-drift chaos fuzz build setup setup-test doctor generate classifier clean
 
 help: ## Say what the targets do
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
@@ -23,6 +23,11 @@ setup: ## Fetch, verify and build the native parts
 setup-test:
 	@native/setup.sh test
 
+openvino: ## Fetch ONNX Runtime with OpenVINO and convert the encoder for it: --provider openvino, on x86-64 Linux
+	@native/setup.sh openvino
+	go build -trimpath -ldflags '-X jobstrom/cli.version=$(VERSION)' -o bin/jobstrom .
+	@bin/jobstrom convert --graph static
+
 build: setup ## Build bin/jobstrom and convert the encoder
 	go build -trimpath -ldflags '-X jobstrom/cli.version=$(VERSION)' -o bin/jobstrom .
 	@bin/jobstrom convert
@@ -33,7 +38,7 @@ test: setup-test build ## Run every test, with the race detector and a coverage 
 	@go tool cover -func=coverage.out | tail -1
 	@test -e .native/kafka || echo 'SKIPPED: everything on Apache Kafka; the set-up above says what is missing'
 
-test-peers: setup ## Compare with scikit-learn, statsmodels, Evidently and MLflow from PyPI: goldens made again, a run logged to a real server
+test-peers: openvino ## Compare with scikit-learn, statsmodels, Evidently and MLflow from PyPI: goldens made again, a run logged to a real server
 	@test "$$(cat .native/peers/from 2>/dev/null)" = "$$(sha256sum <native/peers.txt)" || { rm -rf .native/peers && python3 -m venv .native/peers \
 		&& .native/peers/bin/pip install --quiet --disable-pip-version-check -r native/peers.txt && sha256sum <native/peers.txt >.native/peers/from; }
 	cd trainer/testdata && ../../.native/peers/bin/python make_metrics.py
@@ -42,10 +47,8 @@ test-peers: setup ## Compare with scikit-learn, statsmodels, Evidently and MLflo
 	cd drift/stats/testdata && ../../../.native/peers/bin/python make_goldens.py
 	cd drift/testdata && ../../.native/peers/bin/python make_components.py && ../../.native/peers/bin/python make_report.py
 	git diff --exit-code --stat -- trainer/testdata models/testdata producers/testdata drift/stats/testdata drift/testdata
-	@test -f .native/peers/openvino/onnxruntime/capi/libonnxruntime.so.1.24.1 || { .native/peers/bin/pip download --quiet --disable-pip-version-check --no-deps --require-hashes -r native/openvino.txt -d .native/peers/openvino \
-		&& cd .native/peers/openvino && python3 -m zipfile -e onnxruntime_openvino-*.whl . && rm onnxruntime_openvino-*.whl; }
 	go test -count 1 -tags peers ./mlflow ./trainer ./models ./drift/stats
-	JOBSTROM_TEST_OPENVINO=$$PWD/.native/peers/openvino/onnxruntime/capi/libonnxruntime.so.1.24.1 go test -count 1 -tags peers -run 'OpenVINO' ./pipeline/embed
+	go test -count 1 -tags peers -run 'OpenVINO' ./pipeline/embed
 
 lint: setup ## gofmt, staticcheck, generated code
 	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { gofmt -l $$(git ls-files '*.go'); echo 'run gofmt -w on these'; exit 1; }

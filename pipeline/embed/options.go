@@ -12,9 +12,9 @@ import (
 
 // Options says which encoder runs, and how.
 type Options struct {
-	// ModelDir is the encoder's folder. Default: encoders/e5-small-int8 among the native parts.
+	// ModelDir is the encoder's folder. Default: encoders/e5-small-int8 among the native parts, e5-small-static with OpenVINO.
 	ModelDir string
-	// Library is the shared library of ONNX Runtime. Default: lib/libonnxruntime.so among the native parts.
+	// Library is the shared library of ONNX Runtime. Default: lib/libonnxruntime.so among the native parts, lib/openvino/libonnxruntime.so with OpenVINO.
 	Library string
 	// Provider is what ONNX Runtime computes with, which the library must have. Default: onnx.CPU.
 	Provider onnx.Provider
@@ -40,16 +40,20 @@ type Options struct {
 
 // EnsureDefaults fills the zero fields. Paths stay empty where no native parts are found; Validate says so.
 func (o *Options) EnsureDefaults() {
-	if native, err := models.NativeDir(); err == nil {
-		if o.ModelDir == "" {
-			o.ModelDir = filepath.Join(native, models.DefaultEncoder)
-		}
-		if o.Library == "" {
-			o.Library = filepath.Join(native, models.LibraryONNXRuntime)
-		}
-	}
 	if o.Provider == "" {
 		o.Provider = onnx.CPU
+	}
+	encoder, library := models.DefaultEncoder, models.LibraryONNXRuntime
+	if o.Provider == onnx.OpenVINO {
+		encoder, library = models.StaticEncoder, models.LibraryOpenVINO
+	}
+	if native, err := models.NativeDir(); err == nil {
+		if o.ModelDir == "" {
+			o.ModelDir = filepath.Join(native, encoder)
+		}
+		if o.Library == "" {
+			o.Library = filepath.Join(native, library)
+		}
 	}
 	if o.Threads == 0 {
 		o.Threads = 1
