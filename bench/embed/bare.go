@@ -1,0 +1,152 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync/atomic"
+
+	"github.com/daulet/tokenizers"
+	ort "github.com/yalue/onnxruntime_go"
+	"golang.org/x/sync/errgroup"
+
+	"jobstrom/models"
+	"jobstrom/models/onnx"
+	"jobstrom/pipeline/embed"
+)
+
+// bare is the encoder's tokenizer and graph with nothing around them: the limit of what a program can reach with these settings.
+type bare struct {
+	options   embed.Options
+	card      models.EncoderCard
+	tokenizer *tokenizers.Tokenizer
+	session   *ort.DynamicAdvancedSession
+}
+
+// tokens is a sub-batch, ready to run.
+type tokens struct {
+	places      []int // of its texts
+	shape       ort.Shape
+	inputs      []ort.Value
+	tokens, pad int
+}
+
+func newBare(o embed.Options, card models.EncoderCard) (_ *bare, err error) {
+	if !card.GraphPools || card.TokenTypes || card.FirstPosition != nil || len(card.Dense) > 0 {
+		return nil, fmt.Errorf("opening %s: the bare loop knows graphs that take token ids and a mask alone and pool", card.Name)
+	}
+	b := &bare{options: o, card: card}
+	if err := onnx.Open(o.Library); err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, b.Close())
+		}
+	}()
+	if b.tokenizer, err = tokenizers.FromFile(filepath.Join(o.ModelDir, card.Tokenizer.Name)); err != nil {
+		return nil, err
+	}
+	b.session, err = onnx.Session(filepath.Join(o.ModelDir, card.Graph.Name), []string{"input_ids", "attention_mask"}, []string{card.Output}, o.Provider, o.Threads)
+	return b, err
+}
+
+// Close frees it.
+func (b *bare) Close() error {
+	var errs []error
+	if b.session != nil {
+		errs = append(errs, b.session.Destroy())
+	}
+	if b.tokenizer != nil {
+		errs = append(errs, b.tokenizer.Close())
+	}
+	return errors.Join(append(errs, onnx.Close())...)
+}
+
+// tokenize returns a text's ids.
+func (b *bare) tokenize(text string) []uint32 {
+	ids := b.tokenizer.EncodeWithOptions(b.card.Prefix+strings.ReplaceAll(text, "\x00", ""), true).IDs
+	if n := b.card.MaxTokens; len(ids) > n {
+		ids = append(ids[:n-1:n-1], ids[len(ids)-1])
+	}
+	return ids
+}
+
+// prepare tokenises texts, sorts all of them by length, longest first, and lays them side by side in sub-batches as large as the encoder's.
+func (b *bare) prepare(texts []string) ([]tokens, error) {
+	type row struct {
+		place int
+		ids   []uint32
+	}
+	rows := make([]row, len(texts))
+	for i, t := range texts {
+		rows[i] = row{i, b.tokenize(t)}
+	}
+	slices.SortStableFunc(rows, func(x, y row) int { return len(y.ids) - len(x.ids) })
+	var prepared []tokens
+	for len(rows) > 0 {
+		longest := len(rows[0].ids)
+		n := min(max(b.options.BatchTokens/longest, 1), b.options.MaxBatch, len(rows))
+		t := tokens{shape: ort.NewShape(int64(n), int64(longest))}
+		ids, mask := slices.Repeat([]int64{b.card.PadID}, n*longest), make([]int64, n*longest)
+		for r, row := range rows[:n] {
+			t.places = append(t.places, row.place)
+			t.tokens, t.pad = t.tokens+len(row.ids), t.pad+longest-len(row.ids)
+			for i, id := range row.ids {
+				ids[r*longest+i], mask[r*longest+i] = int64(id), 1
+			}
+		}
+		rows = rows[n:]
+		for _, numbers := range [][]int64{ids, mask} {
+			tensor, err := ort.NewTensor(t.shape, numbers)
+			if err != nil {
+				return nil, errors.Join(err, destroy(prepared))
+			}
+			t.inputs = append(t.inputs, tensor)
+		}
+		prepared = append(prepared, t)
+	}
+	return prepared, nil
+}
+
+// destroy frees sub-batches.
+func destroy(prepared []tokens) error {
+	var errs []error
+	for _, t := range prepared {
+		for _, v := range t.inputs {
+			errs = append(errs, v.Destroy())
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// run computes sub-batches, as many at once as the encoder has workers, and puts each text's vector in its place.
+func (b *bare) run(prepared []tokens, vectors [][]float32) error {
+	var next atomic.Int64
+	workers := errgroup.Group{}
+	for range b.options.Workers {
+		workers.Go(func() error {
+			for i := next.Add(1) - 1; i < int64(len(prepared)); i = next.Add(1) - 1 {
+				if err := b.one(prepared[i], vectors); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	}
+	return workers.Wait()
+}
+
+func (b *bare) one(t tokens, vectors [][]float32) error {
+	outputs := []ort.Value{nil}
+	if err := b.session.Run(t.inputs, outputs); err != nil {
+		return err
+	}
+	data := outputs[0].(*ort.Tensor[float32]).GetData()
+	for r, place := range t.places {
+		vectors[place] = slices.Clone(data[r*b.card.Dim : (r+1)*b.card.Dim])
+	}
+	return outputs[0].Destroy()
+}
