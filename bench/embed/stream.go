@@ -55,7 +55,7 @@ func stream(ctx context.Context, b *bench) error {
 	if _, err := f.pass(b.vacancies[:min(warming, len(b.vacancies))]); err != nil {
 		return errors.Join(err, f.stop())
 	}
-	var ratios []float64
+	var ratios, shares []float64
 	var profiles profiles
 	n := float64(len(b.vacancies))
 	for i := range b.rounds {
@@ -77,7 +77,7 @@ func stream(ctx context.Context, b *bench) error {
 			return errors.Join(err, f.stop())
 		}
 		wholeCPU := processors() - before
-		ratios = append(ratios, bare.Seconds()/whole.Seconds())
+		ratios, shares = append(ratios, bare.Seconds()/whole.Seconds()), append(shares, bareCPU.Seconds()/wholeCPU.Seconds())
 		note("round %d: bare %.1f/s, %.2f ms of processors a text; stream %.1f/s, %.2f ms", i+1, n/bare.Seconds(), 1e3*bareCPU.Seconds()/n, n/whole.Seconds(), 1e3*wholeCPU.Seconds()/n)
 	}
 	if err := f.stop(); err != nil {
@@ -88,7 +88,7 @@ func stream(ctx context.Context, b *bench) error {
 			return err
 		}
 	}
-	note("ratios of the rounds: %.3f to %.3f", slices.Min(ratios), slices.Max(ratios))
+	note("ratios of the rounds: throughput %.3f to %.3f, processors a text %.3f to %.3f, median %.3f", slices.Min(ratios), slices.Max(ratios), slices.Min(shares), slices.Max(shares), median(shares))
 	figure("stream, raw to classified / bare loop, throughput", median(ratios), targetStream)
 	return nil
 }

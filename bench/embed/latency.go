@@ -1,0 +1,203 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"jobstrom/health"
+	"jobstrom/pipeline"
+	"jobstrom/schemas"
+	"jobstrom/server"
+)
+
+const (
+	targetAlone = 1.15
+	targetLoad  = 4.0
+	// alone is how many vacancies are asked about one after another.
+	alone = 330
+	// callers ask at once when the capacity is measured, for capacityTime.
+	callers      = 16
+	capacityTime = 20 * time.Second
+	// loadShare is the load's share of the capacity.
+	loadShare = .8
+)
+
+// latency asks the HTTP server on this machine, which is joined to the pipeline as `jobstrom up` does it: alone, and under a load that does not wait for answers.
+func latency(ctx context.Context, b *bench) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	loop, err := newBare(b.encoder, b.pipeline.Encoder.Card())
+	if err != nil {
+		return err
+	}
+	defer loop.Close()
+	c, stop, err := b.serve(ctx)
+	if err != nil {
+		return err
+	}
+	return errors.Join(b.measureLatency(ctx, loop, c), stop())
+}
+
+func (b *bench) measureLatency(ctx context.Context, loop *bare, c *caller) error {
+	var bare, posts []float64 // milliseconds
+	for i := range min(alone, len(b.vacancies)) {
+		began := time.Now()
+		if err := loop.text(b.texts[i]); err != nil {
+			return err
+		}
+		middle := time.Now()
+		if err := c.post(ctx, i); err != nil {
+			return err
+		}
+		if i >= len(b.vacancies)/20 { // the first warm
+			bare, posts = append(bare, 1e3*middle.Sub(began).Seconds()), append(posts, 1e3*time.Since(middle).Seconds())
+		}
+	}
+	note("alone: bare tokenise and infer %.2f ms, 99 %%: %.2f ms; POST /classify %.2f ms, 99 %%: %.2f ms", median(bare), quantile(bare, .99), median(posts), quantile(posts, .99))
+	bounded("POST /classify alone / bare tokenise and infer, medians", median(posts)/median(bare), targetAlone)
+
+	capacity, err := c.capacity(ctx)
+	if err != nil {
+		return err
+	}
+	rate := loadShare * capacity
+	answers, err := c.open(ctx, rate, b.load)
+	if err != nil {
+		return err
+	}
+	note("capacity with %d callers: %.1f/s; load: %.1f/s for %s, at random times, %d answers, median %.1f ms, 90 %%: %.1f ms, 99 %%: %.1f ms, that / bare 99 %% %.2f", callers, capacity, rate, b.load, len(answers),
+		median(answers), quantile(answers, .9), quantile(answers, .99), quantile(answers, .99)/quantile(bare, .99))
+	bounded("POST /classify at 80 % of capacity, 99th percentile from when it was due / bare median", quantile(answers, .99)/median(bare), targetLoad)
+	return nil
+}
+
+// text tokenises and runs one text.
+func (b *bare) text(text string) error {
+	prepared, err := b.prepare([]string{text})
+	if err != nil {
+		return err
+	}
+	return errors.Join(b.one(prepared[0], make([][]float32, 1)), destroy(prepared))
+}
+
+// caller asks a server.
+type caller struct {
+	client *http.Client
+	url    string
+	bodies [][]byte
+}
+
+// serve starts the HTTP server on a free port of this machine.
+func (b *bench) serve(ctx context.Context) (_ *caller, stop func() error, err error) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, nil, err
+	}
+	batcher := pipeline.NewBatcher(ctx, b.pipeline.Run, 64, 512)
+	web := &http.Server{Handler: server.New(server.Options{
+		Classify: batcher.Do, Taxonomy: b.pipeline.Taxonomy, Encoder: b.pipeline.Encoder.Card().ID, Problems: func() []health.Problem { return nil },
+	}), ReadHeaderTimeout: 10 * time.Second}
+	served := make(chan error, 1)
+	go func() { served <- web.Serve(listener) }()
+	c := &caller{client: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 1024}}, url: "http://" + listener.Addr().String() + "/classify"}
+	for _, v := range b.vacancies {
+		body, err := schemas.Encode(schemas.JSON, v)
+		if err != nil {
+			return nil, nil, errors.Join(err, web.Close())
+		}
+		c.bodies = append(c.bodies, body)
+	}
+	return c, func() error {
+		c.client.CloseIdleConnections()
+		err := web.Shutdown(context.WithoutCancel(ctx))
+		if ended := <-served; !errors.Is(ended, http.ErrServerClosed) {
+			err = errors.Join(err, ended)
+		}
+		return err
+	}, nil
+}
+
+// post asks about a vacancy and reads the answer.
+func (c *caller) post(ctx context.Context, i int) error {
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, c.url, bytes.NewReader(c.bodies[i%len(c.bodies)]))
+	if err != nil {
+		return err
+	}
+	r.Header.Set("Content-Type", schemas.JSON)
+	answer, err := c.client.Do(r)
+	if err != nil {
+		return err
+	}
+	defer answer.Body.Close()
+	body, err := io.ReadAll(answer.Body)
+	if err == nil && answer.StatusCode != http.StatusOK {
+		err = fmt.Errorf("asking about vacancy %d: %s: %s", i, answer.Status, body)
+	}
+	return err
+}
+
+// capacity returns the answers a second to callers who ask again as soon as they are answered.
+func (c *caller) capacity(ctx context.Context) (float64, error) {
+	var next atomic.Int64
+	began := time.Now()
+	g, ctx := errgroup.WithContext(ctx)
+	for range callers {
+		g.Go(func() error {
+			for time.Since(began) < capacityTime {
+				if err := c.post(ctx, int(next.Add(1)-1)); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	}
+	err := g.Wait()
+	return float64(next.Load()) / time.Since(began).Seconds(), err
+}
+
+// open asks at the times of a Poisson process, the same ones in every run, whether or not others wait, and returns the milliseconds from when each was due to its answer.
+func (c *caller) open(ctx context.Context, rate float64, span time.Duration) ([]float64, error) {
+	random := rand.New(rand.NewPCG(1, 1))
+	var mu sync.Mutex
+	var answers []float64
+	g, ctx := errgroup.WithContext(ctx)
+	began := time.Now()
+	var due time.Duration
+	for i := 0; ; i++ {
+		due += time.Duration(random.ExpFloat64() / rate * float64(time.Second))
+		if due > span {
+			break
+		}
+		select {
+		case <-ctx.Done():
+			return nil, errors.Join(ctx.Err(), g.Wait())
+		case <-time.After(due - time.Since(began)):
+		}
+		at := began.Add(due)
+		g.Go(func() error {
+			err := c.post(ctx, i)
+			mu.Lock()
+			defer mu.Unlock()
+			answers = append(answers, 1e3*time.Since(at).Seconds())
+			return err
+		})
+	}
+	if err := g.Wait(); err != nil {
+		return nil, err
+	}
+	if len(answers) == 0 {
+		return nil, fmt.Errorf("asking %g times a second for %s: nothing was due", rate, span)
+	}
+	return answers, nil
+}

@@ -1,0 +1,140 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"strconv"
+	"time"
+
+	"jobstrom/models"
+	"jobstrom/models/onnx"
+	"jobstrom/pipeline/embed"
+)
+
+const (
+	targetPython      = 1.5
+	targetPythonGraph = 1.05
+	// checked is how many texts' vectors are compared.
+	checked = 64
+	// leastCosine tells rounding from another encoder.
+	leastCosine = .995
+)
+
+// peerThreads are the threads that a peer may use: ours, all in all.
+func (o options) peerThreads() int { return o.encoder.Workers * o.encoder.Threads }
+
+// python compares tokenising, embedding and classifying with the reference way in Python: with the per-token int8 graph on ONNX Runtime's own provider, and with what
+// ours uses.
+func python(ctx context.Context, b *bench) error {
+	native, err := models.NativeDir()
+	if err != nil {
+		return err
+	}
+	path, remove, err := writeTexts(b.texts)
+	if err != nil {
+		return err
+	}
+	defer remove()
+	ours, err := b.embedFirst(ctx, b.encoder, checked)
+	if err != nil {
+		return err
+	}
+	reference, err := startPython(ctx, path, filepath.Join(native, models.DefaultEncoder), onnx.CPU, b.peerThreads(), b.pipeline.Encoder.Card().Prefix)
+	if err != nil {
+		return err
+	}
+	same, err := startPython(ctx, path, b.encoder.ModelDir, b.encoder.Provider, b.peerThreads(), b.pipeline.Encoder.Card().Prefix)
+	if err != nil {
+		return errors.Join(err, reference.stop())
+	}
+	err = b.comparePython(ctx, ours, reference, same)
+	return errors.Join(err, reference.stop(), same.stop())
+}
+
+func startPython(ctx context.Context, texts, encoder string, provider onnx.Provider, threads int, prefix string) (*peer, error) {
+	packages := ""
+	if provider == onnx.OpenVINO {
+		packages = "openvino"
+	}
+	card, err := models.Verify(encoder)
+	if err != nil {
+		return nil, err
+	}
+	return startPeer(ctx, packages, "reference.py", "--texts", texts, "--graph", filepath.Join(encoder, card.Graph.Name), "--tokenizer", filepath.Join(encoder, card.Tokenizer.Name),
+		"--provider", string(provider), "--threads", strconv.Itoa(threads), "--prefix", prefix, "--pad", strconv.FormatInt(card.PadID, 10), "--tokens", strconv.Itoa(card.MaxTokens))
+}
+
+func (b *bench) comparePython(ctx context.Context, ours [][]float32, reference, same *peer) error {
+	sides := []struct {
+		name   string
+		peer   *peer
+		target float64
+		ratios []float64
+	}{{"ours / Python with the per-token int8 graph on ONNX Runtime's provider", reference, targetPython, nil}, {"ours / Python with our provider and graph", same, targetPythonGraph, nil}}
+	for _, s := range sides {
+		var v peerVectors
+		if err := s.peer.ask(fmt.Sprintf("first %d", checked), &v); err != nil {
+			return err
+		}
+		least, err := v.check(ours, leastCosine)
+		if err != nil {
+			return err
+		}
+		note("%s: %s; least cosine to ours %.5f", s.name, v.Versions, least)
+	}
+	n := float64(len(b.texts))
+	for i := range b.rounds {
+		began := time.Now()
+		if err := b.answer(ctx); err != nil {
+			return err
+		}
+		our := time.Since(began).Seconds()
+		note("round %d: ours %.1f/s", i+1, n/our)
+		for k := range sides {
+			var threads, intra took
+			if err := errors.Join(sides[k].peer.ask("threads", &threads), sides[k].peer.ask("intra", &intra)); err != nil {
+				return err
+			}
+			note("round %d: Python, side %d: %d threads of 1 %.1f/s, 1 session of %d threads %.1f/s", i+1, k+1, b.peerThreads(), n/threads.Seconds, b.peerThreads(), n/intra.Seconds)
+			sides[k].ratios = append(sides[k].ratios, min(threads.Seconds, intra.Seconds)/our)
+		}
+	}
+	for _, s := range sides {
+		figure(s.name+", throughput", median(s.ratios), s.target)
+	}
+	return nil
+}
+
+// answer embeds and classifies all texts.
+func (b *bench) answer(ctx context.Context) error {
+	vectors, err := b.pipeline.Encoder.Embed(ctx, b.texts)
+	if err != nil {
+		return err
+	}
+	values := make([][]float32, len(vectors))
+	for i, v := range vectors {
+		values[i] = v.Values
+	}
+	_, err = b.pipeline.Live.Load().Classify(b.pipeline.Encoder.Card().ID, values)
+	return err
+}
+
+// embedFirst returns the vectors of the first texts by an encoder.
+func (b *bench) embedFirst(ctx context.Context, o embed.Options, n int) ([][]float32, error) {
+	encoder, err := embed.New(o)
+	if err != nil {
+		return nil, err
+	}
+	defer encoder.Close()
+	vectors, err := encoder.Embed(ctx, b.texts[:min(n, len(b.texts))])
+	if err != nil {
+		return nil, err
+	}
+	values := make([][]float32, len(vectors))
+	for i, v := range vectors {
+		values[i] = v.Values
+	}
+	return values, nil
+}

@@ -1,0 +1,135 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"time"
+
+	"github.com/daulet/tokenizers"
+
+	"jobstrom/models"
+	"jobstrom/models/onnx"
+	"jobstrom/pipeline/embed"
+)
+
+const (
+	targetStart = 2.0 // seconds
+	starts      = 5
+	// warmText is what a new process embeds.
+	warmText = "Sygeplejerske, pleje patienter på medicinsk afdeling, give medicin, vejlede pårørende"
+
+	childFirst  = "first"
+	childPhases = "phases"
+)
+
+// start measures the time from a new process's birth to its first vector, the library's and the files' pages being in memory.
+func start(ctx context.Context, b *bench) error {
+	var seconds []float64
+	for range starts {
+		cmd, err := b.command(ctx, childFirst)
+		if err != nil {
+			return err
+		}
+		out, err := cmd.StdoutPipe()
+		if err != nil {
+			return err
+		}
+		began := time.Now()
+		if err := cmd.Start(); err != nil {
+			return err
+		}
+		line, err := bufio.NewReader(out).ReadString('\n')
+		seconds = append(seconds, time.Since(began).Seconds())
+		if err := errors.Join(err, cmd.Wait()); err != nil {
+			return fmt.Errorf("starting a process, which said %q: %w", line, err)
+		}
+	}
+	var parts []map[string]float64
+	for range starts {
+		cmd, err := b.command(ctx, childPhases)
+		if err != nil {
+			return err
+		}
+		out, err := cmd.Output()
+		if err != nil {
+			return fmt.Errorf("starting in phases: %w", err)
+		}
+		var p map[string]float64
+		if err := json.Unmarshal(out, &p); err != nil {
+			return fmt.Errorf("reading the phases: %w", err)
+		}
+		parts = append(parts, p)
+	}
+	for _, name := range phaseNames {
+		var of []float64
+		for _, p := range parts {
+			of = append(of, p[name])
+		}
+		note("start, one after another: %s %.3f s", name, median(of))
+	}
+	note("start: %.3f to %.3f s", quantile(seconds, 0), quantile(seconds, 1))
+	bounded("start to the first vector, seconds", median(seconds), targetStart)
+	return nil
+}
+
+// first is the child that opens the encoder as any program does.
+func first(ctx context.Context, o options) error {
+	encoder, err := embed.New(o.encoder)
+	if err != nil {
+		return err
+	}
+	defer encoder.Close()
+	vectors, err := encoder.Embed(ctx, []string{warmText})
+	if err != nil {
+		return err
+	}
+	return say(len(vectors[0].Values))
+}
+
+// phaseNames are what opening an encoder takes, in order.
+var phaseNames = []string{"verifying the files", "loading the tokenizer", "loading ONNX Runtime", "loading the graph", "the first vector"}
+
+// phases is the child that does one after another what opening an encoder takes..
+func phases(ctx context.Context, o options) error {
+	took := map[string]float64{}
+	last := time.Now()
+	lap := func(i int) {
+		took[phaseNames[i]] = time.Since(last).Seconds()
+		last = time.Now()
+	}
+	card, err := models.Verify(o.encoder.ModelDir)
+	if err != nil {
+		return err
+	}
+	lap(0)
+	tokenizer, err := tokenizers.FromFile(filepath.Join(o.encoder.ModelDir, card.Tokenizer.Name))
+	if err != nil {
+		return err
+	}
+	defer tokenizer.Close()
+	lap(1)
+	if err := onnx.Open(o.encoder.Library); err != nil {
+		return err
+	}
+	defer onnx.Close()
+	lap(2)
+	session, err := onnx.Session(filepath.Join(o.encoder.ModelDir, card.Graph.Name), []string{"input_ids", "attention_mask"}, []string{card.Output}, o.encoder.Provider, o.encoder.Threads)
+	if err != nil {
+		return err
+	}
+	lap(3)
+	b := &bare{options: o.encoder, card: card, tokenizer: tokenizer, session: session}
+	prepared, err := b.prepare([]string{warmText})
+	if err != nil {
+		return err
+	}
+	if err := errors.Join(b.run(prepared, make([][]float32, 1)), destroy(prepared), session.Destroy()); err != nil {
+		return err
+	}
+	lap(4)
+	return say(took)
+}
