@@ -27,7 +27,7 @@ func (o options) peerThreads() int { return o.encoder.Workers * o.encoder.Thread
 
 // python compares tokenising, embedding and classifying with the reference way in Python: with the per-token int8 graph on ONNX Runtime's own provider, and with what
 // ours uses.
-func python(ctx context.Context, b *bench) error {
+func python(ctx context.Context, b *bench) (err error) {
 	native, err := models.NativeDir()
 	if err != nil {
 		return err
@@ -41,16 +41,32 @@ func python(ctx context.Context, b *bench) error {
 	if err != nil {
 		return err
 	}
-	reference, err := startPython(ctx, path, filepath.Join(native, models.DefaultEncoder), onnx.CPU, b.peerThreads(), b.pipeline.Encoder.Card().Prefix)
+	prefix, own := b.pipeline.Encoder.Card().Prefix, filepath.Join(native, models.DefaultEncoder)
+	reference, err := startPython(ctx, path, own, onnx.CPU, b.peerThreads(), prefix)
 	if err != nil {
 		return err
 	}
-	same, err := startPython(ctx, path, b.encoder.ModelDir, b.encoder.Provider, b.peerThreads(), b.pipeline.Encoder.Card().Prefix)
-	if err != nil {
-		return errors.Join(err, reference.stop())
+	defer func() { err = errors.Join(err, reference.stop()) }()
+	sides := []*side{{name: "ours / Python with the per-token int8 graph on ONNX Runtime's provider", peer: reference, target: targetPython}}
+	if b.encoder.ModelDir != own || b.encoder.Provider != onnx.CPU {
+		same, err := startPython(ctx, path, b.encoder.ModelDir, b.encoder.Provider, b.peerThreads(), prefix)
+		if err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, same.stop()) }()
+		sides = append(sides, &side{name: "ours / Python with our provider and graph", peer: same, target: targetPythonGraph})
+	} else {
+		note("our provider and graph are those of the reference way here: there is no other side")
 	}
-	err = b.comparePython(ctx, ours, reference, same)
-	return errors.Join(err, reference.stop(), same.stop())
+	return b.comparePython(ctx, ours, sides)
+}
+
+// side is a way in Python, and how much faster ours was in each round.
+type side struct {
+	name   string
+	peer   *peer
+	target float64
+	ratios []float64
 }
 
 func startPython(ctx context.Context, texts, encoder string, provider onnx.Provider, threads int, prefix string) (*peer, error) {
@@ -66,13 +82,7 @@ func startPython(ctx context.Context, texts, encoder string, provider onnx.Provi
 		"--provider", string(provider), "--threads", strconv.Itoa(threads), "--prefix", prefix, "--pad", strconv.FormatInt(card.PadID, 10), "--tokens", strconv.Itoa(card.MaxTokens))
 }
 
-func (b *bench) comparePython(ctx context.Context, ours [][]float32, reference, same *peer) error {
-	sides := []struct {
-		name   string
-		peer   *peer
-		target float64
-		ratios []float64
-	}{{"ours / Python with the per-token int8 graph on ONNX Runtime's provider", reference, targetPython, nil}, {"ours / Python with our provider and graph", same, targetPythonGraph, nil}}
+func (b *bench) comparePython(ctx context.Context, ours [][]float32, sides []*side) error {
 	for _, s := range sides {
 		var v peerVectors
 		if err := s.peer.ask(fmt.Sprintf("first %d", checked), &v); err != nil {
@@ -92,13 +102,13 @@ func (b *bench) comparePython(ctx context.Context, ours [][]float32, reference, 
 		}
 		our := time.Since(began).Seconds()
 		note("round %d: ours %.1f/s", i+1, n/our)
-		for k := range sides {
+		for k, s := range sides {
 			var threads, intra took
-			if err := errors.Join(sides[k].peer.ask("threads", &threads), sides[k].peer.ask("intra", &intra)); err != nil {
+			if err := errors.Join(s.peer.ask("threads", &threads), s.peer.ask("intra", &intra)); err != nil {
 				return err
 			}
 			note("round %d: Python, side %d: %d threads of 1 %.1f/s, 1 session of %d threads %.1f/s", i+1, k+1, b.peerThreads(), n/threads.Seconds, b.peerThreads(), n/intra.Seconds)
-			sides[k].ratios = append(sides[k].ratios, min(threads.Seconds, intra.Seconds)/our)
+			s.ratios = append(s.ratios, min(threads.Seconds, intra.Seconds)/our)
 		}
 	}
 	for _, s := range sides {

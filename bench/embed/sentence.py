@@ -13,7 +13,8 @@ import sentence_transformers
 import torch
 import transformers
 from onnx import numpy_helper
-from sentence_transformers import SentenceTransformer, models
+from sentence_transformers import SentenceTransformer
+from sentence_transformers.sentence_transformer import modules
 
 p = argparse.ArgumentParser()
 for name in "texts", "graph", "tokenizer", "prefix", "folder":
@@ -22,6 +23,8 @@ for name in "threads", "pad":
     p.add_argument("--" + name, required=True, type=int)
 a = p.parse_args()
 torch.set_num_threads(a.threads)
+transformers.logging.set_verbosity_error()  # the pooler, which nothing here uses, has no weights
+transformers.logging.disable_progress_bar()
 
 graph = onnx.load(a.graph).graph
 tensors = {t.name: numpy_helper.to_array(t) for t in graph.initializer}
@@ -61,16 +64,16 @@ def bert():
         for name, of in ("attention.output.dense", "ao"), ("intermediate.dense", "fi"), ("output.dense", "fo"):
             put(f"{theirs}.{name}", f"{ours}.{of}", None, tensors[f"{ours}.{of}.w"].T)
     model = transformers.BertModel(config, add_pooling_layer=False)
-    model.load_state_dict({k: torch.from_numpy(np.ascontiguousarray(v)) for k, v in state.items()})
+    model.load_state_dict({k: torch.tensor(v.copy()) for k, v in state.items()})
     return model
 
 
 bert().save_pretrained(a.folder)
 tokenizer = transformers.PreTrainedTokenizerFast(tokenizer_file=a.tokenizer, pad_token="<pad>", model_max_length=tensors["emb.position"].shape[0])
 tokenizer.save_pretrained(a.folder)
-transformer = models.Transformer(a.folder)
-pooling = models.Pooling(tensors["emb.position"].shape[1], pooling_mode="mean")
-model = SentenceTransformer(modules=[transformer, pooling, models.Normalize()], device="cpu")
+transformer = modules.Transformer(a.folder)
+pooling = modules.Pooling(tensors["emb.position"].shape[1], pooling_mode="mean")
+model = SentenceTransformer(modules=[transformer, pooling, modules.Normalize()], device="cpu")
 
 with open(a.texts) as f:
     texts = [a.prefix + t for t in json.load(f)]
