@@ -48,7 +48,7 @@ func start(ctx context.Context, b *bench) error {
 			return fmt.Errorf("starting a process, which said %q: %w", line, err)
 		}
 	}
-	var parts []map[string]float64
+	var all [][]phase
 	for range starts {
 		cmd, err := b.command(ctx, childPhases)
 		if err != nil {
@@ -58,18 +58,18 @@ func start(ctx context.Context, b *bench) error {
 		if err != nil {
 			return fmt.Errorf("starting in phases: %w", err)
 		}
-		var p map[string]float64
+		var p []phase
 		if err := json.Unmarshal(out, &p); err != nil {
 			return fmt.Errorf("reading the phases: %w", err)
 		}
-		parts = append(parts, p)
+		all = append(all, p)
 	}
-	for _, name := range phaseNames {
-		var of []float64
-		for _, p := range parts {
-			of = append(of, p[name])
+	for i, p := range all[0] {
+		var seconds, bytes []float64
+		for _, of := range all {
+			seconds, bytes = append(seconds, of[i].Seconds), append(bytes, of[i].Bytes)
 		}
-		note("start, one after another: %s %.3f s", name, median(of))
+		note("start, one after another: %s %.3f s, %.0f MB resident after it", p.Name, median(seconds), median(bytes)/1e6)
 	}
 	note("start: %.3f to %.3f s", quantile(seconds, 0), quantile(seconds, 1))
 	bounded("start to the first vector, seconds", median(seconds), targetStart)
@@ -90,38 +90,44 @@ func first(ctx context.Context, o options) error {
 	return say(len(vectors[0].Values))
 }
 
-// phaseNames are what opening an encoder takes, in order.
-var phaseNames = []string{"verifying the files", "loading the tokenizer", "loading ONNX Runtime", "loading the graph", "the first vector"}
+// phase is a part of opening an encoder: how long it took, and the memory that was resident at its end.
+type phase struct {
+	Name    string  `json:"name"`
+	Seconds float64 `json:"seconds"`
+	Bytes   float64 `json:"bytes"`
+}
 
-// phases is the child that does one after another what opening an encoder takes..
+// phases is the child that does one after another what opening an encoder takes.
 func phases(ctx context.Context, o options) error {
-	took := map[string]float64{}
+	var all []phase
 	last := time.Now()
-	lap := func(i int) {
-		took[phaseNames[i]] = time.Since(last).Seconds()
-		last = time.Now()
+	lap := func(name string) {
+		p := phase{Name: name, Seconds: time.Since(last).Seconds()}
+		p.Bytes, _ = resident() // 0 says that it is not known here
+		all, last = append(all, p), time.Now()
 	}
+	lap("nothing")
 	card, err := models.Verify(o.encoder.ModelDir)
 	if err != nil {
 		return err
 	}
-	lap(0)
+	lap("verifying the files")
 	tokenizer, err := tokenizers.FromFile(filepath.Join(o.encoder.ModelDir, card.Tokenizer.Name))
 	if err != nil {
 		return err
 	}
 	defer tokenizer.Close()
-	lap(1)
+	lap("loading the tokenizer")
 	if err := onnx.Open(o.encoder.Library); err != nil {
 		return err
 	}
 	defer onnx.Close()
-	lap(2)
+	lap("loading ONNX Runtime")
 	session, err := onnx.Session(filepath.Join(o.encoder.ModelDir, card.Graph.Name), []string{"input_ids", "attention_mask"}, []string{card.Output}, o.encoder.Provider, o.encoder.Threads)
 	if err != nil {
 		return err
 	}
-	lap(3)
+	lap("loading the graph")
 	b := &bare{options: o.encoder, card: card, tokenizer: tokenizer, session: session}
 	prepared, err := b.prepare([]string{warmText})
 	if err != nil {
@@ -130,6 +136,6 @@ func phases(ctx context.Context, o options) error {
 	if err := errors.Join(b.run(prepared, make([][]float32, 1)), destroy(prepared), session.Destroy()); err != nil {
 		return err
 	}
-	lap(4)
-	return say(took)
+	lap("the first vector")
+	return say(all)
 }
