@@ -12,9 +12,9 @@ import (
 
 // child is this program in a process of its own, which a part measures.
 func child(ctx context.Context, o options) error {
-	of := map[string]func(context.Context, options) error{childFirst: first, childPhases: phases, childMemory: remember}[o.childWay]
+	of := map[string]func(context.Context, options) error{childFirst: first, childPhases: phases, childMemory: remember}[o.child]
 	if of == nil {
-		return fmt.Errorf("-child is %q: it is internal", o.childWay)
+		return fmt.Errorf("-child is %q: it is internal", o.child)
 	}
 	return of(ctx, o)
 }

@@ -24,8 +24,8 @@ import (
 const (
 	targetAlone = 1.15
 	targetLoad  = 4.0
-	// alone is how many vacancies are asked about one after another.
-	alone = 330
+	// alone is how many vacancies are asked about one after another, the first of them to be warm.
+	alone, warmAsks = 330, 5
 	// callers ask at once when the capacity is measured, for capacityTime.
 	callers      = 16
 	capacityTime = 20 * time.Second
@@ -50,6 +50,9 @@ func latency(ctx context.Context, b *bench) error {
 }
 
 func (b *bench) measureLatency(ctx context.Context, loop *bare, c *caller) error {
+	if len(b.vacancies) <= warmAsks {
+		return fmt.Errorf("-vacancies (%d) must be more than %d", len(b.vacancies), warmAsks)
+	}
 	var bare, posts []float64 // milliseconds
 	for i := range min(alone, len(b.vacancies)) {
 		began := time.Now()
@@ -60,7 +63,7 @@ func (b *bench) measureLatency(ctx context.Context, loop *bare, c *caller) error
 		if err := c.post(ctx, i); err != nil {
 			return err
 		}
-		if i >= len(b.vacancies)/20 { // the first warm
+		if i >= warmAsks {
 			bare, posts = append(bare, 1e3*middle.Sub(began).Seconds()), append(posts, 1e3*time.Since(middle).Seconds())
 		}
 	}

@@ -45,7 +45,7 @@ type options struct {
 	profile           string
 	torchTexts, texts int
 	load              time.Duration
-	childWay          string
+	child             string
 }
 
 func main() {
@@ -60,7 +60,7 @@ func main() {
 	flag.IntVar(&o.torchTexts, "torch-texts", 100, "texts of a round of torch")
 	flag.IntVar(&o.texts, "texts", 1_000_000, "texts of memory")
 	flag.DurationVar(&o.load, "load", 60*time.Second, "how long latency's load lasts")
-	flag.StringVar(&o.childWay, "child", "", "internal: be the process that a part measures")
+	flag.StringVar(&o.child, "child", "", "internal: be the process that a part measures")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
@@ -75,7 +75,7 @@ func run(ctx context.Context, o options) error {
 		return err
 	}
 	o.encoder.EnsureDefaults()
-	if o.childWay != "" {
+	if o.child != "" {
 		return child(ctx, o)
 	}
 	measure := map[string]func(context.Context, *bench) error{

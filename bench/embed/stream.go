@@ -30,7 +30,7 @@ const (
 )
 
 // stream compares the flow with the bare loop, in turns.
-func stream(ctx context.Context, b *bench) error {
+func stream(ctx context.Context, b *bench) (err error) {
 	loop, err := newBare(b.encoder, b.pipeline.Encoder.Card())
 	if err != nil {
 		return err
@@ -52,8 +52,9 @@ func stream(ctx context.Context, b *bench) error {
 	if err != nil {
 		return err
 	}
+	defer func() { err = errors.Join(err, f.stop()) }()
 	if _, err := f.pass(b.vacancies[:min(warming, len(b.vacancies))]); err != nil {
-		return errors.Join(err, f.stop())
+		return err
 	}
 	var ratios, shares []float64
 	var profiles profiles
@@ -62,26 +63,23 @@ func stream(ctx context.Context, b *bench) error {
 		before := processors()
 		began := time.Now()
 		if err := loop.run(prepared, vectors); err != nil {
-			return errors.Join(err, f.stop())
+			return err
 		}
 		bare, bareCPU := time.Since(began), processors()-before
 		before = processors()
 		if b.profile != "" {
 			if err := pprof.StartCPUProfile(profiles.next()); err != nil {
-				return errors.Join(err, f.stop())
+				return err
 			}
 		}
 		whole, err := f.pass(b.vacancies)
 		pprof.StopCPUProfile()
 		if err != nil {
-			return errors.Join(err, f.stop())
+			return err
 		}
 		wholeCPU := processors() - before
 		ratios, shares = append(ratios, bare.Seconds()/whole.Seconds()), append(shares, bareCPU.Seconds()/wholeCPU.Seconds())
 		note("round %d: bare %.1f/s, %.2f ms of processors a text; stream %.1f/s, %.2f ms", i+1, n/bare.Seconds(), 1e3*bareCPU.Seconds()/n, n/whole.Seconds(), 1e3*wholeCPU.Seconds()/n)
-	}
-	if err := f.stop(); err != nil {
-		return err
 	}
 	if b.profile != "" {
 		if err := profiles.write(b.profile); err != nil {
