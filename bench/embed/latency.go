@@ -107,9 +107,8 @@ func (b *bench) serve(ctx context.Context) (_ *caller, stop func() error, err er
 	if err != nil {
 		return nil, nil, err
 	}
-	batcher := pipeline.NewBatcher(ctx, b.pipeline.Run, 64, 512)
 	web := &http.Server{Handler: server.New(server.Options{
-		Classify: batcher.Do, Taxonomy: b.pipeline.Taxonomy, Encoder: b.pipeline.Encoder.Card().ID, Problems: func() []health.Problem { return nil },
+		Classify: pipeline.NewLimit(b.pipeline.Run, 512).Do, Taxonomy: b.pipeline.Taxonomy, Encoder: b.pipeline.Encoder.Card().ID, Problems: func() []health.Problem { return nil },
 	}), ReadHeaderTimeout: 10 * time.Second}
 	served := make(chan error, 1)
 	go func() { served <- web.Serve(listener) }()

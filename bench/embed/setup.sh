@@ -9,7 +9,7 @@ if ! cmp -s "$here/requirements.txt" "$target/requirements.txt"; then
 	"$target/bin/pip" install --quiet --disable-pip-version-check --only-binary :all: --require-hashes -r "$here/requirements.txt"
 	# The same module with OpenVINO inside, in a folder of its own that part python puts first.
 	if [ "$(uname -sm)" = "Linux x86_64" ]; then
-		"$target/bin/pip" install --quiet --disable-pip-version-check --only-binary :all: --no-deps --require-hashes -r "$here/../../native/openvino.txt" --target "$target/openvino"
+		"$target/bin/pip" install --quiet --disable-pip-version-check --only-binary :all: --no-deps --require-hashes -r "$here/openvino.txt" --target "$target/openvino"
 	fi
 	cp "$here/requirements.txt" "$target/requirements.txt"
 fi

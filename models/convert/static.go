@@ -167,8 +167,8 @@ func (g *encoderGraph) staticLinear(activation, x string, out, in int, matrices 
 			for i := range w {
 				w[i] /= a.Smooth[i%in]
 			}
-			q, scales := quantize.RoundRows(w, out, in, quantize.WholeRange)
-			g.Tensor(p+".w.q", onnx.Int8, quantize.Transpose(q, out, in), in, out)
+			scales := quantize.RowScales(w, out, in, quantize.WholeRange)
+			g.Tensor(p+".w.q", onnx.Int8, quantize.Transpose(quantize.RoundRows(w, in, scales), out, in), in, out)
 			g.Floats(p+".w.scale", scales, out)
 			g.Tensor(p+".w.zero", onnx.Int8, make([]byte, out), out)
 			g.Node("", "DequantizeLinear", p+".w", []string{p + ".w.q", p + ".w.scale", p + ".w.zero"}, onnx.IntAttribute("axis", 1))

@@ -58,10 +58,9 @@ func (p *Products) Int8(name, output, x string, w Matrix) string {
 	g := p.graph
 	if !p.weights[w.Name] {
 		p.weights[w.Name] = true
-		_, scales := RoundRows(w.Floats(), w.Out, w.In, w.Range)
+		scales := RowScales(w.Floats(), w.Out, w.In, w.Range)
 		g.Stream(w.Name+".w.q", onnx.Int8, int64(w.Out)*int64(w.In), func(to io.Writer) error {
-			q, _ := RoundRows(w.Floats(), w.Out, w.In, w.Range)
-			_, err := to.Write(Transpose(q, w.Out, w.In))
+			_, err := to.Write(Transpose(RoundRows(w.Floats(), w.In, scales), w.Out, w.In))
 			return err
 		}, w.In, w.Out)
 		g.Floats(w.Name+".w.scale", scales, w.Out)
@@ -119,31 +118,35 @@ func (p *Products) Blocks(output, x string, w BlockMatrix, accuracy int) string 
 		onnx.IntAttribute("K", w.In), onnx.IntAttribute("N", w.Out), onnx.IntAttribute("bits", w.Bits), onnx.IntAttribute("block_size", w.Size), onnx.IntAttribute("accuracy_level", accuracy))
 }
 
-// RoundRows rounds a matrix to integers of at most this size with a scale for each row.
-func RoundRows(w []float32, rows, columns, size int) (q []byte, scales []float32) {
-	q, scales = make([]byte, len(w)), make([]float32, rows)
+// RowScales returns the scale of each row of a matrix, with which its largest absolute value becomes the integer size.
+func RowScales(w []float32, rows, columns, size int) []float32 {
+	scales := make([]float32, rows)
 	for r := range rows {
-		row := w[r*columns : (r+1)*columns]
 		var largest float32
-		for _, x := range row {
-			largest = max(largest, float32(math.Abs(float64(x))))
+		for _, x := range w[r*columns : (r+1)*columns] {
+			largest = max(largest, x, -x)
 		}
 		if largest == 0 {
 			largest = 1 // A row of zeros has any scale.
 		}
-		scales[r] = largest / float32(size)
-		if scales[r] == 0 {
-			scales[r] = math.SmallestNonzeroFloat32
-		}
-		for i, x := range row {
-			q[r*columns+i] = byte(int8(math.RoundToEven(float64(x / scales[r]))))
+		scales[r] = max(largest/float32(size), math.SmallestNonzeroFloat32)
+	}
+	return scales
+}
+
+// RoundRows rounds a matrix to signed 8-bit integers by the scale of each row.
+func RoundRows(w []float32, columns int, scales []float32) []byte {
+	q := make([]byte, len(w))
+	for r, scale := range scales {
+		for i, x := range w[r*columns : (r+1)*columns] {
+			q[r*columns+i] = byte(int8(math.RoundToEven(float64(x / scale))))
 		}
 	}
-	return q, scales
+	return q
 }
 
 // roundBlocks rounds one row, by blocks of size weights, to unsigned integers of so many bits around 2^(bits-1), and packs them; the last block is filled up with zeros. Both results
-// are those of the row. The weight of the largest absolute value becomes the lowest integer, which there is one more of.
+// are those of the row; packed may be nil, for the scales alone. The weight of the largest absolute value becomes the lowest integer, which there is one more of.
 func roundBlocks(row []float32, bits, size int, packed []byte, scales []float32) {
 	middle, perByte := 1<<(bits-1), 8/bits
 	clear(packed)
@@ -159,7 +162,9 @@ func roundBlocks(row []float32, bits, size int, packed []byte, scales []float32)
 		if scale == 0 {
 			scale = 1 // A block of zeros has any scale.
 		}
-		scales[b] = scale
+		if scales[b] = scale; packed == nil {
+			continue
+		}
 		for i := range size {
 			q := middle
 			if i < len(block) {

@@ -8,7 +8,9 @@ import (
 )
 
 func TestRoundRows(t *testing.T) {
-	q, scales := RoundRows([]float32{1, -2, .5, 0, 0, 0}, 2, 3, WholeRange)
+	w := []float32{1, -2, .5, 0, 0, 0}
+	scales := RowScales(w, 2, 3, WholeRange)
+	q := RoundRows(w, 3, scales)
 	want := []int8{64, -127, 32, 0, 0, 0} // 63.5 and 31.75 in steps of 2/127, half to even
 	for i, w := range want {
 		if int8(q[i]) != w {

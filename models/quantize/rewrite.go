@@ -310,14 +310,13 @@ func (r *rewriter) float(x string) string {
 func (r *rewriter) embeddings(n onnx.SourceNode, w *weight, name string) error {
 	rows, columns, bits, size := w.Dims[0], w.Dims[1], r.options.Embeddings, r.options.Block
 	of, bytes := (columns+size-1)/size, columns*bits/8
-	row, packed := make([]float32, columns), make([]byte, of*size*bits/8)
-	scales := make([]float32, rows*of)
+	row, scales := make([]float32, columns), make([]float32, rows*of)
 	for i := range rows {
 		w.read(row, i*columns)
 		if err := w.finite(row); err != nil {
 			return err
 		}
-		roundBlocks(row, bits, size, packed, scales[i*of:(i+1)*of])
+		roundBlocks(row, bits, size, nil, scales[i*of:(i+1)*of])
 	}
 	r.graph.Stream(name+".w.q", onnx.Uint8, int64(rows)*int64(bytes), func(to io.Writer) error {
 		row, packed, scales := make([]float32, columns), make([]byte, of*size*bits/8), make([]float32, of)

@@ -152,9 +152,8 @@ func (w *weight) blocks(name string, bits, size int) (BlockMatrix, error) {
 		return m, err
 	}
 	bytes := of * size * bits / 8
-	packed := make([]byte, bytes)
 	for r := range out {
-		roundBlocks(v[r*in:(r+1)*in], bits, size, packed, m.Scales[r*of:(r+1)*of])
+		roundBlocks(v[r*in:(r+1)*in], bits, size, nil, m.Scales[r*of:(r+1)*of])
 	}
 	m.Packed = func() []byte {
 		v, packed, scales := w.floats(), make([]byte, out*bytes), make([]float32, of)
