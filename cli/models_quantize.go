@@ -120,7 +120,7 @@ func (a *app) quantize(ctx context.Context, source, dir, texts string, o quantiz
 	var report *quantizeReport
 	o.Progress = bars.show
 	o.Accept = func(part string, r quantize.Result) error {
-		measured, err := c.measure(ctx, part, bars.show)
+		measured, err := c.measure(ctx, part, c.options.Provider, bars.show)
 		if err != nil {
 			return err
 		}
@@ -154,7 +154,10 @@ func (a *app) showQuantized(r quantizeReport, written bool) error {
 		{"texts/s", fmt.Sprintf("%.1f", r.OriginalPerSecond), fmt.Sprintf("%.1f: %.2f times (%.2f to %.2f)", r.PerSecond, r.Speed.Median, r.Speed.Lowest, r.Speed.Highest)},
 	})
 	t.Render()
-	fmt.Fprintf(a.out, "%d products and %d tables of embeddings replaced, %d products left as they are; %d texts, %d threads of %s\n", r.Products, r.Embeddings, len(r.Left), r.Texts, r.Threads, r.Provider)
+	if r.Products > 0 {
+		fmt.Fprintf(a.out, "%d products and %d tables of embeddings replaced, %d products left as they are; ", r.Products, r.Embeddings, len(r.Left))
+	}
+	fmt.Fprintf(a.out, "%d texts, %d threads of %s\n", r.Texts, r.Threads, r.Provider)
 	if written {
 		fmt.Fprintf(a.out, "encoder %.12s: use it with --encoder %s, after jobstrom train has made it a classifier\n", r.Encoder.ID, r.Dir)
 	}

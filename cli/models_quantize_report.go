@@ -153,16 +153,16 @@ func (c *comparison) read(ctx context.Context, in io.Reader) error {
 	return nil
 }
 
-// measure compares the encoder in a folder with the original.
-func (c *comparison) measure(ctx context.Context, dir string, progress func(phase string, done, of int)) (quantizeReport, error) {
-	r := quantizeReport{Provider: c.options.Provider, Threads: c.options.Threads * c.options.Workers, Texts: len(c.texts)}
+// measure compares the encoder in a folder, computed with a provider, with the original.
+func (c *comparison) measure(ctx context.Context, dir string, provider onnx.Provider, progress func(phase string, done, of int)) (quantizeReport, error) {
+	r := quantizeReport{Provider: provider, Threads: c.options.Threads * c.options.Workers, Texts: len(c.texts)}
 	original, err := embed.New(c.options)
 	if err != nil {
 		return r, err
 	}
 	defer original.Close()
 	o := c.options
-	o.ModelDir = dir
+	o.ModelDir, o.Provider = dir, provider
 	quantized, err := embed.New(o)
 	if err != nil {
 		return r, err
@@ -213,7 +213,7 @@ func (c *comparison) measure(ctx context.Context, dir string, progress func(phas
 		}
 	}
 	r.MinBatched, r.Holds = .99999, true
-	if c.options.Provider != onnx.CPU { // whose kernels differ by the batch's shape
+	if provider != onnx.CPU { // whose kernels differ by the batch's shape
 		r.MinBatched, r.Holds = .999, 1000*r.BatchedFlips <= r.Alone
 	}
 	r.Holds = r.Holds && r.Batched >= r.MinBatched

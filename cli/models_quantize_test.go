@@ -50,6 +50,15 @@ func TestModelsQuantize(t *testing.T) {
 	if told.Alone < 100 || told.Flips > 220 || told.OriginalRight <= 0 || told.Right <= 0 || told.Speed.Lowest <= 0 || told.Speed.Median < told.Speed.Lowest || told.Speed.Highest < told.Speed.Median || told.PerSecond <= 0 {
 		t.Errorf("told %+v", told)
 	}
+	// The same is said of two folders. One encoder differs in nothing from itself.
+	has(t, 0, []string{"1.0000, 1.0000", "0 of 440 (0.0 %)", "holds", "440 texts"}, nil, "models", "compare", "a/b", "a/b", "--data", data)
+	var compared quantizeReport
+	must(t, json.Unmarshal([]byte(has(t, 0, nil, nil, "models", "compare", "a/b", filepath.Join(data, "new"), "--data", data, "--format", "json")), &compared))
+	if compared.Cosine != told.Cosine || compared.Flips != told.Flips || compared.Bytes != told.Bytes || compared.OriginalBytes != told.OriginalBytes {
+		t.Errorf("quantize told %+v, compare %+v", told, compared)
+	}
+	has(t, 2, nil, []string{"--other-provider (tpu)"}, "models", "compare", "a/b", "a/b", "--other-provider", "tpu")
+	has(t, 1, nil, []string{"their vectors have nothing in common"}, "models", "compare", "a/b", new(app).encoderDir(), "--data", data)
 }
 
 // An encoder that mixes the texts of a batch is measured and not written, unless one insists.

@@ -153,6 +153,7 @@ func TestNoCommandShowsASecret(t *testing.T) {
 			{"", "jobstrom.classify", []string{"classify"}}, {"", "jobstrom.sink", []string{"sink"}},
 		},
 		"version":           {{"", "jobstrom", nil}},
+		"models compare":    {{"", "no such file", []string{"/nowhere", "/nowhere"}}},
 		"bench tune":        {{"", "batch-tokens", []string{"--measure", "10ms", "--rounds", "1"}}},
 		"models list":       {{"", "no models", nil}},
 		"models gate":       {{"", "", []string{"--auto"}}},
