@@ -66,7 +66,7 @@ registered first. If the champion has changed since this command looked, or is n
 				champion = expected.Id
 			}
 		}
-		e, err := a.writer().Promote(cmd.Context(), registry.Promotion{Classifier: m, Expect: &champion, BuiltIn: builtIn(scope), Reason: reason})
+		e, err := a.writer().Promote(cmd.Context(), registry.Promotion{Classifier: m, Expect: &champion, BuiltIns: builtIns(), Reason: reason})
 		if err != nil {
 			return err
 		}

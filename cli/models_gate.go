@@ -133,7 +133,7 @@ func (a *app) gate(ctx context.Context, name string, o trainer.GateOptions, sinc
 	if auto {
 		if best != nil {
 			reason := "gate: " + best.Checks[1].Said
-			if _, err := a.writer().Promote(ctx, registry.Promotion{Classifier: best.model, Expect: &expect, BuiltIn: builtIn(scope), Reason: reason}); err != nil {
+			if _, err := a.writer().Promote(ctx, registry.Promotion{Classifier: best.model, Expect: &expect, BuiltIns: builtIns(), Reason: reason}); err != nil {
 				return err
 			}
 			promoted = best.Challenger

@@ -51,6 +51,12 @@ func builtIn(scope registry.Scope) *schemas.Classifier {
 	return c
 }
 
+// builtIns returns the classifiers that come with jobstrom.
+func builtIns() []*schemas.Classifier {
+	all, _ := classify.DefaultModels() // they are part of this program, whose tests open them
+	return all
+}
+
 // publish registers a trained model as the champion, or as a challenger, and says why.
 func (a *app) publish(ctx context.Context, r *trainer.Result, t training) (publication, error) {
 	contents, err := registry.Read(ctx, a.kafkaOptions())
@@ -75,7 +81,7 @@ func (a *app) publish(ctx context.Context, r *trainer.Result, t training) (publi
 		good, why = comparison.NotWorse()
 		why = "of the same test vacancies " + why
 	}
-	promotion := registry.Promotion{Classifier: c, BuiltIn: builtIn(scope), Expect: &expect}
+	promotion := registry.Promotion{Classifier: c, BuiltIns: builtIns(), Expect: &expect}
 	switch t.promote {
 	case promoteAlways:
 		good, why, promotion.Expect = true, why+" (--promote always)", nil

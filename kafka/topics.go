@@ -28,9 +28,12 @@ const (
 	DriftEvents = "drift.events"
 )
 
+// Short is what names of topics, groups and transactional ids hold of an encoder's id.
+func Short(encoder string) string { return encoder[:min(12, len(encoder))] }
+
 // Embedded names the topic of an encoder's vectors: each encoder has its own.
 func Embedded(encoder string) string {
-	return "vacancies.embedded." + encoder[:min(12, len(encoder))]
+	return "vacancies.embedded." + Short(encoder)
 }
 
 // Topic is one of ours and its policy.
@@ -219,6 +222,21 @@ func describe(ctx context.Context, client *kgo.Client, names ...string) (kadm.To
 		details[d.Topic] = d
 	}
 	return details, nil
+}
+
+// HasTopic says whether a topic exists.
+func HasTopic(ctx context.Context, client *kgo.Client, topic string) (bool, error) {
+	details, err := describe(ctx, client, topic)
+	if err == nil {
+		err = details[topic].Err
+	}
+	switch {
+	case errors.Is(err, kerr.UnknownTopicOrPartition):
+		return false, nil
+	case err != nil:
+		return false, fmt.Errorf("looking for topic %s: %w", topic, Denied(err, DescribeTopic(topic)))
+	}
+	return true, nil
 }
 
 // IDOf returns a topic's id, which a record's coordinates hold.

@@ -1,7 +1,8 @@
 // Package registry keeps classifiers on Kafka: it says which is live, changes that, and tells workers.
 //
 // The topic models.classifier is compacted: a classifier lies under its id; the aliases of a taxonomy and an encoder, one champion and any number of
-// challengers, lie under keys of their own and hold ids. What was done to a model, and when, lies on models.history for ever. A change writes classifier, aliases and
+// challengers, lie under keys of their own and hold ids. A taxonomy's live encoder, whose answers consumers read, lies there, too: Ownership says which encoder answers which
+// raw record, Owners tells workers, Writer.Switch changes it. What was done to a model, and when, lies on models.history for ever. A change writes classifier, aliases and
 // history in one transaction, so that no reader sees a part of it. All changes are made under one transactional id: a later writer fences an earlier one, then reads
 // both topics to their end, so that it decides on what is true. A watcher has read the topic to its end before it reports ready.
 package registry
@@ -64,6 +65,7 @@ type Contents struct {
 	Challengers map[Scope][]string
 	// History holds what was done, oldest first.
 	History []*schemas.ModelEvent
+	live    map[string]*schemas.LiveEncoders // by taxonomy; see Ownership
 	// Unreadable are keys of records that are not the registry's, or are damaged.
 	Unreadable []string
 }
@@ -101,7 +103,7 @@ func Find(ctx context.Context, o kafka.Options, scope Scope, id string) (*schema
 
 // read reads topics of the registry.
 func read(ctx context.Context, o kafka.Options, s kafka.ScanOptions) (*Contents, error) {
-	c := &Contents{Models: map[string]*schemas.Classifier{}, Champions: map[Scope]string{}, Challengers: map[Scope][]string{}}
+	c := &Contents{Models: map[string]*schemas.Classifier{}, Champions: map[Scope]string{}, Challengers: map[Scope][]string{}, live: map[string]*schemas.LiveEncoders{}}
 	err := kafka.Scan(ctx, o, s, func(r *kgo.Record) error {
 		c.take(r)
 		return nil
@@ -145,6 +147,13 @@ func (c *Contents) take(r *kgo.Record) {
 		if r.Value != nil {
 			c.Challengers[scope] = append(c.Challengers[scope], id)
 		}
+	case parts[0] == Live && len(parts) == 2:
+		live, err := decodeLive(r.Value)
+		if err != nil {
+			c.Unreadable = append(c.Unreadable, key)
+			return
+		}
+		c.live[parts[1]] = live
 	default:
 		c.Unreadable = append(c.Unreadable, fmt.Sprintf("%.80q", key))
 	}

@@ -32,6 +32,8 @@ type WatchOptions struct {
 	Champion func(*schemas.Classifier) error
 	// Challengers is called with those of the start, when there are any, and whenever they change. Nil ignores them.
 	Challengers func([]*schemas.Classifier)
+	// Owners is kept up to date with who is live. Nil keeps none.
+	Owners *Owners
 	// Board says so until the topic was read. Later troubles are in the log alone: the champion of before serves on. Nil shows it nowhere.
 	Board  *health.Board
 	Logger *slog.Logger
@@ -52,6 +54,7 @@ func Watch(ctx context.Context, o WatchOptions) error {
 	unread := health.Problem{Place: health.Place{Part: "registry", Topic: kafka.Models}, Reason: kafka.Models + " has not been read to its end yet", Remedy: "wait; if it lasts, see that the brokers run and the topic exists (jobstrom topics --create)"}
 	o.Board.Report(unread, 0)
 	w := &watcher{options: o, scope: Scope{o.Taxonomy, o.Encoder}}
+	defer o.Owners.publish(nil, 0, Ownership{})
 	w.ready = sync.OnceFunc(func() {
 		o.Board.Clear(unread.Place)
 		o.Ready()
@@ -98,10 +101,12 @@ func (w *watcher) watch(ctx context.Context) error {
 	if end.Err != nil {
 		return fmt.Errorf("asking for its end: %w", end.Err)
 	}
-	w.classifiers, w.champion, w.challengers = map[string][]byte{}, "", map[string]bool{}
+	w.classifiers, w.champion, w.challengers, w.champions, w.live = map[string][]byte{}, "", map[string]bool{}, map[string]bool{}, nil
+	defer w.options.Owners.publish(nil, 0, Ownership{})
 	for next := int64(0); ; {
 		if next >= end.Offset {
 			w.apply()
+			w.options.Owners.publish(client, next, w.ownership())
 			w.ready()
 		}
 		fetches := client.PollFetches(ctx)
@@ -122,20 +127,32 @@ func (w *watcher) watch(ctx context.Context) error {
 
 // watcher holds what was read: every classifier's bytes, the champion's id and the challengers'.
 type watcher struct {
-	options        WatchOptions
-	scope          Scope
-	ready          func()
-	wasReady       bool
-	classifiers    map[string][]byte
-	champion, live string
-	challengers    map[string]bool
-	scoring        []string // the challengers that were handed over
+	options           WatchOptions
+	scope             Scope
+	ready             func()
+	wasReady          bool
+	classifiers       map[string][]byte
+	champion, serving string // the champion of now, and the one that was handed over
+	challengers       map[string]bool
+	scoring           []string        // the challengers that were handed over
+	champions         map[string]bool // encoders of the taxonomy that have one
+	live              *schemas.LiveEncoders
 }
 
 func (w *watcher) read(r *kgo.Record) {
 	switch key := string(r.Key); {
-	case key == w.scope.championKey():
-		w.champion = string(r.Value)
+	case strings.HasPrefix(key, Champion+"/"+w.scope.Taxonomy+"/"):
+		w.champions[strings.TrimPrefix(key, Champion+"/"+w.scope.Taxonomy+"/")] = true
+		if key == w.scope.championKey() {
+			w.champion = string(r.Value)
+		}
+	case key == liveKey(w.scope.Taxonomy):
+		live, err := decodeLive(r.Value)
+		if err != nil { // a newer version's; what was known stays
+			w.options.Logger.Error("the record of the live encoder cannot be read", "key", key, "error", err)
+			return
+		}
+		w.live = live
 	case strings.HasPrefix(key, w.scope.challengerKey("")):
 		id := strings.TrimPrefix(key, w.scope.challengerKey(""))
 		if r.Value == nil {
@@ -154,7 +171,7 @@ func (w *watcher) read(r *kgo.Record) {
 
 // apply hands over the champion when it is another than the live one, and the challengers when they are others than before.
 func (w *watcher) apply() {
-	if w.champion != "" && w.champion != w.live {
+	if w.champion != "" && w.champion != w.serving {
 		c, err := models.DecodeClassifier(w.classifiers[w.champion])
 		if err == nil {
 			err = w.options.Champion(c)
@@ -164,7 +181,7 @@ func (w *watcher) apply() {
 		} else {
 			w.options.Logger.Info("champion is live", "model", w.champion)
 		}
-		w.live = w.champion
+		w.serving = w.champion
 	}
 	ids := slices.Sorted(maps.Keys(w.challengers))
 	if w.options.Challengers == nil || slices.Equal(ids, w.scoring) {

@@ -48,16 +48,19 @@ type Promotion struct {
 	Classifier *schemas.Classifier
 	// Expect is the champion on which this was decided, "" for none. Nil takes the place of any.
 	Expect *string
-	// BuiltIn is the classifier that serves where the registry has no champion yet. It is registered as the first one, so that rolling back
-	// leads to it. Nil where there is none.
-	BuiltIn *schemas.Classifier
+	// BuiltIns are the classifiers that came with jobstrom and serve where the registry has no champion yet. That of the scope is registered as the first one, so that
+	// rolling back leads to it. One of another encoder may have answered already; see Switch.
+	BuiltIns []*schemas.Classifier
 	// Reason is for people.
 	Reason string
 }
 
-// Promote makes a model champion. It is a challenger no more. The event is nil when it is the champion already.
+// Promote makes a model champion. It is a challenger no more. The event is nil when it is the champion already. The first champion of a taxonomy makes its encoder live, from
+// the beginning, unless an encoder that came with a classifier was at work.
 func (w Writer) Promote(ctx context.Context, p Promotion) (*schemas.ModelEvent, error) {
+	announced := false
 	event, err := w.change(ctx, func(c *change) error {
+		announced = false
 		scope, id := ScopeOf(p.Classifier), p.Classifier.GetId()
 		if c.Champions[scope] == id {
 			return nil
@@ -65,13 +68,17 @@ func (w Writer) Promote(ctx context.Context, p Promotion) (*schemas.ModelEvent, 
 		if err := c.expect(scope, p.Expect); err != nil {
 			return err
 		}
-		if c.Champions[scope] == "" && p.BuiltIn != nil && ScopeOf(p.BuiltIn) == scope && p.BuiltIn.Id != id {
-			if err := c.register(p.BuiltIn); err != nil {
+		if builtIn := ofScope(p.BuiltIns, scope); c.Champions[scope] == "" && builtIn != nil && builtIn.Id != id {
+			if err := c.register(builtIn); err != nil {
 				return err
 			}
-			c.promote(Promoted, scope, p.BuiltIn.Id, "came with jobstrom")
+			c.promote(Promoted, scope, builtIn.Id, "came with jobstrom")
 		}
 		if err := c.register(p.Classifier); err != nil {
+			return err
+		}
+		var err error
+		if announced, err = w.beginWith(ctx, c, scope, id, p.BuiltIns); err != nil {
 			return err
 		}
 		c.promote(Promoted, scope, id, p.Reason)
@@ -80,7 +87,20 @@ func (w Writer) Promote(ctx context.Context, p Promotion) (*schemas.ModelEvent, 
 	if err != nil {
 		return nil, fmt.Errorf("promoting model %.12s: %w", p.Classifier.GetId(), err)
 	}
+	if scope := ScopeOf(p.Classifier); announced {
+		if _, err := w.complete(ctx, scope, "", p.BuiltIns); err != nil {
+			return nil, fmt.Errorf("settling which encoder is live after model %.12s was promoted: %w: jobstrom models switch %s does it", p.Classifier.GetId(), err, kafka.Short(scope.Encoder))
+		}
+	}
 	return event, nil
+}
+
+// ofScope returns the classifier of a scope, nil where there is none.
+func ofScope(all []*schemas.Classifier, scope Scope) *schemas.Classifier {
+	if i := slices.IndexFunc(all, func(c *schemas.Classifier) bool { return ScopeOf(c) == scope }); i >= 0 {
+		return all[i]
+	}
+	return nil
 }
 
 // Rollback makes the champion of before champion again.
@@ -175,6 +195,7 @@ type change struct {
 	at          time.Time
 	records     []*kgo.Record
 	last        *schemas.ModelEvent
+	failed      error // what could not be encoded
 }
 
 func (c *change) expect(scope Scope, champion *string) error {
@@ -279,7 +300,7 @@ func (w Writer) try(ctx context.Context, id string, decide func(*change) error) 
 			c.at = at // the clock of whoever wrote that goes ahead of ours
 		}
 	}
-	if err := decide(c); err != nil || len(c.records) == 0 {
+	if err := errors.Join(decide(c), c.failed); err != nil || len(c.records) == 0 {
 		return nil, err
 	}
 	for _, e := range c.History[before:] {

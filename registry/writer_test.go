@@ -107,7 +107,7 @@ func TestWriter(t *testing.T) {
 		}
 		none, champion := "", a.Id
 		failed(ErrNoFormer, "no earlier champion")(w.Rollback(ctx, scope, nil, ""))
-		did(Promoted)(w.Promote(ctx, Promotion{Classifier: a, Expect: &none, BuiltIn: builtIn, Reason: "better"}))
+		did(Promoted)(w.Promote(ctx, Promotion{Classifier: a, Expect: &none, BuiltIns: []*schemas.Classifier{builtIn}, Reason: "better"}))
 		did("")(w.Promote(ctx, Promotion{Classifier: a})) // it is champion already
 		did(Challenged)(w.Challenge(ctx, b, ""))
 		did("")(w.Challenge(ctx, b, ""))

@@ -1553,7 +1553,7 @@ type ModelEvent struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// id tells this event from all others.
 	Id string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
-	// action is register, promote, rollback, challenge, withdraw or retire.
+	// action is register, promote, rollback, challenge, withdraw or retire; of an encoder and its champion: live, switching, switch or stay.
 	Action string `protobuf:"bytes,2,opt,name=action,proto3" json:"action,omitempty"`
 	// model is the identity of the classifier.
 	Model    string `protobuf:"bytes,3,opt,name=model,proto3" json:"model,omitempty"`
@@ -1673,6 +1673,141 @@ func (x *ModelEvent) GetClassifier() *Classifier {
 	return nil
 }
 
+// LiveEncoders says which encoder answers which raw record of a taxonomy. It lies on models.classifier.
+type LiveEncoders struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// switches in the order in which they were made. A record belongs to the last of them that begins at its offset or before.
+	Switches []*LiveEncoder `protobuf:"bytes,1,rep,name=switches,proto3" json:"switches,omitempty"`
+	// pending is the encoder of a switch that is announced and not made yet: nobody answers meanwhile. Empty where there is none.
+	Pending string `protobuf:"bytes,2,opt,name=pending,proto3" json:"pending,omitempty"`
+	// first says of a pending switch that nothing may have been answered yet: if so, pending takes the place of the only switch.
+	First         bool `protobuf:"varint,3,opt,name=first,proto3" json:"first,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *LiveEncoders) Reset() {
+	*x = LiveEncoders{}
+	mi := &file_jobstrom_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *LiveEncoders) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*LiveEncoders) ProtoMessage() {}
+
+func (x *LiveEncoders) ProtoReflect() protoreflect.Message {
+	mi := &file_jobstrom_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use LiveEncoders.ProtoReflect.Descriptor instead.
+func (*LiveEncoders) Descriptor() ([]byte, []int) {
+	return file_jobstrom_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *LiveEncoders) GetSwitches() []*LiveEncoder {
+	if x != nil {
+		return x.Switches
+	}
+	return nil
+}
+
+func (x *LiveEncoders) GetPending() string {
+	if x != nil {
+		return x.Pending
+	}
+	return ""
+}
+
+func (x *LiveEncoders) GetFirst() bool {
+	if x != nil {
+		return x.First
+	}
+	return false
+}
+
+// LiveEncoder says where an encoder begins to answer.
+type LiveEncoder struct {
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Encoder string                 `protobuf:"bytes,1,opt,name=encoder,proto3" json:"encoder,omitempty"`
+	// raw_topic is the id of the raw topic, 16 bytes; empty for an encoder that begins at the very beginning.
+	RawTopic []byte `protobuf:"bytes,2,opt,name=raw_topic,json=rawTopic,proto3" json:"raw_topic,omitempty"`
+	// from is the first offset that it answers, by raw partition.
+	From          []int64                `protobuf:"varint,3,rep,packed,name=from,proto3" json:"from,omitempty"`
+	At            *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=at,proto3" json:"at,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *LiveEncoder) Reset() {
+	*x = LiveEncoder{}
+	mi := &file_jobstrom_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *LiveEncoder) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*LiveEncoder) ProtoMessage() {}
+
+func (x *LiveEncoder) ProtoReflect() protoreflect.Message {
+	mi := &file_jobstrom_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use LiveEncoder.ProtoReflect.Descriptor instead.
+func (*LiveEncoder) Descriptor() ([]byte, []int) {
+	return file_jobstrom_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *LiveEncoder) GetEncoder() string {
+	if x != nil {
+		return x.Encoder
+	}
+	return ""
+}
+
+func (x *LiveEncoder) GetRawTopic() []byte {
+	if x != nil {
+		return x.RawTopic
+	}
+	return nil
+}
+
+func (x *LiveEncoder) GetFrom() []int64 {
+	if x != nil {
+		return x.From
+	}
+	return nil
+}
+
+func (x *LiveEncoder) GetAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.At
+	}
+	return nil
+}
+
 // DriftEvent says on drift.events what the watch saw or did. Its key is the watch and the column, so that the events of one alarm are in order. An event may come
 // twice; its id tells.
 type DriftEvent struct {
@@ -1714,7 +1849,7 @@ type DriftEvent struct {
 
 func (x *DriftEvent) Reset() {
 	*x = DriftEvent{}
-	mi := &file_jobstrom_proto_msgTypes[16]
+	mi := &file_jobstrom_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1726,7 +1861,7 @@ func (x *DriftEvent) String() string {
 func (*DriftEvent) ProtoMessage() {}
 
 func (x *DriftEvent) ProtoReflect() protoreflect.Message {
-	mi := &file_jobstrom_proto_msgTypes[16]
+	mi := &file_jobstrom_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1739,7 +1874,7 @@ func (x *DriftEvent) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DriftEvent.ProtoReflect.Descriptor instead.
 func (*DriftEvent) Descriptor() ([]byte, []int) {
-	return file_jobstrom_proto_rawDescGZIP(), []int{16}
+	return file_jobstrom_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *DriftEvent) GetId() string {
@@ -1881,7 +2016,7 @@ type TimeWindow struct {
 
 func (x *TimeWindow) Reset() {
 	*x = TimeWindow{}
-	mi := &file_jobstrom_proto_msgTypes[17]
+	mi := &file_jobstrom_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1893,7 +2028,7 @@ func (x *TimeWindow) String() string {
 func (*TimeWindow) ProtoMessage() {}
 
 func (x *TimeWindow) ProtoReflect() protoreflect.Message {
-	mi := &file_jobstrom_proto_msgTypes[17]
+	mi := &file_jobstrom_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1906,7 +2041,7 @@ func (x *TimeWindow) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TimeWindow.ProtoReflect.Descriptor instead.
 func (*TimeWindow) Descriptor() ([]byte, []int) {
-	return file_jobstrom_proto_rawDescGZIP(), []int{17}
+	return file_jobstrom_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *TimeWindow) GetFrom() *timestamppb.Timestamp {
@@ -1942,7 +2077,7 @@ type ShareChange struct {
 
 func (x *ShareChange) Reset() {
 	*x = ShareChange{}
-	mi := &file_jobstrom_proto_msgTypes[18]
+	mi := &file_jobstrom_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1954,7 +2089,7 @@ func (x *ShareChange) String() string {
 func (*ShareChange) ProtoMessage() {}
 
 func (x *ShareChange) ProtoReflect() protoreflect.Message {
-	mi := &file_jobstrom_proto_msgTypes[18]
+	mi := &file_jobstrom_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1967,7 +2102,7 @@ func (x *ShareChange) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ShareChange.ProtoReflect.Descriptor instead.
 func (*ShareChange) Descriptor() ([]byte, []int) {
-	return file_jobstrom_proto_rawDescGZIP(), []int{18}
+	return file_jobstrom_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *ShareChange) GetValue() string {
@@ -2178,7 +2313,16 @@ const file_jobstrom_proto_rawDesc = "" +
 	"\n" +
 	"classifier\x18\n" +
 	" \x01(\v2\x17.jobstrom.v1.ClassifierR\n" +
-	"classifier\"\x95\x04\n" +
+	"classifier\"t\n" +
+	"\fLiveEncoders\x124\n" +
+	"\bswitches\x18\x01 \x03(\v2\x18.jobstrom.v1.LiveEncoderR\bswitches\x12\x18\n" +
+	"\apending\x18\x02 \x01(\tR\apending\x12\x14\n" +
+	"\x05first\x18\x03 \x01(\bR\x05first\"\x84\x01\n" +
+	"\vLiveEncoder\x12\x18\n" +
+	"\aencoder\x18\x01 \x01(\tR\aencoder\x12\x1b\n" +
+	"\traw_topic\x18\x02 \x01(\fR\brawTopic\x12\x12\n" +
+	"\x04from\x18\x03 \x03(\x03R\x04from\x12*\n" +
+	"\x02at\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\x02at\"\x95\x04\n" +
 	"\n" +
 	"DriftEvent\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12*\n" +
@@ -2223,7 +2367,7 @@ func file_jobstrom_proto_rawDescGZIP() []byte {
 	return file_jobstrom_proto_rawDescData
 }
 
-var file_jobstrom_proto_msgTypes = make([]protoimpl.MessageInfo, 23)
+var file_jobstrom_proto_msgTypes = make([]protoimpl.MessageInfo, 25)
 var file_jobstrom_proto_goTypes = []any{
 	(*Vacancy)(nil),               // 0: jobstrom.v1.Vacancy
 	(*Extraction)(nil),            // 1: jobstrom.v1.Extraction
@@ -2241,54 +2385,58 @@ var file_jobstrom_proto_goTypes = []any{
 	(*CalibrationBin)(nil),        // 13: jobstrom.v1.CalibrationBin
 	(*Baseline)(nil),              // 14: jobstrom.v1.Baseline
 	(*ModelEvent)(nil),            // 15: jobstrom.v1.ModelEvent
-	(*DriftEvent)(nil),            // 16: jobstrom.v1.DriftEvent
-	(*TimeWindow)(nil),            // 17: jobstrom.v1.TimeWindow
-	(*ShareChange)(nil),           // 18: jobstrom.v1.ShareChange
-	nil,                           // 19: jobstrom.v1.Vacancy.AttributesEntry
-	nil,                           // 20: jobstrom.v1.Extraction.AttributesEntry
-	nil,                           // 21: jobstrom.v1.Classifier.MetricsEntry
-	nil,                           // 22: jobstrom.v1.Classifier.TrainingEntry
-	(*timestamppb.Timestamp)(nil), // 23: google.protobuf.Timestamp
+	(*LiveEncoders)(nil),          // 16: jobstrom.v1.LiveEncoders
+	(*LiveEncoder)(nil),           // 17: jobstrom.v1.LiveEncoder
+	(*DriftEvent)(nil),            // 18: jobstrom.v1.DriftEvent
+	(*TimeWindow)(nil),            // 19: jobstrom.v1.TimeWindow
+	(*ShareChange)(nil),           // 20: jobstrom.v1.ShareChange
+	nil,                           // 21: jobstrom.v1.Vacancy.AttributesEntry
+	nil,                           // 22: jobstrom.v1.Extraction.AttributesEntry
+	nil,                           // 23: jobstrom.v1.Classifier.MetricsEntry
+	nil,                           // 24: jobstrom.v1.Classifier.TrainingEntry
+	(*timestamppb.Timestamp)(nil), // 25: google.protobuf.Timestamp
 }
 var file_jobstrom_proto_depIdxs = []int32{
-	23, // 0: jobstrom.v1.Vacancy.published_at:type_name -> google.protobuf.Timestamp
-	19, // 1: jobstrom.v1.Vacancy.attributes:type_name -> jobstrom.v1.Vacancy.AttributesEntry
-	23, // 2: jobstrom.v1.Extraction.published_at:type_name -> google.protobuf.Timestamp
-	20, // 3: jobstrom.v1.Extraction.attributes:type_name -> jobstrom.v1.Extraction.AttributesEntry
+	25, // 0: jobstrom.v1.Vacancy.published_at:type_name -> google.protobuf.Timestamp
+	21, // 1: jobstrom.v1.Vacancy.attributes:type_name -> jobstrom.v1.Vacancy.AttributesEntry
+	25, // 2: jobstrom.v1.Extraction.published_at:type_name -> google.protobuf.Timestamp
+	22, // 3: jobstrom.v1.Extraction.attributes:type_name -> jobstrom.v1.Extraction.AttributesEntry
 	1,  // 4: jobstrom.v1.Embedding.extraction:type_name -> jobstrom.v1.Extraction
-	23, // 5: jobstrom.v1.Classification.published_at:type_name -> google.protobuf.Timestamp
-	23, // 6: jobstrom.v1.Classification.classified_at:type_name -> google.protobuf.Timestamp
-	23, // 7: jobstrom.v1.Label.labelled_at:type_name -> google.protobuf.Timestamp
+	25, // 5: jobstrom.v1.Classification.published_at:type_name -> google.protobuf.Timestamp
+	25, // 6: jobstrom.v1.Classification.classified_at:type_name -> google.protobuf.Timestamp
+	25, // 7: jobstrom.v1.Label.labelled_at:type_name -> google.protobuf.Timestamp
 	6,  // 8: jobstrom.v1.DeadLetter.headers:type_name -> jobstrom.v1.Header
-	23, // 9: jobstrom.v1.DeadLetter.failed_at:type_name -> google.protobuf.Timestamp
-	23, // 10: jobstrom.v1.DeadLetter.received_at:type_name -> google.protobuf.Timestamp
-	23, // 11: jobstrom.v1.Replay.replayed_at:type_name -> google.protobuf.Timestamp
-	23, // 12: jobstrom.v1.Classifier.trained_at:type_name -> google.protobuf.Timestamp
-	21, // 13: jobstrom.v1.Classifier.metrics:type_name -> jobstrom.v1.Classifier.MetricsEntry
-	22, // 14: jobstrom.v1.Classifier.training:type_name -> jobstrom.v1.Classifier.TrainingEntry
+	25, // 9: jobstrom.v1.DeadLetter.failed_at:type_name -> google.protobuf.Timestamp
+	25, // 10: jobstrom.v1.DeadLetter.received_at:type_name -> google.protobuf.Timestamp
+	25, // 11: jobstrom.v1.Replay.replayed_at:type_name -> google.protobuf.Timestamp
+	25, // 12: jobstrom.v1.Classifier.trained_at:type_name -> google.protobuf.Timestamp
+	23, // 13: jobstrom.v1.Classifier.metrics:type_name -> jobstrom.v1.Classifier.MetricsEntry
+	24, // 14: jobstrom.v1.Classifier.training:type_name -> jobstrom.v1.Classifier.TrainingEntry
 	9,  // 15: jobstrom.v1.Classifier.card:type_name -> jobstrom.v1.Card
 	10, // 16: jobstrom.v1.Card.history:type_name -> jobstrom.v1.TrainingHistory
 	11, // 17: jobstrom.v1.Card.split:type_name -> jobstrom.v1.TrainingSplit
 	12, // 18: jobstrom.v1.Card.calibration:type_name -> jobstrom.v1.Calibration
 	14, // 19: jobstrom.v1.Card.baseline:type_name -> jobstrom.v1.Baseline
-	23, // 20: jobstrom.v1.TrainingHistory.since:type_name -> google.protobuf.Timestamp
-	23, // 21: jobstrom.v1.TrainingHistory.until:type_name -> google.protobuf.Timestamp
-	23, // 22: jobstrom.v1.TrainingHistory.first:type_name -> google.protobuf.Timestamp
-	23, // 23: jobstrom.v1.TrainingHistory.last:type_name -> google.protobuf.Timestamp
+	25, // 20: jobstrom.v1.TrainingHistory.since:type_name -> google.protobuf.Timestamp
+	25, // 21: jobstrom.v1.TrainingHistory.until:type_name -> google.protobuf.Timestamp
+	25, // 22: jobstrom.v1.TrainingHistory.first:type_name -> google.protobuf.Timestamp
+	25, // 23: jobstrom.v1.TrainingHistory.last:type_name -> google.protobuf.Timestamp
 	13, // 24: jobstrom.v1.Calibration.bins:type_name -> jobstrom.v1.CalibrationBin
-	23, // 25: jobstrom.v1.ModelEvent.at:type_name -> google.protobuf.Timestamp
+	25, // 25: jobstrom.v1.ModelEvent.at:type_name -> google.protobuf.Timestamp
 	8,  // 26: jobstrom.v1.ModelEvent.classifier:type_name -> jobstrom.v1.Classifier
-	23, // 27: jobstrom.v1.DriftEvent.at:type_name -> google.protobuf.Timestamp
-	17, // 28: jobstrom.v1.DriftEvent.reference:type_name -> jobstrom.v1.TimeWindow
-	17, // 29: jobstrom.v1.DriftEvent.current:type_name -> jobstrom.v1.TimeWindow
-	18, // 30: jobstrom.v1.DriftEvent.changes:type_name -> jobstrom.v1.ShareChange
-	23, // 31: jobstrom.v1.TimeWindow.from:type_name -> google.protobuf.Timestamp
-	23, // 32: jobstrom.v1.TimeWindow.to:type_name -> google.protobuf.Timestamp
-	33, // [33:33] is the sub-list for method output_type
-	33, // [33:33] is the sub-list for method input_type
-	33, // [33:33] is the sub-list for extension type_name
-	33, // [33:33] is the sub-list for extension extendee
-	0,  // [0:33] is the sub-list for field type_name
+	17, // 27: jobstrom.v1.LiveEncoders.switches:type_name -> jobstrom.v1.LiveEncoder
+	25, // 28: jobstrom.v1.LiveEncoder.at:type_name -> google.protobuf.Timestamp
+	25, // 29: jobstrom.v1.DriftEvent.at:type_name -> google.protobuf.Timestamp
+	19, // 30: jobstrom.v1.DriftEvent.reference:type_name -> jobstrom.v1.TimeWindow
+	19, // 31: jobstrom.v1.DriftEvent.current:type_name -> jobstrom.v1.TimeWindow
+	20, // 32: jobstrom.v1.DriftEvent.changes:type_name -> jobstrom.v1.ShareChange
+	25, // 33: jobstrom.v1.TimeWindow.from:type_name -> google.protobuf.Timestamp
+	25, // 34: jobstrom.v1.TimeWindow.to:type_name -> google.protobuf.Timestamp
+	35, // [35:35] is the sub-list for method output_type
+	35, // [35:35] is the sub-list for method input_type
+	35, // [35:35] is the sub-list for extension type_name
+	35, // [35:35] is the sub-list for extension extendee
+	0,  // [0:35] is the sub-list for field type_name
 }
 
 func init() { file_jobstrom_proto_init() }
@@ -2304,7 +2452,7 @@ func file_jobstrom_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_jobstrom_proto_rawDesc), len(file_jobstrom_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   23,
+			NumMessages:   25,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

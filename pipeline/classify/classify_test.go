@@ -237,6 +237,19 @@ func TestLive(t *testing.T) {
 	}
 }
 
+// What comes with the program is listed whole, each for the encoder that its file names.
+func TestDefaultModels(t *testing.T) {
+	all, err := DefaultModels()
+	if err != nil || len(all) == 0 {
+		t.Fatalf("got %d classifiers, %v", len(all), err)
+	}
+	for _, c := range all {
+		if one, err := DefaultModel(c.Encoder); err != nil || one.Id != c.Id {
+			t.Errorf("encoder %.12s: %v", c.Encoder, err)
+		}
+	}
+}
+
 func TestDefault(t *testing.T) {
 	entries, err := fs.ReadDir(defaults, "defaults")
 	if err != nil {

@@ -48,6 +48,27 @@ func DefaultModel(encoderID string) (*schemas.Classifier, error) {
 	return c, nil
 }
 
+// DefaultModels reads all classifiers that come with the program, in the order of their encoders' identities.
+func DefaultModels() ([]*schemas.Classifier, error) {
+	files, err := fs.Glob(defaults, "defaults/*.bin")
+	if err != nil {
+		return nil, fmt.Errorf("listing the default classifiers: %w", err)
+	}
+	var all []*schemas.Classifier
+	for _, path := range files {
+		data, err := defaults.ReadFile(path)
+		if err != nil {
+			return nil, fmt.Errorf("opening the default classifier %s: %w", path, err)
+		}
+		c, err := models.DecodeClassifier(data)
+		if err != nil {
+			return nil, fmt.Errorf("opening the default classifier %s: %w", path, err)
+		}
+		all = append(all, c)
+	}
+	return all, nil
+}
+
 // DefaultPath is where an encoder's default classifier lies below this package's folder.
 func DefaultPath(encoderID string) string {
 	return "defaults/" + encoderID[:min(16, len(encoderID))] + ".bin"
