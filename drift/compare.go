@@ -178,7 +178,7 @@ func Compare(ctx context.Context, w *warehouse.Warehouse, o Options) (*Compariso
 	return c, c.judge(o)
 }
 
-// chooseEncoder takes the encoder with most vacancies in the current window, and sees that both windows hold any.
+// chooseEncoder takes the encoder with most vacancies in the current window, of equals the live one, and sees that both windows hold any.
 func (o *Options) chooseEncoder(ctx context.Context, w *warehouse.Warehouse) error {
 	type held struct {
 		Encoder   string `ch:"encoder"`
@@ -188,7 +188,7 @@ func (o *Options) chooseEncoder(ctx context.Context, w *warehouse.Warehouse) err
 	var all []held
 	err := w.Conn().Select(ctx, &all, `SELECT encoder, countIf(published_at >= fromUnixTimestamp64Milli(toInt64(?), 'UTC') AND published_at < fromUnixTimestamp64Milli(toInt64(?), 'UTC')) AS reference,
 		countIf(published_at >= fromUnixTimestamp64Milli(toInt64(?), 'UTC') AND published_at < fromUnixTimestamp64Milli(toInt64(?), 'UTC')) AS current
-		FROM embeddings GROUP BY encoder ORDER BY current DESC, encoder`, o.Reference.From.UnixMilli(), o.Reference.To.UnixMilli(), o.Current.From.UnixMilli(), o.Current.To.UnixMilli())
+		FROM embeddings GROUP BY encoder ORDER BY current DESC, encoder = (SELECT argMax(encoder, history_offset) FROM model_history WHERE action IN ('live', 'switch')) DESC, encoder`, o.Reference.From.UnixMilli(), o.Reference.To.UnixMilli(), o.Current.From.UnixMilli(), o.Current.To.UnixMilli())
 	if err != nil {
 		return fmt.Errorf("looking for embeddings: %w", err)
 	}

@@ -9,7 +9,7 @@ import (
 )
 
 // TrainingWindow returns when the vacancies that a model was trained on were published: from the first to the last of those that lay in ClickHouse, received
-// between the first and the last of its history. An empty model means the champion of now.
+// between the first and the last of its history. An empty model means the champion of now, of several encoders the live one's.
 func TrainingWindow(ctx context.Context, w *warehouse.Warehouse, model string) (Window, error) {
 	var found []struct {
 		Model   string    `ch:"model"`
@@ -19,7 +19,8 @@ func TrainingWindow(ctx context.Context, w *warehouse.Warehouse, model string) (
 	}
 	query, args := "SELECT model, encoder, history_first, history_last FROM models WHERE startsWith(model, ?) ORDER BY model LIMIT 2", []any{model}
 	if model == "" {
-		query, args = "SELECT model, encoder, history_first, history_last FROM models WHERE model IN (SELECT model FROM champions WHERE live_until > now()) ORDER BY trained_at DESC LIMIT 1", nil
+		query, args = `SELECT model, encoder, history_first, history_last FROM models WHERE model IN (SELECT model FROM champions WHERE live_until > now())
+			ORDER BY encoder = (SELECT argMax(encoder, history_offset) FROM model_history WHERE action IN ('live', 'switch')) DESC, trained_at DESC LIMIT 1`, nil
 	}
 	if err := w.Conn().Select(ctx, &found, query, args...); err != nil {
 		return Window{}, fmt.Errorf("looking for the model's training window: %w", err)
