@@ -21,6 +21,7 @@ type observer struct {
 	admin    *kadm.Client
 	log      *slog.Logger
 	raw      kafka.TopicID
+	encoder  string
 	embedded string
 
 	mu        sync.Mutex // guards all below
@@ -34,7 +35,7 @@ type observer struct {
 // observe reads until close. The topics must exist.
 func observe(ctx context.Context, o kafka.Options, encoder string, log *slog.Logger) (*observer, error) {
 	w := &observer{
-		log: log, embedded: kafka.Embedded(encoder), vacancies: map[Place]string{}, outcomes: map[string][]Outcome{},
+		log: log, encoder: encoder, embedded: kafka.Embedded(encoder), vacancies: map[Place]string{}, outcomes: map[string][]Outcome{},
 		passed: map[string]map[int32]int64{}, data: map[string]map[int32]int64{},
 	}
 	o.ClientID = "chaos.observer"
@@ -113,16 +114,17 @@ func (w *observer) counts() (raw, classified, letters int) {
 
 // readers says who reads what, in the order of the flow: when a reader has committed all of its topics, what it writes is all there.
 func (w *observer) readers() []reader {
-	return []reader{
-		{"extract", []string{kafka.Raw}},
-		{"embed", []string{kafka.Extracted}},
-		{"classify", []string{w.embedded}},
-		{"sink", []string{w.embedded, kafka.Classified, kafka.DeadLetter}},
+	var all []reader
+	for _, r := range kafka.Readers(w.encoder) {
+		topics := slices.DeleteFunc(r.Topics, func(topic string) bool { return !slices.Contains(w.topics(), topic) })
+		all = append(all, reader{r.Group(), topics})
 	}
+	return all
 }
 
+// reader is a group and those of its topics that are observed.
 type reader struct {
-	name   string
+	group  string
 	topics []string
 }
 
@@ -167,9 +169,9 @@ func (w *observer) behind(ctx context.Context, r reader) (string, error) {
 		return "the ends of topics are not known", err
 	}
 	var committed kadm.OffsetResponses
-	if r.name != "" {
-		if committed, err = w.admin.FetchOffsets(ctx, "jobstrom."+r.name); err != nil {
-			return "the offsets of " + r.name + " are not known", err
+	if r.group != "" {
+		if committed, err = w.admin.FetchOffsets(ctx, r.group); err != nil {
+			return "the offsets of " + r.group + " are not known", err
 		}
 	}
 	w.mu.Lock()
@@ -183,8 +185,8 @@ func (w *observer) behind(ctx context.Context, r reader) (string, error) {
 		if passed < o.Offset {
 			behind = append(behind, fmt.Sprintf("%s, partition %d: a reader stands at %d of %d", o.Topic, o.Partition, passed, o.Offset))
 		}
-		if at, _ := committed.Lookup(o.Topic, o.Partition); r.name != "" && at.At < data {
-			behind = append(behind, fmt.Sprintf("%s, partition %d: %s has committed %d of %d", o.Topic, o.Partition, r.name, at.At, data))
+		if at, _ := committed.Lookup(o.Topic, o.Partition); r.group != "" && at.At < data {
+			behind = append(behind, fmt.Sprintf("%s, partition %d: %s has committed %d of %d", o.Topic, o.Partition, r.group, at.At, data))
 		}
 	})
 	if len(behind) == 0 {

@@ -137,7 +137,7 @@ func (s stub) Embed(_ context.Context, texts []string) ([]embed.Vector, error) {
 // atLeastOnce is what most consumers do: answer, write, and commit offsets every five seconds, outside of any transaction.
 func atLeastOnce(ctx context.Context, stage consumers.Stage, o kafka.Options) error {
 	client, err := kafka.NewClient(o,
-		kgo.ConsumerGroup("jobstrom."+stage.Name), kgo.ConsumeTopics(stage.From), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()), kgo.SessionTimeout(6*time.Second),
+		kgo.ConsumerGroup(kafka.Group(stage.Name, stage.Encoder)), kgo.ConsumeTopics(stage.From), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()), kgo.SessionTimeout(6*time.Second),
 		kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.ProducerLinger(0))
 	if err != nil {
 		return err

@@ -1,10 +1,12 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -12,6 +14,8 @@ import (
 	"jobstrom/consumers"
 	"jobstrom/kafka"
 	"jobstrom/models"
+	"jobstrom/registry"
+	"jobstrom/schemas"
 )
 
 // errAudit is the outcome of an audit that found something.
@@ -49,6 +53,13 @@ The exit status is 0 only when everything matches.`,
 		if err != nil {
 			return err
 		}
+		contents, err := registry.Read(cmd.Context(), a.kafkaOptions())
+		if err != nil {
+			return err
+		}
+		owners := contents.Ownership(schemas.Jobnet().ID)
+		o.Owner, o.Encoder = owners.Owner, cmp.Or(owners.Live(), o.Encoder)
+		o.Former = slices.DeleteFunc(owners.Encoders(), func(e string) bool { return e == o.Encoder })
 		if !topicsOnly {
 			if o.Warehouse, err = a.dialWarehouse(cmd.Context()); err != nil {
 				return err

@@ -41,6 +41,7 @@ type flow struct {
 	warehouse *warehouse.Warehouse
 	pipeline  *pipeline.Pipeline
 	encoder   string // identity of the encoder whose vectors flow
+	owners    *registry.Owners
 	metrics   *prometheus.Registry
 	board     *health.Board
 	// clickHouseHTTP is where the embedded engine answers HTTP; empty for another's.
@@ -119,7 +120,7 @@ func (a *app) start(ctx context.Context, need parts) (*flow, error) {
 		return nil, err
 	}
 	if need.pipeline && f.pipeline.Live.Load() == nil {
-		f.board.Report(health.Problem{Place: noClassifier, Reason: "no classifier takes this encoder's vectors", Remedy: "train one with jobstrom train, which also promotes it"}, 0)
+		f.board.Report(health.Problem{Place: noClassifier, Reason: "no classifier takes this encoder's vectors", Remedy: "its vectors wait: train one for this encoder with jobstrom train, which also promotes it"}, 0)
 	}
 	return f, nil
 }
@@ -285,13 +286,14 @@ func (f *flow) rawTopic(ctx context.Context) (kafka.TopicID, error) {
 	return kafka.IDOf(ctx, client, kafka.Raw)
 }
 
-// watchRegistry follows the champion. It returns when the registry was read to its end.
+// watchRegistry follows the champion and who is live. It returns when the registry was read to its end.
 func (f *flow) watchRegistry(ctx context.Context) error {
 	ready := make(chan struct{})
 	failed := make(chan error, 1)
+	f.owners = &registry.Owners{Encoder: f.encoder}
 	f.actors.Go(func() error {
 		err := registry.Watch(f.work, registry.WatchOptions{
-			Kafka: f.kafka, Taxonomy: f.pipeline.Taxonomy.ID, Encoder: f.encoder, Board: f.board, Logger: f.log,
+			Kafka: f.kafka, Taxonomy: f.pipeline.Taxonomy.ID, Encoder: f.encoder, Owners: f.owners, Board: f.board, Logger: f.log,
 			Ready: func() { close(ready) },
 			Champion: func(c *schemas.Classifier) error {
 				err := f.promote(f.pipeline, c)
@@ -341,6 +343,11 @@ func (f *flow) runStages(ctx context.Context, names []string, slot string) error
 	}
 	options := f.config.runnerOptions()
 	options.Kafka, options.Slot, options.Version, options.Board, options.Logger, options.Registerer = f.kafka, slot, version, f.board, f.log, f.metrics
+	if slices.Contains(names, "embed") || slices.Contains(names, "classify") {
+		if err := f.watchRegistry(ctx); err != nil {
+			return err
+		}
+	}
 	for _, name := range names {
 		var stage consumers.Stage
 		switch name {
@@ -352,11 +359,10 @@ func (f *flow) runStages(ctx context.Context, names []string, slot string) error
 			stage = consumers.Extract(f.pipeline.Extractor, raw)
 		case "embed":
 			stage = consumers.Embed(f.pipeline.Encoder)
+			stage.Owns = f.owners.Owns
 		case "classify":
-			if err := f.watchRegistry(ctx); err != nil {
-				return err
-			}
 			stage = consumers.Classify(f.pipeline.Live, f.pipeline.Taxonomy, encoder)
+			stage.Owns = f.owners.Owns
 		case "sink":
 			f.actors.Go(func() error {
 				return consumers.Sink(f.work, consumers.SinkOptions{Kafka: f.kafka, Warehouse: f.warehouse, Encoder: encoder, Version: version, Board: f.board, Logger: f.log, Registerer: f.metrics})

@@ -24,7 +24,7 @@ func (a *app) modelsCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "models",
 		Short: "See which models there are and which is live, compare them, change that",
-		Long: `Models lie on ` + kafka.Models + `. For each encoder one is the champion, whose answers consumers read; challengers are scored beside it, for
+		Long: `Models lie on ` + kafka.Models + `. For each encoder one is the champion; consumers read the answers of the live encoder's; challengers are scored beside it, for
 comparison alone. What was done to models, and when, lies on ` + kafka.ModelHistory + ` for ever.
 
 A model is named by its id or the beginning of it, by a file that jobstrom train wrote, by champion, or by challenger, which is the newest one.`,
@@ -36,7 +36,8 @@ A model is named by its id or the beginning of it, by a file that jobstrom train
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.AddCommand(a.modelsListCommand(), a.modelsShowCommand(), a.modelsDiffCommand(), a.modelsHistoryCommand(), a.modelsPromoteCommand(), a.modelsRollbackCommand(),
-		a.modelsChallengeCommand(), a.modelsRetireCommand(), a.modelsGateCommand(), a.modelsImportCommand(), a.modelsPullCommand(), a.modelsQuantizeCommand(), a.modelsCompareCommand())
+		a.modelsChallengeCommand(), a.modelsRetireCommand(), a.modelsGateCommand(), a.modelsImportCommand(), a.modelsPullCommand(), a.modelsQuantizeCommand(), a.modelsCompareCommand(),
+		a.modelsEncodersCommand(), a.modelsSwitchCommand())
 	return cmd
 }
 

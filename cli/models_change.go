@@ -1,10 +1,12 @@
 package cli
 
 import (
+	"context"
 	"fmt"
 
 	"github.com/spf13/cobra"
 
+	"jobstrom/kafka"
 	"jobstrom/registry"
 	"jobstrom/schemas"
 )
@@ -70,9 +72,24 @@ registered first. If the champion has changed since this command looked, or is n
 		if err != nil {
 			return err
 		}
-		return a.reportEvent(e, m.Id, "is the champion already")
+		if err := a.reportEvent(e, m.Id, "is the champion already"); err != nil {
+			return err
+		}
+		return a.remindOfLive(cmd.Context(), scope)
 	}
 	return cmd
+}
+
+// remindOfLive says so when a champion's encoder is not the live one.
+func (a *app) remindOfLive(ctx context.Context, scope registry.Scope) error {
+	contents, err := registry.Read(ctx, a.kafkaOptions())
+	if err != nil {
+		return err
+	}
+	if now := contents.Ownership(scope.Taxonomy); now.Live() != scope.Encoder {
+		fmt.Fprintf(a.err, "encoder %s is not live: its champion answers for comparison, on %s, until jobstrom models switch %[1]s\n", kafka.Short(scope.Encoder), kafka.Shadow)
+	}
+	return nil
 }
 
 func (a *app) modelsRollbackCommand() *cobra.Command {

@@ -157,6 +157,7 @@ func TestNoCommandShowsASecret(t *testing.T) {
 		"bench tune":        {{"", "batch-tokens", []string{"--measure", "10ms", "--rounds", "1"}}},
 		"models list":       {{"", "no models", nil}},
 		"models gate":       {{"", "", []string{"--auto"}}},
+		"models switch":     {{"", "", []string{"67"}}},
 		"models promote":    {{"", "", []string{"champion"}}},
 		"models import":     {{"", "no such file", []string{"/nowhere"}}},
 		"models pull":       {{"", "connection refused", []string{"a/b", "--hub-endpoint", "http://127.0.0.1:1", "--hub-token", knownSecret}}, {"", "https", []string{"https://a:" + knownSecret + "@localhost/"}}},
@@ -290,6 +291,7 @@ func TestCommandsAndRights(t *testing.T) {
 	ends("drift watch", kafka.WriteTopic(kafka.DriftEvents), "", "--once")
 	works("models promote", "is the champion", "", "champion")
 	works("models list", "champion", "")
+	works("models switch", "is live already", "", card.ID[:8])
 	ends("models list", kafka.ReadTopic(kafka.ModelHistory), "")
 	ends("models rollback", kafka.WriteTransactions("jobstrom.registry"), "")
 	works("erase", "", "", "nobody")

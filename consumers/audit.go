@@ -18,8 +18,11 @@ type AuditOptions struct {
 	Kafka kafka.Options
 	// Warehouse is compared with the topics. Nil compares the topics alone.
 	Warehouse *warehouse.Warehouse
-	// Encoder is the flow's.
+	// Encoder is the live one. Former are those that were live before: they are waited for where they still work.
 	Encoder string
+	Former  []string
+	// Owner returns the encoder that answers a raw record, "" where nothing says so. Nil takes Encoder for all.
+	Owner func(kafka.Coordinates) string
 	// Raw is the raw topic's id.
 	Raw kafka.TopicID
 	// Wait bounds how long the flow may take to get through what is on the raw topic when the audit begins. Default 1 minute.
@@ -108,13 +111,16 @@ func (a *audit) settle(ctx context.Context) error {
 		return err
 	}
 	defer reader.Close()
-	for _, stage := range kafka.Readers(a.Encoder) {
+	for _, stage := range a.readers() {
 		if stage.Stage == "sink" && a.Warehouse == nil {
 			continue
 		}
 		ends, err := reader.Read(ctx, stage)
 		if err != nil {
 			return err
+		}
+		if stage.Encoder != "" && stage.Encoder != a.Encoder && !slices.ContainsFunc(ends, func(l kafka.Lag) bool { return l.Worker != "" }) {
+			continue // what it owns and has not done is found as lost
 		}
 		for _, end := range ends {
 			if end.Topic == kafka.Raw {
@@ -144,6 +150,30 @@ func (a *audit) settle(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// readers lists the stages of every encoder, in the order of the flow.
+func (a *audit) readers() []kafka.Reader {
+	all := kafka.Readers(a.Encoder)
+	for _, encoder := range a.Former {
+		for _, r := range kafka.Readers(encoder) {
+			if r.Encoder != "" {
+				at := slices.IndexFunc(all, func(o kafka.Reader) bool { return o.Stage == r.Stage })
+				all = slices.Insert(all, at, r)
+			}
+		}
+	}
+	return all
+}
+
+// owner returns the encoder that answers a raw record.
+func (a *audit) owner(partition int32, offset int64) string {
+	if a.Owner != nil {
+		if owner := a.Owner(kafka.Coordinates{Topic: a.Raw, Partition: partition, Offset: offset}); owner != "" {
+			return owner
+		}
+	}
+	return a.Encoder
 }
 
 func (a *audit) scan(ctx context.Context, topic string, to map[int32]int64, f func(*kgo.Record) error) error {
@@ -206,9 +236,14 @@ func (a *audit) readLetters(ctx context.Context) error {
 	return nil
 }
 
-// readClassified notes the classifications and their order. A replayed vacancy comes when it is replayed.
+// readClassified notes the classifications and their order. A replayed vacancy comes when it is replayed. At a switch the former encoder finishes what it owns while the new one
+// begins, so each has its order.
 func (a *audit) readClassified(ctx context.Context) error {
-	newest := map[int32]int64{}
+	type line struct {
+		partition int32
+		encoder   string
+	}
+	newest := map[line]int64{}
 	return a.scan(ctx, kafka.Classified, nil, func(r *kgo.Record) error {
 		c, err := kafka.CoordinatesOf(r)
 		if err != nil || kafka.IsErasure(r) {
@@ -219,12 +254,13 @@ func (a *audit) readClassified(ctx context.Context) error {
 			return nil
 		}
 		here.count(&here.classified)
-		if before, any := newest[r.Partition]; !here.replayed && here.classified == 1 {
+		in := line{r.Partition, a.owner(c.Partition, c.Offset)}
+		if before, any := newest[in]; !here.replayed && here.classified == 1 {
 			if r.Partition != c.Partition || any && before > c.Offset {
 				a.result.find(&a.result.Reordered, c.Partition, c.Offset, fmt.Sprintf("classified in partition %d behind offset %d", r.Partition, before))
 				return nil
 			}
-			newest[r.Partition] = c.Offset
+			newest[in] = c.Offset
 		}
 		return nil
 	})
@@ -268,7 +304,7 @@ func (a *audit) judge() {
 			case o.erased:
 				r.Erased++
 			case int(o.classified)+int(o.letters) == 0:
-				found(&r.Lost, "neither classified nor a dead letter")
+				found(&r.Lost, "neither classified nor a dead letter%s", a.whose(partition, offset))
 			case int(o.classified)+int(o.letters) > 1:
 				found(&r.Duplicated, "%d times classified, %d times a dead letter", o.classified, o.letters)
 			case o.classified == 1:
@@ -281,6 +317,14 @@ func (a *audit) judge() {
 			}
 		}
 	}
+}
+
+// whose says that a former encoder has to answer a vacancy.
+func (a *audit) whose(partition int32, offset int64) string {
+	if owner := a.owner(partition, offset); owner != a.Encoder {
+		return fmt.Sprintf("; it is encoder %s's to answer, which was live: start its stages again", kafka.Short(owner))
+	}
+	return ""
 }
 
 func (a *audit) judgeRows(o outcome, found func(*int, string, ...any)) {

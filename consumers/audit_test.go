@@ -119,3 +119,27 @@ func TestAuditJudges(t *testing.T) {
 	f(outcome{vacancy: true, erased: true}, AuditResult{Vacancies: 1, Erased: 1})
 	f(outcome{classified: 1}, AuditResult{Duplicated: 1})
 }
+
+// What a former encoder owns and has not answered is lost until its stages run; all encoders' stages are waited for in the order of the flow.
+func TestAuditOfSeveralEncoders(t *testing.T) {
+	a := &audit{
+		AuditOptions: AuditOptions{Encoder: "live", Former: []string{"former"}, Owner: func(c kafka.Coordinates) string {
+			if c.Offset < 1 {
+				return "former"
+			}
+			return "live"
+		}},
+		first: map[int32]int64{}, outcomes: map[int32][]outcome{0: {{vacancy: true}, {vacancy: true}}},
+	}
+	a.judge()
+	if f := a.result.Findings; a.result.Lost != 2 || len(f) != 2 || !strings.Contains(f[0], "encoder former's to answer") || strings.Contains(f[1], "encoder") {
+		t.Errorf("got %q", f)
+	}
+	groups := ""
+	for _, r := range a.readers() {
+		groups += " " + r.Group()
+	}
+	if want := " jobstrom.extract jobstrom.embed.former jobstrom.embed.live jobstrom.classify.former jobstrom.classify.live jobstrom.sink.former jobstrom.sink.live jobstrom.sink"; groups != want {
+		t.Errorf("waits for%s, want%s", groups, want)
+	}
+}

@@ -19,9 +19,14 @@ import (
 // linear returns a sealed classifier of the 22 categories on vectors of 4, in favour of one category.
 func linear(t testing.TB, favourite int, weight float32) *schemas.Classifier {
 	t.Helper()
+	return linearOf(t, testEncoder, 4, favourite, weight)
+}
+
+func linearOf(t testing.TB, encoder string, dim, favourite int, weight float32) *schemas.Classifier {
+	t.Helper()
 	taxonomy := schemas.Jobnet()
 	n := len(taxonomy.Categories)
-	c := &schemas.Classifier{Encoder: testEncoder, Taxonomy: taxonomy.ID, Dim: 4, Categories: uint32(n), Weights: make([]float32, 4*n), Bias: make([]float32, n), Temperature: 1}
+	c := &schemas.Classifier{Encoder: encoder, Taxonomy: taxonomy.ID, Dim: uint32(dim), Categories: uint32(n), Weights: make([]float32, dim*n), Bias: make([]float32, n), Temperature: 1}
 	for i := range c.Weights {
 		c.Weights[i] = weight
 	}

@@ -77,15 +77,16 @@ func (b *block) vacancies() []string {
 }
 
 // purge has ClickHouse rewrite what holds deleted rows, now and once a day, until ctx ends.
-func (s *sink) purge(ctx context.Context) {
-	for {
-		if err := s.Warehouse.Purge(ctx); err != nil && ctx.Err() == nil {
-			s.Logger.Warn("purging deleted rows, trying again later", "after", purgeEvery, "error", err)
+func purge(ctx context.Context, o SinkOptions) error {
+	for ctx.Err() == nil {
+		if err := o.Warehouse.Purge(ctx); err != nil && ctx.Err() == nil {
+			o.Logger.Warn("purging deleted rows, trying again later", "after", purgeEvery, "error", err)
 		}
 		select {
 		case <-ctx.Done():
-			return
+			return nil
 		case <-time.After(purgeEvery):
 		}
 	}
+	return nil
 }

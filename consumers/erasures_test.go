@@ -31,7 +31,7 @@ func flowOf(t *testing.T, o kafka.Options, client *kgo.Client) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	embed := Stage{Name: "embed", From: kafka.Extracted, To: kafka.Embedded(testEncoder), Batch: 16, Answer: func(_ context.Context, in []*kgo.Record) ([]Answer, error) {
+	embed := Stage{Name: "embed", Encoder: testEncoder, From: kafka.Extracted, To: kafka.Embedded(testEncoder), Batch: 16, Answer: func(_ context.Context, in []*kgo.Record) ([]Answer, error) {
 		answers, items, place := decodeAll(in, func() *schemas.Extraction { return &schemas.Extraction{} })
 		for k, x := range items {
 			e := &schemas.Embedding{Extraction: x.message, Vector: []float32{1, 0}, Encoder: testEncoder}
@@ -39,7 +39,7 @@ func flowOf(t *testing.T, o kafka.Options, client *kgo.Client) {
 		}
 		return answers, nil
 	}}
-	classify := Stage{Name: "classify", From: kafka.Embedded(testEncoder), To: kafka.Classified, Batch: 16, Answer: func(_ context.Context, in []*kgo.Record) ([]Answer, error) {
+	classify := Stage{Name: "classify", Encoder: testEncoder, From: kafka.Embedded(testEncoder), To: kafka.Classified, Batch: 16, Answer: func(_ context.Context, in []*kgo.Record) ([]Answer, error) {
 		answers, items, place := decodeAll(in, func() *schemas.Embedding { return &schemas.Embedding{} })
 		for k, x := range items {
 			c := &schemas.Classification{Id: x.message.Extraction.Id, Model: "m", Encoder: testEncoder, Category: "Ledelse", CategoryIndex: 10, Probabilities: []float32{1}, ClassifiedAt: schemas.Time(time.Now())}
@@ -62,9 +62,7 @@ func runSink(t *testing.T, o kafka.Options, client *kgo.Client, w *warehouse.War
 	t.Helper()
 	admin := kadm.NewClient(client)
 	if fromStart {
-		if _, err := admin.DeleteGroup(t.Context(), "jobstrom.sink"); err != nil {
-			t.Fatal(err)
-		}
+		forgetSink(t, admin)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
@@ -81,19 +79,23 @@ func runSink(t *testing.T, o kafka.Options, client *kgo.Client, w *warehouse.War
 // hasReadAll says whether the sink has committed every record of its topics. Lag would not do: it counts the marks that end transactions, which nobody reads.
 func hasReadAll(t *testing.T, o kafka.Options, admin *kadm.Client) bool {
 	t.Helper()
-	committed, err := admin.FetchOffsets(t.Context(), "jobstrom.sink")
-	if err != nil {
-		return false
-	}
 	all := true
-	topics := []string{kafka.Embedded(testEncoder), kafka.Classified, kafka.Labels, kafka.DeadLetter, kafka.Shadow}
-	err = kafka.Scan(t.Context(), o, kafka.ScanOptions{Topics: topics}, func(r *kgo.Record) error {
-		at, _ := committed.Lookup(r.Topic, r.Partition)
-		all = all && at.At > r.Offset
-		return nil
-	})
-	if err != nil {
-		t.Fatal(err)
+	for _, reader := range kafka.Readers(testEncoder) {
+		if reader.Stage != "sink" {
+			continue
+		}
+		committed, err := admin.FetchOffsets(t.Context(), reader.Group())
+		if err != nil {
+			return false
+		}
+		err = kafka.Scan(t.Context(), o, kafka.ScanOptions{Topics: reader.Topics}, func(r *kgo.Record) error {
+			at, _ := committed.Lookup(r.Topic, r.Partition)
+			all = all && at.At > r.Offset
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
 	}
 	return all
 }

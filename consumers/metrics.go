@@ -70,7 +70,7 @@ func (m *stageMetrics) committed(stage string, b *batch, took time.Duration) {
 	now, ages := time.Now(), m.age.WithLabelValues(stage)
 	for i, r := range b.in {
 		ages.Observe(age(r, now))
-		if err := b.answers[i].Err; err != nil {
+		if err := b.answers[i].Err; err != nil && !b.answers[i].others {
 			m.dead.WithLabelValues(stage, Class(err)).Inc()
 		}
 	}

@@ -125,14 +125,16 @@ func Monitor(ctx context.Context, o MonitorOptions) error {
 
 // look measures every stage once.
 func (o MonitorOptions) look(ctx context.Context, reader *kafka.LagReader, metrics *lagMetrics, standing Standing) error {
+	unread := map[string]int64{}
 	for _, r := range o.Readers {
 		lags, err := reader.Read(ctx, r)
 		if err != nil {
 			return err
 		}
-		now, unread := time.Now(), int64(0)
+		now := time.Now()
+		unread[r.Stage] += 0
 		for _, l := range lags {
-			unread += l.Records
+			unread[r.Stage] += l.Records
 			labels := []string{l.Stage, l.Topic, strconv.Itoa(int(l.Partition))}
 			metrics.records.WithLabelValues(labels...).Set(float64(l.Records))
 			metrics.age.WithLabelValues(labels...).Set(l.Age(now).Seconds())
@@ -140,8 +142,10 @@ func (o MonitorOptions) look(ctx context.Context, reader *kafka.LagReader, metri
 			metrics.standing.WithLabelValues(labels...).Set(stands.Seconds())
 			o.report(l, stands, now)
 		}
-		if unread == 0 { // a worker without work cannot show that it is well again
-			o.Board.ClearStage(r.Stage)
+	}
+	for stage, records := range unread {
+		if records == 0 { // a worker without work cannot show that it is well again
+			o.Board.ClearStage(stage)
 		}
 	}
 	return nil

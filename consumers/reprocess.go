@@ -20,7 +20,7 @@ import (
 type ReprocessOptions struct {
 	// Runner options; a reprocessing has one worker, in a group of its own.
 	Runner RunnerOptions
-	// Name tells reprocessings apart: it is the version of what is written, and part of the group, so that the same name goes on where
+	// Name tells reprocessings apart: it is the version of what is written, and with the encoder part of the group, so that the same name goes on where
 	// it stopped.
 	Name string
 	// Stages run one after the other in memory, beginning with the topic that the first reads.
@@ -97,10 +97,13 @@ func run(ctx context.Context, o ReprocessOptions) (ReprocessResult, error) {
 		return ReprocessResult{}, err
 	}
 	defer client.Close()
-	first := o.Stages[0]
+	first, last := o.Stages[0], o.Stages[len(o.Stages)-1]
 	r := &reprocess{
-		ReprocessOptions: o, group: "jobstrom.reprocess." + o.Name, from: first.From, raw: first.Topic, admin: kadm.NewClient(client),
+		ReprocessOptions: o, group: kafka.Group("reprocess."+o.Name, last.Encoder), from: first.From, raw: first.Topic, admin: kadm.NewClient(client),
 		bounds: map[int32]struct{ from, to int64 }{}, last: map[int32]int64{}, done: map[int32]int64{}, counts: ReprocessResult{Refused: map[string]int{}},
+	}
+	if err := kafka.TakeOver(ctx, client, "reprocess."+o.Name, last.Encoder, first.From, ""); err != nil { // a version before may have begun it
+		return ReprocessResult{}, err
 	}
 	if err := r.bound(ctx); err != nil {
 		return ReprocessResult{}, err
@@ -236,10 +239,10 @@ func (r *reprocess) wait(ctx context.Context) bool {
 
 // stage is all stages in one, for the runner.
 func (r *reprocess) stage() Stage {
-	stages := r.Stages
+	stages, last := r.Stages, r.Stages[len(r.Stages)-1]
 	batch := slices.MinFunc(stages, func(a, b Stage) int { return a.Batch - b.Batch }).Batch
 	return Stage{
-		Name: "reprocess." + r.Name, From: r.from, To: kafka.Shadow, Topic: r.raw, Model: stages[len(stages)-1].Model, Batch: batch, Answer: r.answer,
+		Name: "reprocess." + r.Name, Encoder: last.Encoder, From: r.from, To: kafka.Shadow, Topic: r.raw, Model: last.Model, Batch: batch, Answer: r.answer,
 		Refused: func(_ *kgo.Record, reason error) { r.refused(reason) }, // those that brought a whole batch down
 	}
 }

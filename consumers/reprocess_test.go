@@ -34,7 +34,7 @@ func trial(from string, raw kafka.TopicID, before func()) []Stage {
 		}
 		return answers, nil
 	}}
-	classify := Stage{From: kafka.Embedded("another"), To: kafka.Classified, Batch: 8, Answer: func(_ context.Context, in []*kgo.Record) ([]Answer, error) {
+	classify := Stage{Encoder: "another", From: kafka.Embedded("another"), To: kafka.Classified, Batch: 8, Answer: func(_ context.Context, in []*kgo.Record) ([]Answer, error) {
 		before()
 		answers, items, place := decodeAll(in, func() *schemas.Embedding { return &schemas.Embedding{} })
 		for k, x := range items {
@@ -262,7 +262,7 @@ func reprocessIsKilled(t *testing.T, o kafka.Options, client *kgo.Client) {
 	}
 	admin := kadm.NewClient(client)
 	waitFor(t, func() bool { // it has committed some
-		committed, err := admin.FetchOffsets(t.Context(), "jobstrom.reprocess.killed")
+		committed, err := admin.FetchOffsets(t.Context(), kafka.Group("reprocess.killed", "another"))
 		if err != nil {
 			return false
 		}

@@ -29,14 +29,17 @@ type Answer struct {
 	// Err sends the record to the dead letters.
 	Err error
 
+	// others says that another encoder answers the record: it makes no dead letter here.
+	others bool
+
 	// attempts counts the tries after which the runner itself refused the record.
 	attempts int
 }
 
 // Stage turns a batch of records into as many answers, in order. It gets no more than Batch records at a time.
 type Stage struct {
-	// Name is "extract", "embed" or "classify"; it names the consumer group too.
-	Name string
+	// Name is "extract", "embed" or "classify"; it names the consumer group too, with Encoder, whose vectors the stage makes or takes. It is empty where there is none.
+	Name, Encoder string
 	// From and To are topics with equal partition counts.
 	From, To string
 	// Topic is the id of From when that is the raw topic: the coordinates of a dead letter need it.
@@ -47,6 +50,11 @@ type Stage struct {
 	Batch int
 	// Answer is called by several workers at once. It returns an error only for what is no single record's fault: see Judge for what then happens.
 	Answer func(ctx context.Context, in []*kgo.Record) ([]Answer, error)
+	// Owns returns which records are this encoder's to answer, by their coordinates, of those that were read before the call; it waits while that is not settled. It is asked
+	// for each batch where Unowned is given, else only for one with a record that is refused. Nil owns all.
+	Owns func(ctx context.Context) (func(kafka.Coordinates) bool, error)
+	// Unowned turns the answer to a record that another encoder answers into what may be written all the same. Nil leaves it as it is. A refusal makes no dead letter.
+	Unowned func(Answer) Answer
 	// Refused is told of a record that cannot be answered, in place of a dead letter. Nil writes dead letters.
 	Refused func(in *kgo.Record, reason error)
 }
@@ -63,7 +71,7 @@ const (
 // RunnerOptions configure how stages run.
 type RunnerOptions struct {
 	Kafka kafka.Options
-	// Slot tells the processes that work one stage apart. It is part of the transactional ids, which must be the same after
+	// Slot tells the processes that work one stage with one encoder apart. It is part of the transactional ids, which must be the same after
 	// a restart, or the transaction of a killed worker stalls its readers until it times out. Default "0".
 	Slot string
 	// Workers of the stage in this process, so that one computes while another commits. More than there are partitions are idle. Default 2.
@@ -157,6 +165,9 @@ func Run(ctx context.Context, stage Stage, o RunnerOptions) error {
 	o.Kafka.Registerer = o.Registerer
 	metrics := newStageMetrics(o.Registerer)
 	metrics.start(stage.Name)
+	if err := takeOver(ctx, stage, o); err != nil || ctx.Err() != nil {
+		return err
+	}
 	workers, ctx := errgroup.WithContext(ctx)
 	for i := range o.Workers {
 		w := &worker{stage: stage, options: o, name: o.Slot + "." + strconv.Itoa(i), metrics: metrics, limit: stage.Batch}
@@ -174,7 +185,7 @@ func Run(ctx context.Context, stage Stage, o RunnerOptions) error {
 // groupOptions returns the options of the group protocol.
 func (w *worker) groupOptions(ctx context.Context) ([]kgo.Opt, error) {
 	o := w.options
-	opts := []kgo.Opt{kgo.ConsumerGroup("jobstrom." + w.stage.Name), kgo.SessionTimeout(sessionTimeout), kgo.RebalanceTimeout(o.TransactionTimeout)}
+	opts := []kgo.Opt{kgo.ConsumerGroup(kafka.Group(w.stage.Name, w.stage.Encoder)), kgo.SessionTimeout(sessionTimeout), kgo.RebalanceTimeout(o.TransactionTimeout)}
 	if o.Static {
 		opts = append(opts, kgo.InstanceID(w.id()))
 	}

@@ -27,6 +27,10 @@ func TestMain(m *testing.M) {
 		fmt.Fprintln(os.Stderr, reprocessSlowly(brokers))
 		os.Exit(1)
 	}
+	if brokers := os.Getenv(encoderEnv); brokers != "" {
+		fmt.Fprintln(os.Stderr, workOf(context.Background(), kafka.Options{Brokers: strings.Split(brokers, ",")}, otherEncoder, "killed"))
+		os.Exit(1)
+	}
 	os.Exit(clustertest.Main(m))
 }
 

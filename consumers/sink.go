@@ -5,12 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"sync"
 	"time"
 
 	"github.com/google/uuid"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"golang.org/x/sync/errgroup"
 
 	"jobstrom/health"
 	"jobstrom/kafka"
@@ -48,7 +48,7 @@ func (o *SinkOptions) EnsureDefaults() {
 	}
 }
 
-// sink moves records into ClickHouse.
+// sink moves the records of one group into ClickHouse.
 type sink struct {
 	SinkOptions
 	client   *kgo.Client
@@ -75,20 +75,39 @@ type block struct {
 // Sink inserts what the flow made, until ctx ends (nil). Offsets are committed after ClickHouse has the rows; what is read again after a crash
 // has the same coordinates and changes no view. While ClickHouse is away the sink waits and the stages go on. It returns an error when nobody can retry:
 // a right is missing, say.
+//
+// It reads in two groups (kafka.Readers): the encoder's vectors in one of the encoder's own, all else in one that the sinks of all encoders share. Neither waits for the other,
+// which erasures allow: every topic brings a tombstone of its own behind what it held.
 func Sink(ctx context.Context, o SinkOptions) error {
 	o.EnsureDefaults()
-	o.Kafka.ClientID, o.Kafka.Registerer = "jobstrom.sink", o.Registerer
-	s := &sink{SinkOptions: o, embedded: kafka.Embedded(o.Encoder), metrics: newSinkMetrics(o.Registerer)}
+	metrics := newSinkMetrics(o.Registerer)
+	groups, work := errgroup.WithContext(ctx)
+	groups.Go(func() error { return purge(work, o) })
+	for _, r := range kafka.Readers(o.Encoder) {
+		if r.Stage == "sink" {
+			groups.Go(func() error { return sinkOf(work, o, r, metrics) })
+		}
+	}
+	if err := groups.Wait(); err != nil {
+		return fmt.Errorf("running the sink: %w", err)
+	}
+	return nil
+}
+
+// sinkOf inserts what one group reads.
+func sinkOf(ctx context.Context, o SinkOptions, r kafka.Reader, metrics *sinkMetrics) error {
+	o.Kafka.ClientID, o.Kafka.Registerer = r.Group(), o.Registerer
+	s := &sink{SinkOptions: o, embedded: kafka.Embedded(o.Encoder), metrics: metrics}
 	client, err := kafka.NewClient(o.Kafka,
-		kgo.ConsumerGroup("jobstrom.sink"),
-		kgo.ConsumeTopics(s.embedded, kafka.Classified, kafka.Labels, kafka.DeadLetter, kafka.Shadow, kafka.ModelHistory),
+		kgo.ConsumerGroup(r.Group()),
+		kgo.ConsumeTopics(r.Topics...),
 		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
 		kgo.SessionTimeout(sessionTimeout),
 		kgo.DisableAutoCommit(),
 		kgo.BlockRebalanceOnPoll(),
 	)
 	if err != nil {
-		return fmt.Errorf("running the sink: %w", err)
+		return err
 	}
 	// Closing must not wait for a rebalance that the last poll still holds off.
 	defer client.CloseAllowingRebalance()
@@ -97,13 +116,13 @@ func Sink(ctx context.Context, o SinkOptions) error {
 		if ctx.Err() != nil {
 			return nil // ended before it began
 		}
-		return fmt.Errorf("running the sink: %w", err)
+		return err
 	}
-	var purging sync.WaitGroup
-	purged, stop := context.WithCancel(ctx)
-	purging.Go(func() { s.purge(purged) })
-	defer purging.Wait()
-	defer stop()
+	if r.Encoder != "" {
+		if err := kafka.TakeOver(ctx, client, "sink", r.Encoder, s.embedded, ""); err != nil && ctx.Err() == nil {
+			s.Logger.Info("vectors are read from the beginning, which changes nothing", "topic", s.embedded, "error", err)
+		}
+	}
 	for {
 		b := s.collect(ctx)
 		if b.records > 0 {
@@ -115,7 +134,7 @@ func Sink(ctx context.Context, o SinkOptions) error {
 			return nil // the offsets say where to go on
 		}
 		if b.failed != nil {
-			return fmt.Errorf("running the sink: %w", b.failed)
+			return b.failed
 		}
 		client.AllowRebalance()
 	}
@@ -162,7 +181,8 @@ func (s *sink) collect(ctx context.Context) *block {
 // store inserts a block and commits its offsets. It tries until ClickHouse takes it, ctx ends, or what Kafka says is for nobody to retry.
 func (s *sink) store(ctx context.Context, b *block) error {
 	start, at := time.Now(), health.Place{Part: "clickhouse", Stage: "sink"}
-	s.metrics.pending.Set(float64(b.records))
+	s.metrics.pending.Add(float64(b.records))
+	defer s.metrics.pending.Sub(float64(b.records))
 	for try := 0; ; try++ {
 		err := s.insert(ctx, b)
 		if err == nil {
@@ -188,7 +208,6 @@ func (s *sink) store(ctx context.Context, b *block) error {
 	if err := s.client.CommitUncommittedOffsets(work); err != nil {
 		s.Logger.Warn("committing offsets; the rows will be read again, which changes nothing", "error", err)
 	}
-	s.metrics.pending.Set(0)
 	s.metrics.stored(b, time.Since(start))
 	return nil
 }

@@ -54,6 +54,9 @@ func Extract(x *extract.Extractor, raw kafka.TopicID) Stage {
 		for k, result := range results {
 			r := in[place[k]]
 			answers[place[k]] = answer(result.Extraction, result.Err, vacancies[k].Id, schemas.Protobuf, kafka.Identity(r, raw))
+			if made := answers[place[k]].Record; made != nil && kafka.Replays(r) > 0 {
+				kafka.SetRawPlace(made, r.Offset)
+			}
 		}
 		return answers, nil
 	}}
@@ -65,10 +68,10 @@ type Encoder interface {
 	Embed(ctx context.Context, texts []string) ([]embed.Vector, error)
 }
 
-// Embed is the second stage: from extractions to vectors.
+// Embed is the second stage: from extractions to vectors. Every encoder embeds every vacancy.
 func Embed(e Encoder) Stage {
 	id := e.Card().ID
-	return Stage{Name: "embed", From: kafka.Extracted, To: kafka.Embedded(id), Batch: EmbedBatch, Model: func() string { return id }, Answer: func(ctx context.Context, in []*kgo.Record) ([]Answer, error) {
+	return Stage{Name: "embed", Encoder: id, From: kafka.Extracted, To: kafka.Embedded(id), Batch: EmbedBatch, Model: func() string { return id }, Answer: func(ctx context.Context, in []*kgo.Record) ([]Answer, error) {
 		answers, extractions, place := decodeAll(in, func() *schemas.Extraction { return &schemas.Extraction{} })
 		texts := make([]string, len(extractions))
 		for k, x := range extractions {
@@ -86,7 +89,7 @@ func Embed(e Encoder) Stage {
 	}}
 }
 
-// ChallengerName is the version in the header of what challengers answered; a reprocessing has its own name there.
+// ChallengerName is the version in the header of what challengers answered, and the champion of an encoder that another answers for; a reprocessing has its own name there.
 const ChallengerName = "challenger"
 
 // Classify is the third stage: from vectors to categories. Between two batches it takes over the live classifier. What challengers answer goes to
@@ -99,7 +102,7 @@ func Classify(live *classify.Live, taxonomy *schemas.Taxonomy, encoder string) S
 		}
 		return ""
 	}
-	return Stage{Name: "classify", From: kafka.Embedded(encoder), To: kafka.Classified, Batch: classifyBatch, Model: model, Answer: func(_ context.Context, in []*kgo.Record) ([]Answer, error) {
+	return Stage{Name: "classify", Encoder: encoder, From: kafka.Embedded(encoder), To: kafka.Classified, Batch: classifyBatch, Model: model, Unowned: shadowed, Answer: func(_ context.Context, in []*kgo.Record) ([]Answer, error) {
 		classifier := live.Load()
 		if classifier == nil { // it comes when one is trained and promoted; until then the encoder's vectors wait
 			return nil, fmt.Errorf("%w: %w", ErrTemporary, pipeline.ErrNoClassifier)
@@ -130,14 +133,21 @@ func Classify(live *classify.Live, taxonomy *schemas.Taxonomy, encoder string) S
 		}
 		for _, c := range challengers {
 			for i, a := range ask(c, good) {
-				if shadow := a.Record; shadow != nil {
-					shadow.Topic, shadow.Headers = kafka.Shadow, append(shadow.Headers, kgo.RecordHeader{Key: kafka.Version, Value: []byte(ChallengerName)})
-					answers[at[i]].Also = append(answers[at[i]].Also, shadow)
-				}
+				answers[at[i]].Also = append(answers[at[i]].Also, shadowed(a).Also...)
 			}
 		}
 		return answers, nil
 	}}
+}
+
+// shadowed turns an answer for consumers into one for comparison. A tombstone goes on as it is: every encoder forwards it behind what it answered of the vacancy.
+func shadowed(a Answer) Answer {
+	if a.Record != nil && !kafka.IsErasure(a.Record) {
+		shadow := a.Record
+		shadow.Topic, shadow.Headers = kafka.Shadow, append(shadow.Headers, kgo.RecordHeader{Key: kafka.Version, Value: []byte(ChallengerName)})
+		a.Record, a.Also = nil, append(a.Also, shadow)
+	}
+	return a
 }
 
 // predictEach returns a prediction or an error for each embedding. A classifier takes all vectors or none: when it refuses them, it is asked

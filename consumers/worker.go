@@ -12,6 +12,7 @@ import (
 
 	"jobstrom/health"
 	"jobstrom/kafka"
+	"jobstrom/pipeline"
 )
 
 // worker is one member of a stage's group, with a transactional id of its own.
@@ -39,7 +40,7 @@ type batch struct {
 var errMoved = errors.New("the batch's partitions moved to another worker")
 
 // id is the worker's transactional id: the same after a restart.
-func (w *worker) id() string { return "jobstrom." + w.stage.Name + "." + w.name }
+func (w *worker) id() string { return kafka.TransactionalID(w.stage.Name, w.stage.Encoder, w.name) }
 
 // run opens one session after the other: Kafka gives no way to go on with a transactional client that failed.
 func (w *worker) run(ctx context.Context) error {
@@ -82,12 +83,19 @@ func (w *worker) place() health.Place {
 func (w *worker) failed(err error) Verdict {
 	verdict := Judge(err)
 	w.metrics.errors.WithLabelValues(w.stage.Name, string(verdict)).Inc()
-	remedy := "it tries again by itself; the log has each try"
-	if verdict == Fatal {
-		remedy = "mend what the reason names and start the process again"
-	}
-	w.options.Board.Report(health.Problem{Place: w.place(), Reason: err.Error(), Remedy: remedy}, workerGrace)
+	w.options.Board.Report(health.Problem{Place: w.place(), Reason: err.Error(), Remedy: remedy(verdict, err)}, workerGrace)
 	return verdict
+}
+
+// remedy says what to do about an error.
+func remedy(verdict Verdict, err error) string {
+	switch {
+	case verdict == Fatal:
+		return "mend what the reason names and start the process again"
+	case errors.Is(err, pipeline.ErrNoClassifier):
+		return "the vectors wait until their encoder has a champion: train one with jobstrom train, which also promotes it"
+	}
+	return "it tries again by itself; the log has each try"
 }
 
 // fenced says that a younger worker of the same id took over. A pause longer than the transaction timeout looks the same.
@@ -180,6 +188,9 @@ func (w *worker) gather(ctx context.Context) (*batch, error) {
 		}
 		w.holds(b.bytes)
 		answers, err := w.answer(ctx, in)
+		if err == nil {
+			err = w.disown(ctx, in, answers)
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -251,9 +262,14 @@ func (w *worker) transact(ctx context.Context, b *batch) error {
 func (w *worker) records(in *kgo.Record, a Answer) []*kgo.Record {
 	tooLarge := w.oversized[placeOf(in)]
 	if a.Err == nil && tooLarge > 0 {
-		a = Answer{Err: ErrTooLarge}
+		a = Answer{Err: ErrTooLarge, others: a.others}
+	}
+	if a.Record != nil {
+		kafka.CarryRawPlace(in, a.Record)
 	}
 	switch {
+	case a.Err != nil && a.others:
+		return a.Also
 	case a.Err == nil && a.Record == nil:
 		return a.Also
 	case a.Err == nil:

@@ -103,22 +103,26 @@ type Role struct {
 
 // Roles lists what each command needs, for a flow with this encoder. Creating topics needs Create on each (or on the cluster) besides.
 func Roles(encoder string) []Role {
-	stage := func(name, from, to string, more ...Right) Role {
+	stage := func(name, encoder, from, to string, more ...Right) Role {
 		return Role{"run " + name, append([]Right{
-			ReadTopic(from), WriteTopic(to), WriteTopic(DeadLetter), ReadGroup("jobstrom." + name), WriteTransactions("jobstrom." + name + ".*"),
+			ReadTopic(from), WriteTopic(to), WriteTopic(DeadLetter), ReadGroup(Group(name, encoder)), WriteTransactions(TransactionalID(name, encoder, "*")),
 		}, more...)}
 	}
 	embedded := Embedded(encoder)
 	registry := []Right{ReadTopic(Models), ReadTopic(ModelHistory), WriteTopic(Models), WriteTopic(ModelHistory), WriteTransactions("jobstrom.registry")}
 	return []Role{
-		stage("extract", Raw, Extracted, WriteTopic(Labels)),
-		stage("embed", Extracted, embedded),
-		stage("classify", embedded, Classified, ReadTopic(Models), WriteTopic(Shadow)),
-		{"run sink", []Right{ReadTopic(embedded), ReadTopic(Classified), ReadTopic(Labels), ReadTopic(DeadLetter), ReadTopic(Shadow), ReadTopic(ModelHistory), WriteTopic(DeadLetter), ReadGroup("jobstrom.sink")}},
+		stage("extract", "", Raw, Extracted, WriteTopic(Labels)),
+		stage("embed", encoder, Extracted, embedded, ReadTopic(Models)),
+		stage("classify", encoder, embedded, Classified, ReadTopic(Models), WriteTopic(Shadow)),
+		{"run sink", []Right{
+			ReadTopic(embedded), ReadTopic(Classified), ReadTopic(Labels), ReadTopic(DeadLetter), ReadTopic(Shadow), ReadTopic(ModelHistory), WriteTopic(DeadLetter),
+			ReadGroup(Group("sink", encoder)), ReadGroup(Group("sink", "")),
+		}},
 		{"serve", []Right{ReadTopic(Models)}},
 		{"produce", []Right{WriteTopic(Raw), WriteTopic(Labels)}},
 		{"follow", []Right{ReadTopic(Classified)}},
 		{"train", registry},
+		{"models switch", append([]Right{DescribeTopic(Raw)}, registry...)},
 		{"models", registry},
 		// A letter goes back to where it was refused.
 		{"deadletter replay", []Right{

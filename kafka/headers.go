@@ -16,7 +16,8 @@ const (
 	rawTopicID   = "raw-topic-id"
 	rawPartition = "raw-partition"
 	rawOffset    = "raw-offset"
-	rawTime      = "raw-time" // Unix milliseconds
+	rawTime      = "raw-time"  // Unix milliseconds
+	rawPlace     = "raw-place" // offset at which a replayed raw record stands now
 )
 
 // TopicID is a topic's UUID at its cluster.
@@ -76,6 +77,26 @@ func RawTime(r *kgo.Record) time.Time {
 		return r.Timestamp
 	}
 	return time.UnixMilli(milliseconds)
+}
+
+// SetRawPlace says of what was made of a replayed raw record at which offset that stands now. Its identity is an earlier one; who answers it goes by when it came.
+func SetRawPlace(r *kgo.Record, offset int64) {
+	r.Headers = append(r.Headers, kgo.RecordHeader{Key: rawPlace, Value: strconv.AppendInt(nil, offset, 10)})
+}
+
+// RawPlace returns the offset at which the raw record stands that a record of these coordinates was made of.
+func RawPlace(r *kgo.Record, c Coordinates) int64 {
+	if place, err := strconv.ParseInt(Header(r, rawPlace), 10, 64); err == nil && place > c.Offset {
+		return place
+	}
+	return c.Offset
+}
+
+// CarryRawPlace hands the place of the raw record on to what was made of a record. What a publisher writes there is not asked.
+func CarryRawPlace(from, to *kgo.Record) {
+	if place := Header(from, rawPlace); place != "" && !beginsFlow(from.Topic) && Header(to, rawPlace) == "" {
+		to.Headers = append(to.Headers, kgo.RecordHeader{Key: rawPlace, Value: []byte(place)})
+	}
 }
 
 // RecordBytes returns the bytes of a record's key, value and headers.

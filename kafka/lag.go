@@ -17,21 +17,25 @@ const probeWait = 2 * time.Second
 
 // Reader is a stage that reads, in a consumer group of its own.
 type Reader struct {
-	Stage  string
-	Topics []string
+	Stage string
+	// Encoder is whose vectors it works with; empty for what serves all encoders.
+	Encoder string
+	Topics  []string
 }
 
 // Group is the reader's consumer group.
-func (r Reader) Group() string { return "jobstrom." + r.Stage }
+func (r Reader) Group() string { return Group(r.Stage, r.Encoder) }
 
-// Readers lists the stages of a flow with this encoder and what each reads.
+// Readers lists the stages of a flow with this encoder and what each reads. The sink has two groups: what is there once for all encoders is stored once, whichever
+// encoder's sink does it.
 func Readers(encoder string) []Reader {
 	embedded := Embedded(encoder)
 	return []Reader{
-		{"extract", []string{Raw}},
-		{"embed", []string{Extracted}},
-		{"classify", []string{embedded}},
-		{"sink", []string{embedded, Classified, Labels, DeadLetter, Shadow, ModelHistory}},
+		{"extract", "", []string{Raw}},
+		{"embed", encoder, []string{Extracted}},
+		{"classify", encoder, []string{embedded}},
+		{"sink", encoder, []string{embedded}},
+		{"sink", "", []string{Classified, Labels, DeadLetter, Shadow, ModelHistory}},
 	}
 }
 

@@ -35,10 +35,15 @@ func writeTransaction(t *testing.T, addrs []string, n int, end string) *kgo.Clie
 	return c
 }
 
-// consume reads until the group has n records and commits.
+// consume reads until the embed group has n records and commits.
 func consume(t *testing.T, addrs []string, n int, own ...kgo.Opt) *kgo.Client {
 	t.Helper()
-	c, err := kafka.NewClient(kafka.Options{Brokers: addrs, ClientID: "worker"}, append(own, kgo.ConsumerGroup("jobstrom.embed"), kgo.ConsumeTopics(kafka.Extracted),
+	return consumeAs(t, addrs, kafka.Group("embed", "abc"), n, own...)
+}
+
+func consumeAs(t *testing.T, addrs []string, group string, n int, own ...kgo.Opt) *kgo.Client {
+	t.Helper()
+	c, err := kafka.NewClient(kafka.Options{Brokers: addrs, ClientID: "worker"}, append(own, kgo.ConsumerGroup(group), kgo.ConsumeTopics(kafka.Extracted),
 		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()), kgo.DisableAutoCommit())...)
 	if err != nil {
 		t.Fatal(err)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
@@ -222,6 +223,21 @@ func describe(ctx context.Context, client *kgo.Client, names ...string) (kadm.To
 		details[d.Topic] = d
 	}
 	return details, nil
+}
+
+// EmbeddedTopics lists the topics of every encoder's vectors that the client's user may see, by name.
+func EmbeddedTopics(ctx context.Context, client *kgo.Client) ([]string, error) {
+	details, err := kadm.NewClient(client).ListTopics(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("listing topics: %w", err)
+	}
+	var all []string
+	for _, d := range details.Sorted() {
+		if strings.HasPrefix(d.Topic, Embedded("")) {
+			all = append(all, d.Topic)
+		}
+	}
+	return all, nil
 }
 
 // HasTopic says whether a topic exists.

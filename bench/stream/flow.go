@@ -104,7 +104,7 @@ func (b *bench) fresh(ctx context.Context) (*kgo.Client, error) {
 		}
 		time.Sleep(50 * time.Millisecond) // asking again, in a benchmark
 	}
-	for _, group := range []string{"jobstrom.extract", "jobstrom.embed", "jobstrom.classify", "bare"} {
+	for _, group := range []string{kafka.Group("extract", ""), kafka.Group("embed", encoderID), kafka.Group("classify", encoderID), "bare"} {
 		if err := forget(ctx, admin, group); err != nil {
 			return nil, err
 		}

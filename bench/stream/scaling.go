@@ -32,7 +32,7 @@ func (b *bench) scaling(ctx context.Context) error {
 	}
 	rate := map[int]float64{}
 	for _, workers := range []int{1, many} {
-		if err := forget(ctx, admin, "jobstrom.embed"); err != nil {
+		if err := forget(ctx, admin, kafka.Group("embed", encoderID)); err != nil {
 			return err
 		}
 		if rate[workers], err = b.rate(ctx, admin, workers, window); err != nil {
@@ -63,7 +63,7 @@ func (b *bench) rate(ctx context.Context, admin *kadm.Client, workers int, windo
 	// next waits for a commit past a count and returns when it was seen.
 	next := func(past int64) (int64, time.Time, error) {
 		for {
-			at, err := committed(ctx, admin, "jobstrom.embed")
+			at, err := committed(ctx, admin, kafka.Group("embed", encoderID))
 			if err != nil || at > past {
 				return at, time.Now(), err
 			}

@@ -48,7 +48,7 @@ func (b *bench) throughput(ctx context.Context) error {
 			}
 			defer pprof.StopCPUProfile()
 		}
-		ours, err := b.measured(ctx, admin, "jobstrom.embed", func(ctx context.Context) error {
+		ours, err := b.measured(ctx, admin, kafka.Group("embed", encoderID), func(ctx context.Context) error {
 			return consumers.Run(ctx, consumers.Embed(newStub(0)), b.runner)
 		})
 		if err != nil {
