@@ -11,7 +11,6 @@ import (
 )
 
 //go:generate go run ../../trainer/defaults -out . ../../samples/vacancies.jsonl ../../samples/history.jsonl
-//go:generate go run ../../trainer/defaults -encoder ../../.native/encoders/e5-small-static -out . ../../samples/vacancies.jsonl ../../samples/history.jsonl
 
 //go:embed defaults
 var defaults embed.FS
