@@ -170,7 +170,7 @@ func Run(ctx context.Context, stage Stage, o RunnerOptions) error {
 	}
 	workers, ctx := errgroup.WithContext(ctx)
 	for i := range o.Workers {
-		w := &worker{stage: stage, options: o, name: o.Slot + "." + strconv.Itoa(i), metrics: metrics, limit: stage.Batch}
+		w := &worker{stage: stage, options: o, name: o.Slot + "." + strconv.Itoa(i), metrics: metrics, limit: stage.Batch, pace: min(firstPace, stage.Batch)}
 		w.log = o.Logger.With("stage", stage.Name, "worker", w.name)
 		workers.Go(func() error {
 			if err := w.run(ctx); err != nil {

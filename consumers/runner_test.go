@@ -238,3 +238,24 @@ func workersComeAndGo(t *testing.T, protocol string) {
 		}
 	})
 }
+
+// A worker takes as many records at once as it answers in about answerTime.
+func TestPace(t *testing.T) {
+	w := &worker{stage: Stage{Batch: 100}, pace: firstPace}
+	f := func(n int, took time.Duration, want int) {
+		t.Helper()
+		if w.answered(n, took); w.pace != want {
+			t.Errorf("%d answered in %s: the next are %d, want %d", n, took, w.pace, want)
+		}
+	}
+	f(16, time.Millisecond, 32)
+	f(10, time.Millisecond, 32) // no more were there
+	f(32, answerTime, 32)
+	f(32, answerTime/4, 64)
+	f(64, time.Millisecond, 100)
+	f(100, time.Millisecond, 100)
+	f(100, 5*answerTime, 20)
+	f(20, 50*answerTime, 1)
+	f(1, 2*answerTime, 1)
+	f(1, answerTime/4, 2)
+}

@@ -17,10 +17,10 @@ import (
 	"jobstrom/schemas"
 )
 
-// Batches of the stages: what one transaction holds. Embedding is slow, so its batches are small enough to stay under a second.
+// Batches of the stages: what is answered at once at most. A worker takes fewer where that takes longer than answerTime, as embedding does on processors.
 const (
 	extractBatch  = 512
-	EmbedBatch    = 64
+	embedBatch    = 512
 	classifyBatch = 512
 )
 
@@ -71,7 +71,7 @@ type Encoder interface {
 // Embed is the second stage: from extractions to vectors. Every encoder embeds every vacancy.
 func Embed(e Encoder) Stage {
 	id := e.Card().ID
-	return Stage{Name: "embed", Encoder: id, From: kafka.Extracted, To: kafka.Embedded(id), Batch: EmbedBatch, Model: func() string { return id }, Answer: func(ctx context.Context, in []*kgo.Record) ([]Answer, error) {
+	return Stage{Name: "embed", Encoder: id, From: kafka.Extracted, To: kafka.Embedded(id), Batch: embedBatch, Model: func() string { return id }, Answer: func(ctx context.Context, in []*kgo.Record) ([]Answer, error) {
 		answers, extractions, place := decodeAll(in, func() *schemas.Extraction { return &schemas.Extraction{} })
 		texts := make([]string, len(extractions))
 		for k, x := range extractions {

@@ -25,6 +25,8 @@ type worker struct {
 	log     *slog.Logger
 	// limit bounds the records of a transaction. It is halved when the broker finds one too large, so that the one at fault ends up alone.
 	limit int
+	// pace is how many records are answered at once: about as many as take answerTime, however fast the machine and long the texts.
+	pace int
 	// oversized counts how often the broker refused a record's answer, and then its dead letter, as too large.
 	oversized map[place]int
 }
@@ -34,6 +36,23 @@ type batch struct {
 	in      []*kgo.Record
 	answers []Answer
 	bytes   int
+}
+
+// answerTime is what answering some records at once should take. Longer would delay those that come first, and a rebalance; shorter would leave the encoder
+// less to sort by length. The first records of a worker are few.
+const (
+	answerTime = 2 * time.Second
+	firstPace  = 16
+)
+
+// answered learns from what answering so many records took.
+func (w *worker) answered(n int, took time.Duration) {
+	switch {
+	case took > answerTime:
+		w.pace = max(1, int(int64(n)*int64(answerTime)/int64(took)))
+	case n >= w.pace && took < answerTime/2:
+		w.pace = min(2*w.pace, w.stage.Batch)
+	}
 }
 
 // errMoved means that the partitions went to another worker, which reads the batch again.
@@ -187,6 +206,7 @@ func (w *worker) gather(ctx context.Context) (*batch, error) {
 			b.bytes += kafka.RecordBytes(r)
 		}
 		w.holds(b.bytes)
+		asked := time.Now()
 		answers, err := w.answer(ctx, in)
 		if err == nil {
 			err = w.disown(ctx, in, answers)
@@ -194,6 +214,7 @@ func (w *worker) gather(ctx context.Context) (*batch, error) {
 		if err != nil {
 			return nil, err
 		}
+		w.answered(len(in), time.Since(asked))
 		b.in, b.answers = append(b.in, in...), append(b.answers, answers...)
 		if time.Since(start) >= w.options.CommitInterval || b.bytes >= w.options.MaxBytes/2 || w.limit < w.stage.Batch || ctx.Err() != nil {
 			return b, nil
@@ -203,7 +224,7 @@ func (w *worker) gather(ctx context.Context) (*batch, error) {
 
 // poll returns the next records, none when ctx ends or, with a nil ctx, when none is there.
 func (w *worker) poll(ctx context.Context) ([]*kgo.Record, error) {
-	fetches := w.session.PollRecords(ctx, w.limit)
+	fetches := w.session.PollRecords(ctx, min(w.limit, w.pace))
 	var failed error
 	fetches.EachError(func(topic string, partition int32, err error) {
 		if errors.Is(err, context.Canceled) {

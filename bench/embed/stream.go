@@ -101,19 +101,20 @@ func (b *bench) explainPadding(loop *bare, all []tokens) error {
 	}
 	tokens, pad, batches := count(all)
 	note("%d vacancies, %.0f tokens on average; all sorted: %d sub-batches, %.1f %% padding", len(b.texts), float64(tokens)/float64(len(b.texts)), batches, 100*float64(pad)/float64(tokens))
+	const window = 64
 	pad, batches = 0, 0
-	for texts := range slices.Chunk(b.texts, consumers.EmbedBatch) {
-		window, err := loop.prepare(texts)
+	for texts := range slices.Chunk(b.texts, window) {
+		some, err := loop.prepare(texts)
 		if err != nil {
 			return err
 		}
-		_, p, n := count(window)
+		_, p, n := count(some)
 		pad, batches = pad+p, batches+n
-		if err := destroy(window); err != nil {
+		if err := destroy(some); err != nil {
 			return err
 		}
 	}
-	note("sorted in windows of %d, a batch of the embed stage: %d sub-batches, %.1f %% padding", consumers.EmbedBatch, batches, 100*float64(pad)/float64(tokens))
+	note("sorted in windows of %d, as a stage sees about at once: %d sub-batches, %.1f %% padding", window, batches, 100*float64(pad)/float64(tokens))
 	return nil
 }
 

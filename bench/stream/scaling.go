@@ -74,7 +74,7 @@ func (b *bench) rate(ctx context.Context, admin *kadm.Client, workers int, windo
 			}
 		}
 	}
-	begun := int64(workers * consumers.EmbedBatch)
+	begun := int64(workers * 64) // by then every worker has committed
 	first, start, err := next(2 * begun)
 	last, end := first, start
 	for err == nil && end.Sub(start) < window {
