@@ -245,6 +245,13 @@ func (c Config) embedOptions() embed.Options {
 	}
 }
 
+// onnxRuntime is the library of ONNX Runtime, of which a process has one: that of the provider, when no other is named.
+func (c Config) onnxRuntime() string {
+	o := c.embedOptions()
+	o.EnsureDefaults()
+	return o.Library
+}
+
 func (c Config) classifyOptions() classify.Options { return classify.Options{Prior: c.Prior} }
 
 func (c Config) layout() kafka.Layout {

@@ -281,7 +281,7 @@ func (c *comparison) judge(ctx context.Context, original *embed.Encoder, sets []
 			Embed: func(ctx context.Context, texts []string) ([][]float32, error) {
 				return c.remember(ctx, original, known, texts)
 			},
-			Encoder: original.Card().ID, Taxonomy: c.taxonomy, Samples: part.made, Seed: 1, Folds: 2,
+			Encoder: original.Card().ID, Taxonomy: c.taxonomy, Samples: part.made, Seed: 1, Folds: 2, Library: c.options.Library,
 			Settings: []trainer.DefaultSetting{{Sharpness: 20, TaskWeight: 1, SampleWeight: 1, L2: 1e-4}},
 		})
 		if err != nil {

@@ -65,6 +65,8 @@ type DefaultOptions struct {
 	Folds int
 	// Seed decides the folds.
 	Seed uint64
+	// Library is the file of ONNX Runtime, as in Options.
+	Library string
 }
 
 // EnsureDefaults fills the zero fields.
@@ -181,6 +183,7 @@ func makeDefault(ctx context.Context, o DefaultOptions) (*schemas.Classifier, De
 // material is what default classifiers are made of.
 type material struct {
 	categories int
+	library    string
 	lexicon    Examples // the categories' names first, then their titles; centred, of length 1
 	tasks      Examples // centred, of length 1
 	samples    Examples
@@ -188,7 +191,7 @@ type material struct {
 
 // gather embeds names, titles, tasks and samples.
 func gather(ctx context.Context, o DefaultOptions) (material, error) {
-	m := material{categories: len(o.Taxonomy.Categories)}
+	m := material{categories: len(o.Taxonomy.Categories), library: o.Library}
 	texts := o.Taxonomy.Names()
 	for c := range texts {
 		m.lexicon.Categories = append(m.lexicon.Categories, c)
@@ -255,7 +258,7 @@ func (m material) build(ctx context.Context, s DefaultSetting, samples Examples)
 		scale(v, by)
 	}
 	linear, err := Fit(ctx, Examples{Vectors: vectors, Categories: samples.Categories, Offsets: offsets},
-		Options{Categories: m.categories, L2: s.L2, Mean: make([]float32, len(c.Mean)), Tolerance: 1e-5})
+		Options{Categories: m.categories, L2: s.L2, Mean: make([]float32, len(c.Mean)), Tolerance: 1e-5, Library: m.library})
 	if err != nil {
 		return nil, err
 	}
