@@ -39,7 +39,7 @@ func Poolings() []string {
 }
 
 // remedy ends every error about an encoder's files.
-const remedy = "make it again with `make setup` or `jobstrom convert`"
+const remedy = "make it again with `make setup`, `make openvino` for OpenVINO, or `jobstrom convert`"
 
 // File is a file of a model's folder and what it must hash to.
 type File struct {
@@ -250,8 +250,20 @@ func (c EncoderCard) Validate() error {
 }
 
 // Verify compares the files of an encoder's folder with their hashes on the card. It reads every byte.
-func (c EncoderCard) Verify(dir string) error {
-	for _, f := range c.files() {
+func (c EncoderCard) Verify(dir string) error { return c.verify(dir, c.files()) }
+
+// VerifyTokenizer is Verify for the tokenizer alone.
+func (c EncoderCard) VerifyTokenizer(dir string) error {
+	return c.verify(dir, []namedFile{{"tokenizer", c.Tokenizer}})
+}
+
+// VerifyWeights is Verify for all but the tokenizer.
+func (c EncoderCard) VerifyWeights(dir string) error {
+	return c.verify(dir, slices.DeleteFunc(c.files(), func(f namedFile) bool { return f.field == "tokenizer" }))
+}
+
+func (c EncoderCard) verify(dir string, files []namedFile) error {
+	for _, f := range files {
 		path := filepath.Join(dir, filepath.FromSlash(f.Name))
 		got, err := HashFile(path)
 		if errors.Is(err, fs.ErrNotExist) {

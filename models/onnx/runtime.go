@@ -32,7 +32,7 @@ func Open(library string) error {
 	}
 	if environment.users == 0 {
 		if _, err := os.Stat(library); err != nil {
-			return fmt.Errorf("loading ONNX Runtime: %w; fetch it with `make setup`", err)
+			return fmt.Errorf("loading ONNX Runtime: %w; fetch it with `make setup`, with OpenVINO by `make openvino`", err)
 		}
 		ort.SetSharedLibraryPath(library)
 		if err := ort.InitializeEnvironment(ort.WithLogLevelError()); err != nil {

@@ -72,11 +72,11 @@ func New(o Options) (*Encoder, error) {
 }
 
 func open(o Options) (_ *Encoder, err error) {
-	card, err := models.Verify(o.ModelDir)
+	read, err := models.ReadEncoderCard(o.ModelDir)
 	if err != nil {
 		return nil, err
 	}
-	card = card.WithPrompt(o.Prompt)
+	card := read.WithPrompt(o.Prompt)
 	e := &Encoder{options: o, card: card, maxTokens: card.MaxTokens, queue: newQueue(o.BatchTokens, o.MaxBatch)}
 	if o.MaxTokens > 0 {
 		e.maxTokens = min(o.MaxTokens, card.MaxTokens)
@@ -96,10 +96,18 @@ func open(o Options) (_ *Encoder, err error) {
 	if card.FirstPosition != nil {
 		e.inputs = append(e.inputs, "position_ids")
 	}
-	// Tokenizer and session take about as long to load as each other: most of a cold start.
+	// Loading the tokenizer is most of a cold start, and all else fits beside it. What is loaded was verified.
 	var load errgroup.Group
-	load.Go(e.loadTokenizer)
+	load.Go(func() error {
+		if err := read.VerifyTokenizer(o.ModelDir); err != nil {
+			return err
+		}
+		return e.loadTokenizer()
+	})
 	load.Go(func() (err error) {
+		if err := read.VerifyWeights(o.ModelDir); err != nil {
+			return err
+		}
 		e.session, err = onnx.Session(filepath.Join(o.ModelDir, filepath.FromSlash(card.Graph.Name)), e.inputs, []string{card.Output}, o.Provider, o.Threads)
 		return err
 	})
