@@ -49,7 +49,7 @@ func newBare(o embed.Options, card models.EncoderCard) (_ *bare, err error) {
 	if b.tokenizer, err = tokenizers.FromFile(filepath.Join(o.ModelDir, card.Tokenizer.Name)); err != nil {
 		return nil, err
 	}
-	b.session, err = onnx.Session(filepath.Join(o.ModelDir, card.Graph.Name), []string{"input_ids", "attention_mask"}, []string{card.Output}, o.Provider, o.Threads)
+	b.session, err = onnx.Session(filepath.Join(o.ModelDir, card.Graph.Name), []string{"input_ids", "attention_mask"}, []string{card.Output}, onnx.Execution{Provider: o.Provider, Threads: o.Threads, Runs: o.Workers})
 	return b, err
 }
 

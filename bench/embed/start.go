@@ -123,7 +123,7 @@ func phases(ctx context.Context, o options) error {
 	}
 	defer onnx.Close()
 	lap("loading ONNX Runtime")
-	session, err := onnx.Session(filepath.Join(o.encoder.ModelDir, card.Graph.Name), []string{"input_ids", "attention_mask"}, []string{card.Output}, o.encoder.Provider, o.encoder.Threads)
+	session, err := onnx.Session(filepath.Join(o.encoder.ModelDir, card.Graph.Name), []string{"input_ids", "attention_mask"}, []string{card.Output}, onnx.Execution{Provider: o.encoder.Provider, Threads: o.encoder.Threads, Runs: o.encoder.Workers})
 	if err != nil {
 		return err
 	}

@@ -79,7 +79,7 @@ func TestWriteClassifier(t *testing.T) {
 		if err := os.WriteFile(path, file.Bytes(), 0o644); err != nil {
 			t.Fatal(err)
 		}
-		session, err := onnx.Session(path, []string{ClassifierInput}, []string{ClassifierOutput}, onnx.CPU, 1)
+		session, err := onnx.Session(path, []string{ClassifierInput}, []string{ClassifierOutput}, onnx.Execution{Provider: onnx.CPU, Threads: 1, Runs: 1})
 		if err != nil {
 			t.Fatalf("%s: %v", name, err)
 		}

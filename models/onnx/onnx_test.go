@@ -76,7 +76,7 @@ func TestSessionFailure(t *testing.T) {
 		t.Errorf("an unknown operator gives %v", err)
 	}
 	absent := filepath.Join(t.TempDir(), "absent.onnx")
-	if _, err := Session(absent, []string{"x"}, []string{"y"}, CPU, 1); err == nil || !strings.Contains(err.Error(), "absent.onnx") {
+	if _, err := Session(absent, []string{"x"}, []string{"y"}, Execution{CPU, 1, 1}); err == nil || !strings.Contains(err.Error(), "absent.onnx") {
 		t.Errorf("an absent file gives %v", err)
 	}
 	if err := Open(absent); err == nil || !strings.Contains(err.Error(), "this process has it from") {

@@ -35,8 +35,9 @@ func (p Provider) Validate() error {
 	return nil
 }
 
-// prepare has sessions with these options compute with the provider.
-func (p Provider) prepare(o *ort.SessionOptions, threads int) error {
+// prepare has sessions with these options compute so.
+func (e Execution) prepare(o *ort.SessionOptions) error {
+	p := e.Provider
 	if err := p.Validate(); err != nil {
 		return err
 	}
@@ -53,7 +54,8 @@ func (p Provider) prepare(o *ort.SessionOptions, threads int) error {
 		err = o.AppendExecutionProviderCoreMLV2(nil)
 	case OpenVINO:
 		err = o.AppendExecutionProviderOpenVINO(map[string]string{
-			"device_type": "CPU", "num_of_threads": strconv.Itoa(threads), "num_streams": "1", "precision": "ACCURACY",
+			// Runs that overlap need a stream each, or they wait for each other.
+			"device_type": "CPU", "num_of_threads": strconv.Itoa(e.Threads * e.Runs), "num_streams": strconv.Itoa(e.Runs), "precision": "ACCURACY",
 		})
 	}
 	if err != nil {

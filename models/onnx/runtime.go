@@ -65,14 +65,21 @@ func loaded() string {
 	return environment.library
 }
 
-// Session loads the model in a file. A run uses this many threads of the provider; runs may overlap.
-func Session(path string, inputs, outputs []string, provider Provider, threads int) (*ort.DynamicAdvancedSession, error) {
-	return session(path, provider, threads, func(o *ort.SessionOptions) (*ort.DynamicAdvancedSession, error) {
+// Execution says how runs of a session are computed.
+type Execution struct {
+	Provider Provider
+	// Threads work on one run, and Runs overlap; more may, and share what there is.
+	Threads, Runs int
+}
+
+// Session loads the model in a file.
+func Session(path string, inputs, outputs []string, how Execution) (*ort.DynamicAdvancedSession, error) {
+	return session(path, how, func(o *ort.SessionOptions) (*ort.DynamicAdvancedSession, error) {
 		return ort.NewDynamicAdvancedSession(path, inputs, outputs, o)
 	})
 }
 
-// Session loads the graph as it stands, as the function Session does a file.
+// Session loads the graph as it stands, for the provider CPU and with so many threads a run.
 func (g *Graph) Session(inputs, outputs []string, threads int) (*ort.DynamicAdvancedSession, error) {
 	var model bytes.Buffer
 	if err := g.Encode(&model); err != nil {
@@ -83,25 +90,25 @@ func (g *Graph) Session(inputs, outputs []string, threads int) (*ort.DynamicAdva
 
 // SessionOf loads the bytes of a model, as the function Session does a file. The name is for errors.
 func SessionOf(name string, model []byte, inputs, outputs []string, threads int) (*ort.DynamicAdvancedSession, error) {
-	return session(name, CPU, threads, func(o *ort.SessionOptions) (*ort.DynamicAdvancedSession, error) {
+	return session(name, Execution{CPU, threads, 1}, func(o *ort.SessionOptions) (*ort.DynamicAdvancedSession, error) {
 		return ort.NewDynamicAdvancedSessionWithONNXData(model, inputs, outputs, o)
 	})
 }
 
-func session(name string, provider Provider, threads int, load func(*ort.SessionOptions) (*ort.DynamicAdvancedSession, error)) (*ort.DynamicAdvancedSession, error) {
+func session(name string, how Execution, load func(*ort.SessionOptions) (*ort.DynamicAdvancedSession, error)) (*ort.DynamicAdvancedSession, error) {
 	o, err := ort.NewSessionOptions()
 	if err != nil {
 		return nil, fmt.Errorf("loading %s: %w", name, err)
 	}
 	defer o.Destroy()
 	if err := errors.Join(
-		o.SetIntraOpNumThreads(threads),
+		o.SetIntraOpNumThreads(how.Threads),
 		o.SetInterOpNumThreads(1),
 		// Waiting threads sleep: the machine is shared with broker, database and other stages.
 		o.AddSessionConfigEntry("session.intra_op.allow_spinning", "0"),
 		// The memory pattern of a batch serves only batches of exactly its shape, and shapes vary.
 		o.SetMemPattern(false),
-		provider.prepare(o, threads),
+		how.prepare(o),
 	); err != nil {
 		return nil, fmt.Errorf("loading %s: %w", name, err)
 	}

@@ -108,7 +108,7 @@ func open(o Options) (_ *Encoder, err error) {
 		if err := read.VerifyWeights(o.ModelDir); err != nil {
 			return err
 		}
-		e.session, err = onnx.Session(filepath.Join(o.ModelDir, filepath.FromSlash(card.Graph.Name)), e.inputs, []string{card.Output}, o.Provider, o.Threads)
+		e.session, err = onnx.Session(filepath.Join(o.ModelDir, filepath.FromSlash(card.Graph.Name)), e.inputs, []string{card.Output}, onnx.Execution{Provider: o.Provider, Threads: o.Threads, Runs: o.Workers})
 		return err
 	})
 	if err := load.Wait(); err != nil {
