@@ -339,7 +339,7 @@ func embeddingRow(it item[*schemas.Embedding]) warehouse.EmbeddingRow {
 	m, x := it.message, it.message.GetExtraction()
 	return warehouse.EmbeddingRow{
 		Coordinates: coordinates(it.coordinates), ReceivedAt: it.coordinates.Time, VacancyID: x.GetId(), Encoder: m.Encoder, Vector: m.Vector,
-		Tokens: m.Tokens, Truncated: m.Truncated, Source: x.GetSource(), Language: x.GetLanguage(), TextLength: x.GetTextLength(),
+		Tokens: m.Tokens, Truncated: m.Truncated, Source: x.GetSource(), Language: x.GetLanguage(), TextLength: x.GetTextLength(), TextHash: warehouse.HashText(x.GetText()),
 		EmployerHash: x.GetEmployerHash(), PublishedAt: x.GetPublishedAt().AsTime(), Attributes: x.GetAttributes(),
 	}
 }

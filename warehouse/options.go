@@ -20,6 +20,8 @@ type Options struct {
 	Database string
 	// CreateDatabase makes the database when it does not exist; without it that is an error.
 	CreateDatabase bool
+	// Lazy opens without asking the server, which may be away: each query says whether it is there. It goes without CreateDatabase.
+	Lazy bool
 	// Username is "default" by default.
 	Username string
 	Password security.Credential
@@ -87,6 +89,9 @@ func (o *Options) Validate() error {
 	}
 	if !databaseName.MatchString(o.Database) {
 		add("clickhouse database (%q) must be letters, digits and _, at most 63, and begin with no digit", o.Database)
+	}
+	if o.Lazy && o.CreateDatabase {
+		add("a database cannot be created (CreateDatabase) without asking the server (Lazy)")
 	}
 	if err := o.Password.Validate("clickhouse-password"); err != nil {
 		errs = append(errs, err)

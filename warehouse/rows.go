@@ -30,6 +30,7 @@ type EmbeddingRow struct {
 	Source       string            `ch:"source"`
 	Language     string            `ch:"language"`
 	TextLength   uint32            `ch:"text_length"`
+	TextHash     TextHash          `ch:"text_hash"`     // zeros: unknown; no view shows it
 	EmployerHash []byte            `ch:"employer_hash"` // 16 bytes or none; the views give it in hexadecimal
 	PublishedAt  time.Time         `ch:"published_at"`
 	Attributes   map[string]string `ch:"attributes"`

@@ -140,8 +140,15 @@ func TestUserWithPassword(t *testing.T) {
 	if counts, err := w.Counts(t.Context()); err != nil || counts["labels"] != 0 {
 		t.Fatalf("got %v, %v after the erasure", counts, err)
 	}
+	if err := w.InsertEmbeddings(t.Context(), []EmbeddingRow{textOf(1, "b", "e5", "a text")}); err != nil {
+		t.Fatal(err)
+	}
+	o.Username, o.CreateDatabase, o.Lazy = "embedder", false, true
+	if found, err := open(t, o).ReadVectors(t.Context(), "e5", []TextHash{HashText("a text")}); err != nil || len(found) != 1 {
+		t.Errorf("got %v, %v", found, err)
+	}
+	o.Lazy = false
 	o.Username = "poor"
-	o.CreateDatabase = false
 	p := open(t, o)
 	if err := p.InsertLabels(t.Context(), []LabelRow{{ReceivedAt: now, VacancyID: "b", Category: "x", Source: "test", LabelledAt: now}}); err == nil || !strings.Contains(err.Error(), "INSERT") {
 		t.Errorf("got %v", err)

@@ -20,7 +20,7 @@ type Warehouse struct {
 	conn    driver.Conn
 }
 
-// Open connects and sees that the server answers. Its error says what is wrong with the address, the user or the
+// Open connects and sees that the server answers, unless it is to be Lazy. Its error says what is wrong with the address, the user or the
 // database, and what to do.
 func Open(ctx context.Context, o Options) (*Warehouse, error) {
 	o.EnsureDefaults()
@@ -59,6 +59,9 @@ func connect(ctx context.Context, o Options, database string) (driver.Conn, erro
 	conn, err := clickhouse.Open(co)
 	if err != nil {
 		return nil, err
+	}
+	if o.Lazy {
+		return conn, nil
 	}
 	if err := conn.Ping(ctx); err != nil {
 		conn.Close()

@@ -12,8 +12,9 @@ import (
 	"jobstrom/security"
 )
 
-// testUsers have passwords: worker has the rights that docs/security.md names, on the database worker; poor may only look.
-const testUsers = `<clickhouse><users>
+// testUsers have passwords: worker has the rights that docs/security.md names, on the database worker; poor may only look, and embedder
+// only where --embed-reuse does.
+const testUsers = `<clickhouse><profiles><reader><readonly>1</readonly></reader></profiles><users>
 <worker><password>s3cret-of-the-test</password><networks><ip>127.0.0.1</ip></networks><profile>default</profile><quota>default</quota><grants>
   <query>GRANT SELECT, INSERT, CREATE, ALTER, DROP ON worker.*</query>
   <query>GRANT TABLE ENGINE ON *</query>
@@ -21,6 +22,10 @@ const testUsers = `<clickhouse><users>
 <poor><password>s3cret-of-the-test</password><networks><ip>127.0.0.1</ip></networks><profile>default</profile><quota>default</quota><grants>
   <query>GRANT SELECT ON worker.*</query>
 </grants></poor>
+<embedder><password>s3cret-of-the-test</password><networks><ip>127.0.0.1</ip></networks><profile>reader</profile><quota>default</quota><grants>
+  <query>GRANT SELECT ON worker.embedding_rows</query>
+  <query>GRANT SELECT ON worker.erasure_rows</query>
+</grants></embedder>
 </users></clickhouse>`
 
 // One real ClickHouse serves the whole test binary; every test has a database of its own.
