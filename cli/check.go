@@ -183,7 +183,15 @@ func (a *app) checkClickHouse(ctx context.Context) (string, error) {
 		if err != nil {
 			return "", err
 		}
-		return "answers; " + options.Security(), w.Close()
+		defer w.Close()
+		note := "answers; " + options.Security()
+		if a.config.EmbedReuse {
+			if _, err := w.ReadVectors(ctx, "none", []warehouse.TextHash{warehouse.HashText("none")}); err != nil {
+				return "", fmt.Errorf("%w: --embed-reuse needs SELECT on embedding_rows and erasure_rows, and a schema that a sink of this version has brought up to date", err)
+			}
+			note += "; vectors can be reused"
+		}
+		return note, nil
 	}
 	engine := a.config.engineLibrary()
 	if engine == "" {

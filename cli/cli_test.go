@@ -132,6 +132,7 @@ func TestBadSurroundings(t *testing.T) {
 	f([]string{"unknown flag", "--help"}, 2, "classify", "-", "--frobnicate")
 	f([]string{"accepts 1 arg"}, 2, "classify")
 	f([]string{"needs --brokers"}, 2, "run", "embed")
+	f([]string{"run embed needs --clickhouse for --embed-reuse"}, 2, "run", "embed", "--embed-reuse", "--brokers", "localhost:9092")
 	// Every violation at once, with name, value and bound.
 	f([]string{"kafka-port (70000) must be 0 to 65535", "partitions (0) must be 1 to 10000", "brokers (nonsense) must be host:port", "prior (guess)", "retention (5s) must be 0 or at least 1h0m0s"}, 2,
 		"classify", "-", "--kafka-port", "70000", "--partitions", "0", "--brokers", "nonsense", "--prior", "guess", "--retention", "5s")

@@ -57,6 +57,7 @@ type Config struct {
 	EmbedWorkers   int           `koanf:"embed-workers"`
 	BatchTokens    int           `koanf:"batch-tokens"`
 	EmbedCache     string        `koanf:"embed-cache"`
+	EmbedReuse     bool          `koanf:"embed-reuse"`
 	Prior          string        `koanf:"prior"`
 	Attributes     []string      `koanf:"attributes"`
 	LogLevel       string        `koanf:"log-level"`
@@ -99,6 +100,7 @@ func addFlags(f *pflag.FlagSet) {
 	f.Int("embed-workers", 0, "batches of texts that are embedded at once; 0 is one for each processor, divided by the threads")
 	f.Int("batch-tokens", 512, "tokens of a batch of texts at most, padding included; a longer text goes alone")
 	f.String("embed-cache", "64MiB", "`bytes` of vectors to keep of texts that were embedded last, so that what is published again is not embedded again; 0 keeps none")
+	f.Bool("embed-reuse", false, "take vectors of texts that were embedded before from ClickHouse: a re-run of history embeds nothing twice")
 	f.String("prior", "", "class `prior`: trained (default) or uniform")
 	f.StringSlice("attributes", nil, "publishers' attributes to keep, `names`; all others are dropped")
 	f.String("log-level", "warn", "debug, info, warn or error")

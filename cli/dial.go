@@ -50,15 +50,30 @@ func (a *app) dialWith(ctx context.Context, o kafka.Options) (*kgo.Client, error
 	return client, nil
 }
 
+// warehouseOptions are those of such commands.
+func (a *app) warehouseOptions() warehouse.Options {
+	o := a.config.warehouseOptions()
+	if len(o.Addr) == 0 {
+		o.Addr = []string{fmt.Sprintf("127.0.0.1:%d", a.config.ClickHousePort)}
+	}
+	return o
+}
+
 // dialWarehouse reaches ClickHouse for such a command.
 func (a *app) dialWarehouse(ctx context.Context) (*warehouse.Warehouse, error) {
-	options := a.config.warehouseOptions()
-	if len(options.Addr) == 0 {
-		options.Addr = []string{fmt.Sprintf("127.0.0.1:%d", a.config.ClickHousePort)}
-	}
-	w, err := warehouse.Open(ctx, options)
+	w, err := warehouse.Open(ctx, a.warehouseOptions())
 	if err != nil {
 		return nil, fmt.Errorf("%w (start jobstrom up first, or name --clickhouse)", err)
 	}
 	return w, nil
+}
+
+// storedVectors opens the ClickHouse that --embed-reuse takes vectors from, and which may be away; nil without that setting.
+func (a *app) storedVectors(ctx context.Context) (*warehouse.Warehouse, error) {
+	if !a.config.EmbedReuse {
+		return nil, nil
+	}
+	options := a.warehouseOptions()
+	options.Lazy = true
+	return warehouse.Open(ctx, options)
 }

@@ -358,7 +358,11 @@ func (f *flow) runStages(ctx context.Context, names []string, slot string) error
 			}
 			stage = consumers.Extract(f.pipeline.Extractor, raw)
 		case "embed":
-			stage = consumers.Embed(f.pipeline.Encoder)
+			stored, err := f.stored(ctx)
+			if err != nil {
+				return err
+			}
+			stage = consumers.Embed(stored)
 			stage.Owns = f.owners.Owns
 		case "classify":
 			stage = consumers.Classify(f.pipeline.Live, f.pipeline.Taxonomy, encoder)
@@ -380,6 +384,25 @@ func (f *flow) runStages(ctx context.Context, names []string, slot string) error
 	})
 	f.board.Clear(starting)
 	return nil
+}
+
+// stored returns the encoder, and with --embed-reuse ClickHouse before it: the flow's own, or another's that may be away.
+func (f *flow) stored(ctx context.Context) (*consumers.Stored, error) {
+	options := consumers.StoredOptions{Logger: f.log, Registerer: f.metrics}
+	if f.config.EmbedReuse {
+		options.Warehouse = f.warehouse
+	}
+	if options.Warehouse == nil {
+		w, err := f.storedVectors(ctx)
+		if err != nil {
+			return nil, err
+		}
+		if w != nil {
+			f.stops = append(f.stops, func() { _ = w.Close() })
+		}
+		options.Warehouse = w
+	}
+	return consumers.NewStored(f.pipeline.Encoder, options), nil
 }
 
 // serve adds the HTTP server and returns its address.

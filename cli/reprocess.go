@@ -45,7 +45,7 @@ vacancies are left out. Each record is answered exactly once: what was interrupt
 done, the answers are compared with the live predictions.
 
 --from embedded only classifies, with a classifier of the live encoder. --from extracted embeds and classifies: another --encoder needs a classifier
-that was trained on it. --from raw extracts, too.`,
+that was trained on it. --from raw extracts, too. With --embed-reuse texts that --encoder embedded before take their vectors from ClickHouse.`,
 		Example: `  jobstrom reprocess --classifier var/models/3f….bin --since 168h
   jobstrom reprocess --from extracted --encoder var/encoders/fp32 --classifier fp32.bin --name fp32-trial`,
 		Args: args(cobra.NoArgs),
@@ -185,7 +185,18 @@ func (a *app) stagesFrom(ctx context.Context, client *kgo.Client, from, encoder 
 	if err != nil {
 		return nil, nil, err
 	}
-	return append(append(before, consumers.Embed(e)), stages...), func() { _ = e.Close() }, nil
+	w, err := a.storedVectors(ctx)
+	if err != nil {
+		return nil, nil, errors.Join(err, e.Close())
+	}
+	closeStages = func() {
+		_ = e.Close()
+		if w != nil {
+			_ = w.Close()
+		}
+	}
+	stored := consumers.NewStored(e, consumers.StoredOptions{Warehouse: w, Logger: a.log})
+	return append(append(before, consumers.Embed(stored)), stages...), closeStages, nil
 }
 
 // compare waits until the sink has what was written, or for shadowWait, and compares it with the live predictions.

@@ -77,7 +77,11 @@ func (a *app) runCommand() *cobra.Command {
 			if sink && len(a.config.ClickHouse) == 0 {
 				return fmt.Errorf("run sink needs --clickhouse: the embedded one lives inside jobstrom up (%w)", errUsage)
 			}
-			f, err := a.start(cmd.Context(), parts{kafka: true, warehouse: sink, pipeline: true, encodes: slices.Contains(given, "embed")})
+			embed := slices.Contains(given, "embed")
+			if embed && a.config.EmbedReuse && len(a.config.ClickHouse) == 0 {
+				return fmt.Errorf("run embed needs --clickhouse for --embed-reuse: the embedded one lives inside jobstrom up (%w)", errUsage)
+			}
+			f, err := a.start(cmd.Context(), parts{kafka: true, warehouse: sink, pipeline: true, encodes: embed})
 			if err != nil {
 				return err
 			}
