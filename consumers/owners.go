@@ -73,6 +73,7 @@ func takeOver(ctx context.Context, stage Stage, o RunnerOptions) error {
 	if stage.Encoder == "" {
 		return nil
 	}
+	o.Kafka.Registerer = nil // two stages of one process do this at once, and metrics tell clients apart by their ids
 	client, err := kafka.NewClient(o.Kafka)
 	if err != nil {
 		return fmt.Errorf("running stage %s: %w", stage.Name, err)

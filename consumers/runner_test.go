@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"jobstrom/cluster/clustertest"
@@ -258,4 +259,26 @@ func TestPace(t *testing.T) {
 	f(20, 50*answerTime, 1)
 	f(1, 2*answerTime, 1)
 	f(1, answerTime/4, 2)
+}
+
+// Two stages of one process that begin at once have a client each before their workers': its metrics made the second panic.
+func TestStagesBeginAtOnce(t *testing.T) {
+	eachBroker(t, func(t *testing.T, o kafka.Options, client *kgo.Client) {
+		publish(t, client, 0, 10)
+		registry := prometheus.NewRegistry()
+		measured := o
+		measured.Registerer = registry
+		other, err := kafka.NewClient(measured) // what the other stage has for a moment
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer other.Close()
+		stage := echo(func([]*kgo.Record) error { return nil })
+		stage.Encoder = testEncoder
+		stop := start(t, stage, RunnerOptions{Kafka: o, Registerer: registry})
+		once(t, o, 10)
+		if err := stop(); err != nil {
+			t.Fatal(err)
+		}
+	})
 }
