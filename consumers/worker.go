@@ -209,12 +209,12 @@ func (w *worker) gather(ctx context.Context) (*batch, error) {
 		asked := time.Now()
 		answers, err := w.answer(ctx, in)
 		if err == nil {
+			w.answered(len(in), time.Since(asked))
 			err = w.disown(ctx, in, answers)
 		}
 		if err != nil {
 			return nil, err
 		}
-		w.answered(len(in), time.Since(asked))
 		b.in, b.answers = append(b.in, in...), append(b.answers, answers...)
 		if time.Since(start) >= w.options.CommitInterval || b.bytes >= w.options.MaxBytes/2 || w.limit < w.stage.Batch || ctx.Err() != nil {
 			return b, nil

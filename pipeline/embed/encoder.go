@@ -1,7 +1,8 @@
 // Package embed is the second stage: it turns texts into vectors with an encoder on this machine.
 //
 // The encoder's card decides prompt, longest input, pooling, dense layers and normalisation. The same text gives the
-// same vector alone and in any batch. A text that is too long is cut, and its vector says so. The stage
+// same vector alone and in any batch, but for the last bits of its numbers: a cosine of .99999 at least with ONNX Runtime's own
+// provider, of .999 with others. A text that is too long is cut, and its vector says so. The stage
 // knows nothing of Kafka, ClickHouse or HTTP.
 package embed
 
