@@ -43,15 +43,14 @@ func (o *TuneOptions) EnsureDefaults() {
 // Validate reports every violation at once.
 func (o TuneOptions) Validate() error {
 	errs := []error{o.Encoder.Validate()}
-	if len(o.Texts) == 0 {
-		errs = append(errs, errors.New("Texts is empty"))
+	check := func(ok bool, format string, args ...any) {
+		if !ok {
+			errs = append(errs, fmt.Errorf(format, args...))
+		}
 	}
-	if o.Measure < 10*time.Millisecond || o.Measure > time.Minute {
-		errs = append(errs, fmt.Errorf("Measure (%s) must be 10ms to 1m0s", o.Measure))
-	}
-	if o.Rounds < 1 || o.Rounds > 100 {
-		errs = append(errs, fmt.Errorf("Rounds (%d) must be 1 to 100", o.Rounds))
-	}
+	check(len(o.Texts) > 0, "Texts is empty")
+	check(o.Measure >= 10*time.Millisecond && o.Measure <= time.Minute, "Measure (%s) must be 10ms to 1m0s", o.Measure)
+	check(o.Rounds >= 1 && o.Rounds <= 100, "Rounds (%d) must be 1 to 100", o.Rounds)
 	return errors.Join(errs...)
 }
 
