@@ -110,16 +110,7 @@ func (c *Constant) find(beside func(string) ([]byte, error)) error {
 		if f.number != 13 {
 			return nil
 		}
-		var key, value string
-		err := each(f.b, func(f field) error {
-			switch f.number {
-			case 1:
-				key = string(f.b)
-			case 2:
-				value = string(f.b)
-			}
-			return nil
-		})
+		key, value, err := entry(f.b)
 		switch {
 		case err != nil:
 		case key == "location":

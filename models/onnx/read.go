@@ -131,6 +131,20 @@ func room(entries int) error {
 	return nil
 }
 
+// entry reads a key and its value.
+func entry(data []byte) (key, value string, err error) {
+	err = each(data, func(f field) error {
+		switch f.number {
+		case 1:
+			key = string(f.b)
+		case 2:
+			value = string(f.b)
+		}
+		return nil
+	})
+	return key, value, err
+}
+
 func (m *Model) read(data []byte) error {
 	return each(data, func(f field) error {
 		switch f.number {
@@ -139,16 +153,7 @@ func (m *Model) read(data []byte) error {
 		case 7:
 			return m.graph(f.b) // a second one continues the first
 		case 14:
-			var key, value string
-			err := each(f.b, func(f field) error {
-				switch f.number {
-				case 1:
-					key = string(f.b)
-				case 2:
-					value = string(f.b)
-				}
-				return nil
-			})
+			key, value, err := entry(f.b)
 			m.Metadata[key] = value
 			return errors.Join(err, room(len(m.Metadata)))
 		case 25:
