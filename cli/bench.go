@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"strconv"
 	"time"
 
@@ -166,16 +165,11 @@ func (a *app) writeTuned(path string, best embed.Tuned) error {
 	if err != nil {
 		return fmt.Errorf("writing the settings to %s: %w", path, err)
 	}
-	part, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".part-*")
+	err = writeWhole(path, changed, mode)
+	if err == nil {
+		err = os.Chmod(path, mode) // what the umask took from it
+	}
 	if err != nil {
-		return fmt.Errorf("writing the settings: %w", err)
-	}
-	defer os.Remove(part.Name())
-	_, err = part.Write(changed)
-	if err := errors.Join(err, part.Chmod(mode), part.Sync(), part.Close()); err != nil {
-		return fmt.Errorf("writing the settings: %w", err)
-	}
-	if err := os.Rename(part.Name(), path); err != nil {
 		return fmt.Errorf("writing the settings: %w", err)
 	}
 	fmt.Fprintf(a.err, "written to %s\n", path)

@@ -125,7 +125,7 @@ func (a *app) writeDriftReport(r report.Options, file string) error {
 		if err := r.HTML(&page); err != nil {
 			return err
 		}
-		if err := writeWhole(file, page.Bytes()); err != nil {
+		if err := writeWhole(file, page.Bytes(), 0o644); err != nil {
 			return fmt.Errorf("writing the page: %w", err)
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"runtime/debug"
@@ -233,16 +234,21 @@ func writeClassifier(path string, c *schemas.Classifier) error {
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return fmt.Errorf("writing the classifier: %w", err)
 	}
-	if err := writeWhole(path, data); err != nil {
+	if err := writeWhole(path, data, 0o644); err != nil {
 		return fmt.Errorf("writing the classifier: %w", err)
 	}
 	return nil
 }
 
-// writeWhole writes a file whole or not at all.
-func writeWhole(path string, data []byte) error {
-	if err := os.WriteFile(path+".part", data, 0o644); err != nil {
+// writeWhole writes a file whole or not at all, through to the disk.
+func writeWhole(path string, data []byte, mode fs.FileMode) error {
+	f, err := os.OpenFile(path+".part", os.O_WRONLY|os.O_CREATE|os.O_TRUNC, mode)
+	if err != nil {
 		return err
+	}
+	_, err = f.Write(data)
+	if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
+		return errors.Join(err, os.Remove(path+".part"))
 	}
 	return os.Rename(path+".part", path)
 }
@@ -254,7 +260,7 @@ func writeParts(classifier string, parts trainer.Parts) (path string, err error)
 	if err := parts.Write(&data); err != nil {
 		return "", err
 	}
-	if err := writeWhole(path, data.Bytes()); err != nil {
+	if err := writeWhole(path, data.Bytes(), 0o644); err != nil {
 		return "", fmt.Errorf("writing the split: %w", err)
 	}
 	return path, nil
