@@ -84,11 +84,7 @@ func (a *app) checkCommand() *cobra.Command {
 	return cmd
 }
 
-func (a *app) encoderDir() string {
-	options := a.config.embedOptions()
-	options.EnsureDefaults()
-	return options.ModelDir
-}
+func (a *app) encoderDir() string { return a.config.embedOptions().ModelDir }
 
 func (a *app) checkModel(context.Context) (string, error) {
 	card, err := models.Verify(a.encoderDir())

@@ -239,19 +239,15 @@ func (c Config) logger(w io.Writer) *slog.Logger {
 	return slog.New(slog.NewTextHandler(w, options))
 }
 
+// embedOptions returns the encoder's options with their defaults. Library is that of the provider, when no other is named; a process has one.
 func (c Config) embedOptions() embed.Options {
 	cache, _ := humanize.ParseBytes(c.EmbedCache) // validated
-	return embed.Options{
+	o := embed.Options{
 		ModelDir: c.Encoder, Library: c.Library, Provider: onnx.Provider(c.Provider),
 		Threads: c.Threads, Workers: c.EmbedWorkers, BatchTokens: c.BatchTokens, CacheBytes: int64(cache),
 	}
-}
-
-// onnxRuntime is the library of ONNX Runtime, of which a process has one: that of the provider, when no other is named.
-func (c Config) onnxRuntime() string {
-	o := c.embedOptions()
 	o.EnsureDefaults()
-	return o.Library
+	return o
 }
 
 func (c Config) classifyOptions() classify.Options { return classify.Options{Prior: c.Prior} }

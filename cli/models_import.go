@@ -63,7 +63,7 @@ probability 0.`,
 			return err
 		}
 		c, err := convert.Import(given[0], convert.ImportOptions{
-			Encoder: encoder.ID, Dim: encoder.Dim, Taxonomy: schemas.Jobnet(), Labels: labels, Card: &schemas.Card{EncoderName: encoder.Name}, Library: a.config.onnxRuntime(),
+			Encoder: encoder.ID, Dim: encoder.Dim, Taxonomy: schemas.Jobnet(), Labels: labels, Card: &schemas.Card{EncoderName: encoder.Name}, Library: a.config.embedOptions().Library,
 		})
 		if err != nil {
 			return err

@@ -90,7 +90,6 @@ type comparison struct {
 func (a *app) newComparison(ctx context.Context, original, file string) (*comparison, error) {
 	c := &comparison{options: a.config.embedOptions(), taxonomy: schemas.Jobnet()}
 	c.options.ModelDir, c.options.CacheBytes = original, 0
-	c.options.EnsureDefaults()
 	for _, in := range []io.Reader{samples.Vacancies(), samples.Unseen()} {
 		c.first = len(c.samples)
 		if err := c.read(ctx, in); err != nil {

@@ -164,7 +164,7 @@ func (a *app) train(ctx context.Context, w *warehouse.Warehouse, card models.Enc
 	if !filter.Until.IsZero() {
 		o.Card.History.Until = schemas.Time(filter.Until)
 	}
-	o.Encoder, o.Library, o.Rows = card.ID, a.config.onnxRuntime(), int(rows)
+	o.Encoder, o.Library, o.Rows = card.ID, a.config.embedOptions().Library, int(rows)
 	if o.Journal, err = t.openJournal(); err != nil {
 		return nil, err
 	}
