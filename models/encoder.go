@@ -240,13 +240,22 @@ func (c EncoderCard) Validate() error {
 	}
 	names := map[string]bool{}
 	for _, f := range c.files() {
-		local := fs.ValidPath(f.Name) && f.Name != "." && !strings.Contains(f.Name, `\`)
-		check(local, "%s.name (%q) must be a path inside the folder, with / between its parts", f.field, f.Name)
-		check(!local || !names[f.Name], "%s.name (%q) is another file's as well", f.field, f.Name)
-		check(hexSHA256.MatchString(f.SHA256), "%s.sha256 (%q) must be 64 hex digits", f.field, f.SHA256)
+		errs = append(errs, f.validate()...)
+		check(!names[f.Name], "%s.name (%q) is another file's as well", f.field, f.Name)
 		names[f.Name] = true
 	}
 	return errors.Join(errs...)
+}
+
+// validate reports what is wrong with the name and the hash of a file.
+func (f namedFile) validate() (errs []error) {
+	if !fs.ValidPath(f.Name) || f.Name == "." || strings.Contains(f.Name, `\`) {
+		errs = append(errs, fmt.Errorf("%s.name (%q) must be a path inside the folder, with / between its parts", f.field, f.Name))
+	}
+	if !hexSHA256.MatchString(f.SHA256) {
+		errs = append(errs, fmt.Errorf("%s.sha256 (%q) must be 64 hex digits", f.field, f.SHA256))
+	}
+	return errs
 }
 
 // Verify compares the files of an encoder's folder with their hashes on the card. It reads every byte.
@@ -262,18 +271,27 @@ func (c EncoderCard) VerifyWeights(dir string) error {
 	return c.verify(dir, slices.DeleteFunc(c.files(), func(f namedFile) bool { return f.field == "tokenizer" }))
 }
 
-func (c EncoderCard) verify(dir string, files []namedFile) error {
+func (c EncoderCard) verify(dir string, named []namedFile) error {
+	files := make([]File, len(named))
+	for i, f := range named {
+		files[i] = f.File
+	}
+	return verifyFiles(dir, "encoder "+c.Name, remedy, files)
+}
+
+// verifyFiles compares files of a model's folder with their hashes.
+func verifyFiles(dir, model, remedy string, files []File) error {
 	for _, f := range files {
 		path := filepath.Join(dir, filepath.FromSlash(f.Name))
 		got, err := HashFile(path)
 		if errors.Is(err, fs.ErrNotExist) {
-			return fmt.Errorf("verifying encoder %s: %s is missing; %s: %w", c.Name, path, remedy, err)
+			return fmt.Errorf("verifying %s: %s is missing; %s: %w", model, path, remedy, err)
 		}
 		if err != nil {
-			return fmt.Errorf("verifying encoder %s: %w", c.Name, err)
+			return fmt.Errorf("verifying %s: %w", model, err)
 		}
 		if got != f.SHA256 {
-			return fmt.Errorf("verifying encoder %s: %s is corrupt: SHA-256 %s, expected %s; %s", c.Name, path, got, f.SHA256, remedy)
+			return fmt.Errorf("verifying %s: %s is corrupt: SHA-256 %s, expected %s; %s", model, path, got, f.SHA256, remedy)
 		}
 	}
 	return nil
