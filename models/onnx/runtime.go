@@ -81,16 +81,25 @@ func Session(path string, inputs, outputs []string, how Execution) (*ort.Dynamic
 
 // Session loads the graph as it stands, for the provider CPU and with so many threads a run.
 func (g *Graph) Session(inputs, outputs []string, threads int) (*ort.DynamicAdvancedSession, error) {
+	return g.Load(inputs, outputs, Execution{CPU, threads, 1})
+}
+
+// Load is Session for any provider.
+func (g *Graph) Load(inputs, outputs []string, how Execution) (*ort.DynamicAdvancedSession, error) {
 	var model bytes.Buffer
 	if err := g.Encode(&model); err != nil {
 		return nil, fmt.Errorf("loading graph %s: %w", g.Name, err)
 	}
-	return SessionOf("graph "+g.Name, model.Bytes(), inputs, outputs, threads)
+	return sessionOf("graph "+g.Name, model.Bytes(), inputs, outputs, how)
 }
 
 // SessionOf loads the bytes of a model, as the function Session does a file. The name is for errors.
 func SessionOf(name string, model []byte, inputs, outputs []string, threads int) (*ort.DynamicAdvancedSession, error) {
-	return session(name, Execution{CPU, threads, 1}, func(o *ort.SessionOptions) (*ort.DynamicAdvancedSession, error) {
+	return sessionOf(name, model, inputs, outputs, Execution{CPU, threads, 1})
+}
+
+func sessionOf(name string, model []byte, inputs, outputs []string, how Execution) (*ort.DynamicAdvancedSession, error) {
+	return session(name, how, func(o *ort.SessionOptions) (*ort.DynamicAdvancedSession, error) {
 		return ort.NewDynamicAdvancedSessionWithONNXData(model, inputs, outputs, o)
 	})
 }

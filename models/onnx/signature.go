@@ -55,6 +55,46 @@ func readSignature(r io.Reader, size int64) (*Signature, error) {
 	return &s.Signature, nil
 }
 
+// Check compares what a model takes and gives with what it must. A dimension that must be free is -1 there, one that may be anything 0; what the model leaves free fits any.
+func (s *Signature) Check(inputs, outputs []Value) error {
+	for _, side := range []struct {
+		takes     string
+		got, want []Value
+	}{{"takes", s.Inputs, inputs}, {"gives", s.Outputs, outputs}} {
+		var names []string
+		for _, v := range side.got {
+			names = append(names, v.Name)
+		}
+		if len(side.got) != len(side.want) {
+			return fmt.Errorf("it %s %d tensors (%.200q), must be %d", side.takes, len(side.got), names, len(side.want))
+		}
+		for _, want := range side.want {
+			at := slices.Index(names, want.Name)
+			if at < 0 {
+				return fmt.Errorf("it %s %.200q, and no %s", side.takes, names, want.Name)
+			}
+			if err := side.got[at].check(want); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (v Value) check(want Value) error {
+	if v.Type != want.Type {
+		return fmt.Errorf("%s has the element type %d, must be %d", v.Name, v.Type, want.Type)
+	}
+	fits := v.Dims == nil || len(v.Dims) == len(want.Dims)
+	for i := range v.Dims {
+		fits = fits && (v.Dims[i] < 0 || want.Dims[i] == 0 || v.Dims[i] == want.Dims[i])
+	}
+	if !fits {
+		return fmt.Errorf("%s has the dimensions %.60s, must have %s, where -1 is free and 0 any", v.Name, fmt.Sprint(v.Dims), fmt.Sprint(want.Dims))
+	}
+	return nil
+}
+
 // messageKind is a message of onnx.proto that the scanner enters.
 type messageKind int
 
