@@ -119,7 +119,20 @@ func readGraph(f folder, name string) (graph, error) {
 	if g.output == "" {
 		return fail("it gives %.200q, and none of last_hidden_state, token_embeddings and sentence_embedding; export the encoder for the task feature-extraction", names)
 	}
-	for _, location := range s.External {
+	if g.external, err = readExternal(f, name, s.External); err != nil {
+		return graph{}, err
+	}
+	sum, err := models.HashFile(f.path(name))
+	g.file = models.File{Name: name, SHA256: sum}
+	return g, err
+}
+
+// readExternal hashes the files beside a graph that hold its constants.
+func readExternal(f folder, name string, locations []string) (files []models.File, err error) {
+	fail := func(format string, args ...any) ([]models.File, error) {
+		return nil, fmt.Errorf("reading %s: "+format, append([]any{name}, args...)...)
+	}
+	for _, location := range locations {
 		external := path.Join(path.Dir(name), location)
 		if !fs.ValidPath(location) || location == "." || strings.Contains(location, `\`) {
 			return fail("its constants lie in %.80q, which is outside its folder: not read", location)
@@ -129,11 +142,9 @@ func readGraph(f folder, name string) (graph, error) {
 		}
 		sum, err := models.HashFile(f.path(external))
 		if err != nil {
-			return graph{}, err
+			return nil, err
 		}
-		g.external = append(g.external, models.File{Name: external, SHA256: sum})
+		files = append(files, models.File{Name: external, SHA256: sum})
 	}
-	sum, err := models.HashFile(f.path(name))
-	g.file = models.File{Name: name, SHA256: sum}
-	return g, err
+	return files, nil
 }
