@@ -83,6 +83,8 @@ var layer = map[string][]string{
 	"mlflow":            {},
 	"plots":             {},
 	"server":            {"health", "pipeline", "pipeline/extract", "schemas"},
+
+	"pipeline/extract/gliner2": {"models", "models/onnx", "models/repository"},
 }
 
 // Imports point one way, or a change in one corner is felt in every other.
