@@ -182,6 +182,10 @@ func ReadEncoderCard(dir string) (EncoderCard, error) {
 	if err != nil {
 		return EncoderCard{}, fmt.Errorf("reading encoder card: %w", err)
 	}
+	var kind struct{ Kind string }
+	if err := json.Unmarshal(data, &kind); err == nil && kind.Kind == ExtractorGLiNER2 {
+		return EncoderCard{}, fmt.Errorf("reading encoder card: %s is that of an extractor: name it with --gliner2, and an encoder with --encoder", path)
+	}
 	var c EncoderCard
 	if err := json.Unmarshal(data, &c); err != nil {
 		return EncoderCard{}, fmt.Errorf("reading encoder card %s: %w; %s", path, err, remedy)
