@@ -13,11 +13,11 @@ import (
 	"jobstrom/models/onnx"
 )
 
-// ExtractorConfig is the file that says of a folder that it holds an extractor, and where its graphs are.
-const ExtractorConfig = "gliner2_config.json"
+// extractorConfig is the file that says of a folder that it holds an extractor, and where its graphs are.
+const extractorConfig = "gliner2_config.json"
 
-// ExtractorLayout is what gliner2_config.json says.
-type ExtractorLayout struct {
+// extractorLayout is what gliner2_config.json says.
+type extractorLayout struct {
 	// MaxWidth is the longest entity in words.
 	MaxWidth int `json:"max_width"`
 	// SpecialTokens are the ids of the tokens that the prompt is made of.
@@ -69,19 +69,15 @@ func extractor(f folder, o Options) (models.ExtractorCard, error) {
 	c.Tokenizer = models.File{Name: "tokenizer.json", SHA256: sum}
 	for _, precision := range models.Precisions() {
 		names := layout.Graphs[precision]
-		if names == nil {
-			continue
-		}
 		if !slices.ContainsFunc(roles, func(role string) bool { return names[role] != "" && f.exists(names[role]) }) {
-			c.Notes = append(c.Notes, fmt.Sprintf("%s names graphs in %s, which are not in the folder", ExtractorConfig, precision))
-			continue
+			continue // one precision is enough, and half to fetch
 		}
 		if c.Graphs[precision], err = readExtractorGraphs(f, names); err != nil {
 			return none, err
 		}
 	}
 	if len(c.Graphs) == 0 {
-		return none, fmt.Errorf("none of the graphs that %s names (onnx_files) is in the folder; fetch the whole repository", ExtractorConfig)
+		return none, fmt.Errorf("none of the graphs that %s names (onnx_files) is in the folder; fetch the whole repository", extractorConfig)
 	}
 	c = c.Identified()
 	if err := c.Validate(); err != nil {
@@ -95,23 +91,23 @@ func extractor(f folder, o Options) (models.ExtractorCard, error) {
 	return c, nil
 }
 
-func readLayout(f folder) (ExtractorLayout, error) {
-	data, err := f.read(ExtractorConfig, maxConfig)
+func readLayout(f folder) (extractorLayout, error) {
+	data, err := f.read(extractorConfig, maxConfig)
 	if errors.Is(err, fs.ErrNotExist) {
-		return ExtractorLayout{}, fmt.Errorf("reading %s: it is missing: this is no extractor in the layout of GLiNER2; export a checkpoint with `jobstrom models export-gliner2`", ExtractorConfig)
+		return extractorLayout{}, fmt.Errorf("reading %s: it is missing: this is no extractor in the layout of GLiNER2; export a checkpoint with `jobstrom models export-gliner2`", extractorConfig)
 	}
 	if err != nil {
-		return ExtractorLayout{}, err
+		return extractorLayout{}, err
 	}
-	return ParseExtractorConfig(data)
+	return parseLayout(data)
 }
 
-// ParseExtractorConfig reads and checks a gliner2_config.json.
-func ParseExtractorConfig(data []byte) (ExtractorLayout, error) {
-	fail := func(format string, args ...any) (ExtractorLayout, error) {
-		return ExtractorLayout{}, fmt.Errorf("reading "+ExtractorConfig+": "+format, args...)
+// parseLayout reads and checks a gliner2_config.json.
+func parseLayout(data []byte) (extractorLayout, error) {
+	fail := func(format string, args ...any) (extractorLayout, error) {
+		return extractorLayout{}, fmt.Errorf("reading "+extractorConfig+": "+format, args...)
 	}
-	var l ExtractorLayout
+	var l extractorLayout
 	if err := json.Unmarshal(data, &l); err != nil {
 		return fail("%w; fetch it again", err)
 	}
@@ -163,9 +159,9 @@ func checkTokens(f folder, want map[string]int64) error {
 	}
 	for token, id := range want {
 		if got, there := has[token]; !there {
-			return fmt.Errorf("reading tokenizer.json: it has no token %s, which %s gives the id %d: they are not of one model, fetch or export both again", token, ExtractorConfig, id)
+			return fmt.Errorf("reading tokenizer.json: it has no token %s, which %s gives the id %d: they are not of one model, fetch or export both again", token, extractorConfig, id)
 		} else if got != id {
-			return fmt.Errorf("reading tokenizer.json: its token %s has the id %d, %s says %d: they are not of one model, fetch or export both again", token, got, ExtractorConfig, id)
+			return fmt.Errorf("reading tokenizer.json: its token %s has the id %d, %s says %d: they are not of one model, fetch or export both again", token, got, extractorConfig, id)
 		}
 	}
 	return nil
