@@ -34,7 +34,7 @@ func pullAddress(ctx context.Context, address string, o Options) (Snapshot, erro
 		return Snapshot{}, err
 	}
 	defer unlock()
-	files, err := p.tryAll(ctx)
+	files, extractor, err := p.tryAll(ctx)
 	if errors.Is(err, ErrUnreachable) && ctx.Err() == nil {
 		if s, inCache := p.fromCache(ctx); inCache == nil {
 			o.Logger.WarnContext(ctx, "the server cannot be reached, the cache is used", slog.String("host", c.base.Host), slog.Any("error", err))
@@ -52,13 +52,12 @@ func pullAddress(ctx context.Context, address string, o Options) (Snapshot, erro
 	for i, f := range files {
 		sums[i] = f.Hash
 	}
-	return p.place(ctx, l.Commit, files, sums, false)
+	return p.place(ctx, l.Commit, files, sums, extractor, false)
 }
 
 // tryAll brings those files into the cache that are below the address.
-func (p pull) tryAll(ctx context.Context) ([]remoteFile, error) {
+func (p pull) tryAll(ctx context.Context) (found []remoteFile, extractor bool, err error) {
 	left, graph := p.options.MaxBytes, p.options.Graph
-	var found []remoteFile
 	try := func(required bool, names ...string) error {
 		for _, name := range names {
 			f, err := p.tryFile(ctx, name, left)
@@ -76,25 +75,55 @@ func (p pull) tryAll(ctx context.Context) ([]remoteFile, error) {
 		return nil
 	}
 	if err := try(true, topFiles[:2]...); err != nil { // small ones first: they tell whether the rest is worth the wait
-		return nil, err
+		return nil, false, err
+	}
+	if graph == DefaultGraph {
+		if err := try(false, extractorFile); err != nil {
+			return nil, false, err
+		}
+	}
+	if last := found[len(found)-1]; last.Name == extractorFile {
+		config, err := os.ReadFile(p.cache.blob(last.Hash))
+		if err != nil {
+			return nil, true, err
+		}
+		graphs, err := extractorGraphs(config, p.options.Precision)
+		if err != nil {
+			return nil, true, err
+		}
+		err = try(false, extractorFiles[3:]...)
+		for _, g := range graphs {
+			if err == nil {
+				err = try(true, g)
+			}
+			if err == nil {
+				err = try(false, g+"_data", g+".data")
+			}
+		}
+		if err != nil {
+			return nil, true, err
+		}
+		files, err := wantedExtractor(found, graphs)
+		return files, true, err
 	}
 	if err := try(false, topFiles[2:]...); err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	modules, err := p.modules(found)
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	if err := try(false, modules...); err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	if err := try(true, graph); err != nil {
-		return nil, fmt.Errorf("%w: --graph names another", err)
+		return nil, false, fmt.Errorf("%w: --graph names another", err)
 	}
 	if err := try(false, graph+"_data", graph+".data"); err != nil {
-		return nil, err
+		return nil, false, err
 	}
-	return wanted(found, graph)
+	files, err := wanted(found, graph)
+	return files, false, err
 }
 
 // addressModel is where the cache keeps what it knows of an address: its path is hashed, it may be long.

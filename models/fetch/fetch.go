@@ -19,6 +19,8 @@ type Snapshot struct {
 	Name string
 	// Revision is the hub's commit: 40 hex digits. Files from elsewhere have 64: the hash of their names and hashes.
 	Revision string
+	// Extractor says that it is an extractor in the layout of GLiNER2, else it is an encoder.
+	Extractor bool
 	// Cached says that nobody was asked whether the revision is still this commit.
 	Cached bool
 	// Files are the files, ordered by name.
@@ -34,7 +36,8 @@ type File struct {
 	Size   int64
 }
 
-// Pull returns a folder with an encoder's files: configuration, tokenizer, modules and one graph with its data. source is
+// Pull returns a folder with an encoder's files: configuration, tokenizer, modules and one graph with its data; or with an extractor's, where
+// the model has a gliner2_config.json: configuration, tokenizer and the graphs in one precision with their data. source is
 //
 //   - a model on the hub, as intfloat/multilingual-e5-small;
 //   - an https address that the files lie below, as https://models.example.com/e5;
@@ -47,7 +50,7 @@ func Pull(ctx context.Context, source string, o Options) (Snapshot, error) {
 	o.EnsureDefaults()
 	err := o.Validate()
 	if err == nil {
-		o.Cache, o.Dir, err = absolute(o.Cache, o.Dir)
+		err = absolute(&o.Cache, &o.Dir, &o.ExtractorDir)
 	}
 	var s Snapshot
 	switch {
@@ -79,12 +82,13 @@ func shown(source string) string {
 }
 
 // absolute makes names of folders hold wherever they are used; an empty one stays empty.
-func absolute(cache, dir string) (string, string, error) {
-	cache, err := filepath.Abs(cache)
-	if err == nil && dir != "" {
-		dir, err = filepath.Abs(dir)
+func absolute(folders ...*string) (err error) {
+	for _, f := range folders {
+		if *f != "" && err == nil {
+			*f, err = filepath.Abs(*f)
+		}
 	}
-	return cache, dir, err
+	return err
 }
 
 // pullModel pulls a model of the hub.
@@ -162,16 +166,36 @@ func escapePath(name string) string {
 
 // download brings the wanted files of a listing into the cache and places them.
 func (p pull) download(ctx context.Context, l listing, cached bool) (Snapshot, error) {
-	files, err := wanted(l.Files, p.options.Graph)
+	files, extractor, err := pick(l.Files, p.options, func(f remoteFile) ([]byte, error) {
+		files := []remoteFile{f}
+		if _, err := p.bring(ctx, l, files); err != nil {
+			return nil, err
+		}
+		return os.ReadFile(p.cache.blob(files[0].Hash))
+	})
 	if err != nil {
 		return Snapshot{}, err
 	}
+	sums, err := p.bring(ctx, l, files)
+	if err != nil {
+		return Snapshot{}, err
+	}
+	if !cached { // not before its files are here: an older commit that is whole serves better when the hub is away
+		if err := p.cache.remember(p.model, p.options.Revision, l); err != nil {
+			return Snapshot{}, err
+		}
+	}
+	return p.place(ctx, l.Commit, files, sums, extractor, cached)
+}
+
+// bring brings files of a listing into the cache and returns their SHA-256. Where the listing tells no hash, it and the files get the one that is asked for.
+func (p pull) bring(ctx context.Context, l listing, files []remoteFile) (sums []string, err error) {
 	for i, f := range files {
 		if f.Hash != "" {
 			continue
 		}
 		if files[i], err = p.client.describe(ctx, f, p.path(l.Commit, f.Name)); err != nil {
-			return Snapshot{}, err
+			return nil, err
 		}
 		for j := range l.Files {
 			if l.Files[j].Name == f.Name {
@@ -180,21 +204,21 @@ func (p pull) download(ctx context.Context, l listing, cached bool) (Snapshot, e
 		}
 	}
 	if _, err := wantedSize(files, p.options.MaxBytes); err != nil {
-		return Snapshot{}, err
+		return nil, err
 	}
-	sums := make([]string, len(files))
+	sums = make([]string, len(files))
 	var missing int64
 	for i, f := range files {
 		if sums[i], err = verifyFile(ctx, p.cache.blob(f.Hash), f); err == nil {
 			continue
 		}
 		if ctx.Err() != nil {
-			return Snapshot{}, context.Cause(ctx)
+			return nil, context.Cause(ctx)
 		}
 		if errors.Is(err, ErrCorrupt) {
 			p.options.Logger.WarnContext(ctx, "a file of the cache is damaged and is downloaded again", slog.Any("error", err))
 		} else if !notExist(err) {
-			return Snapshot{}, err
+			return nil, err
 		}
 		sums[i] = ""
 		missing += f.Size
@@ -204,9 +228,9 @@ func (p pull) download(ctx context.Context, l listing, cached bool) (Snapshot, e
 	}
 	if missing > 0 {
 		if room, err := p.cache.room(); err != nil {
-			return Snapshot{}, err
+			return nil, err
 		} else if missing > room {
-			return Snapshot{}, fmt.Errorf("%d bytes are to be downloaded, %s has room for %d (%w)", missing, p.cache, room, ErrTooLarge)
+			return nil, fmt.Errorf("%d bytes are to be downloaded, %s has room for %d (%w)", missing, p.cache, room, ErrTooLarge)
 		}
 	}
 	for i, f := range files {
@@ -215,18 +239,13 @@ func (p pull) download(ctx context.Context, l listing, cached bool) (Snapshot, e
 		}
 		part := p.cache.blob(f.Hash) + ".part"
 		if sums[i], err = p.client.download(ctx, f, p.path(l.Commit, f.Name), part, f.Size); err != nil {
-			return Snapshot{}, err
+			return nil, err
 		}
 		if err := p.cache.keep(part, f.Hash); err != nil {
-			return Snapshot{}, err
+			return nil, err
 		}
 	}
-	if !cached { // not before its files are here: an older commit that is whole serves better when the hub is away
-		if err := p.cache.remember(p.model, p.options.Revision, l); err != nil {
-			return Snapshot{}, err
-		}
-	}
-	return p.place(ctx, l.Commit, files, sums, cached)
+	return sums, nil
 }
 
 // fromCache gives a snapshot without asking anybody.
@@ -238,30 +257,41 @@ func (p pull) fromCache(ctx context.Context) (Snapshot, error) {
 	if err != nil {
 		return Snapshot{}, err
 	}
-	files, err := wanted(l.Files, p.options.Graph)
+	verify := func(f remoteFile) (sum string, err error) {
+		if f.Hash == "" {
+			return "", fmt.Errorf("%s is %w %s: pull it without --offline", f.Name, ErrNotCached, p.cache)
+		}
+		if sum, err = verifyFile(ctx, p.cache.blob(f.Hash), f); err != nil {
+			if notExist(err) {
+				err = ErrNotCached
+			}
+			return "", fmt.Errorf("%s of %s: %w: pull it without --offline", f.Name, p.cache, err)
+		}
+		return sum, nil
+	}
+	files, extractor, err := pick(l.Files, p.options, func(f remoteFile) ([]byte, error) {
+		if _, err := verify(f); err != nil {
+			return nil, err
+		}
+		return os.ReadFile(p.cache.blob(f.Hash))
+	})
 	if err != nil {
 		return Snapshot{}, err
 	}
 	sums := make([]string, len(files))
 	for i, f := range files {
-		if f.Hash == "" {
-			return Snapshot{}, fmt.Errorf("%s is %w %s: pull it without --offline", f.Name, ErrNotCached, p.cache)
-		}
-		if sums[i], err = verifyFile(ctx, p.cache.blob(f.Hash), f); err != nil {
-			if notExist(err) {
-				err = ErrNotCached
-			}
-			return Snapshot{}, fmt.Errorf("%s of %s: %w: pull it without --offline", f.Name, p.cache, err)
+		if sums[i], err = verify(f); err != nil {
+			return Snapshot{}, err
 		}
 	}
-	return p.place(ctx, l.Commit, files, sums, true)
+	return p.place(ctx, l.Commit, files, sums, extractor, true)
 }
 
 // place puts files of the cache into the snapshot's folder, or into Options.Dir.
-func (p pull) place(ctx context.Context, commit string, files []remoteFile, sums []string, cached bool) (Snapshot, error) {
-	s := Snapshot{Dir: p.cache.snapshot(p.model, commit), Name: p.name, Revision: commit, Cached: cached}
-	if p.options.Dir != "" {
-		s.Dir = p.options.Dir
+func (p pull) place(ctx context.Context, commit string, files []remoteFile, sums []string, extractor, cached bool) (Snapshot, error) {
+	s := Snapshot{Dir: p.options.dir(extractor), Name: p.name, Revision: commit, Extractor: extractor, Cached: cached}
+	if s.Dir == "" {
+		s.Dir = p.cache.snapshot(p.model, commit)
 	}
 	for i, f := range files {
 		if err := place(ctx, p.cache.blob(f.Hash), f, s.Dir, true); err != nil {

@@ -25,14 +25,16 @@ func pullFolder(ctx context.Context, dir string, o Options) (Snapshot, error) {
 	if err != nil {
 		return Snapshot{}, err
 	}
-	files, err := wanted(there, o.Graph)
+	files, extractor, err := pick(there, o, func(f remoteFile) ([]byte, error) {
+		return os.ReadFile(filepath.Join(dir, filepath.FromSlash(f.Name)))
+	})
 	if err != nil {
 		return Snapshot{}, err
 	}
 	if _, err := wantedSize(files, o.MaxBytes); err != nil {
 		return Snapshot{}, err
 	}
-	s := Snapshot{Dir: dir, Name: dir}
+	s := Snapshot{Dir: dir, Name: dir, Extractor: extractor}
 	for i, f := range files {
 		if files[i].Hash, err = verifyFile(ctx, filepath.Join(dir, filepath.FromSlash(f.Name)), f); err != nil {
 			return Snapshot{}, err
@@ -40,10 +42,10 @@ func pullFolder(ctx context.Context, dir string, o Options) (Snapshot, error) {
 		s.Files = append(s.Files, File{Name: f.Name, SHA256: files[i].Hash, Size: f.Size})
 	}
 	s.Revision = digest(files)
-	if o.Dir == "" {
+	if o.dir(extractor) == "" {
 		return s, nil
 	}
-	s.Dir = o.Dir
+	s.Dir = o.dir(extractor)
 	for _, f := range files {
 		if err := place(ctx, filepath.Join(dir, filepath.FromSlash(f.Name)), f, s.Dir, false); err != nil {
 			return Snapshot{}, err

@@ -30,10 +30,14 @@ type Options struct {
 	Revision string
 	// Graph is the ONNX file that is wanted, by its path in the repository. Default: DefaultGraph.
 	Graph string
+	// Precision is that of an extractor's graphs: fp32 or fp16. Default: fp32.
+	Precision string
 	// Cache is the folder of the cache.
 	Cache string
 	// Dir is a folder to put the files into besides. Default: none, they stay in the cache.
 	Dir string
+	// ExtractorDir is Dir for a model that turns out to be an extractor. Default: Dir.
+	ExtractorDir string
 	// Offline uses the cache and nothing else.
 	Offline bool
 	// MaxBytes bounds the sum of the files. Default: 8 GiB.
@@ -63,6 +67,12 @@ func (o *Options) EnsureDefaults() {
 	if o.Graph == "" {
 		o.Graph = DefaultGraph
 	}
+	if o.Precision == "" {
+		o.Precision = "fp32"
+	}
+	if o.ExtractorDir == "" {
+		o.ExtractorDir = o.Dir
+	}
 	if o.MaxBytes == 0 {
 		o.MaxBytes = 8 << 30
 	}
@@ -86,6 +96,14 @@ func (o *Options) EnsureDefaults() {
 	}
 }
 
+// dir is where the files are put besides the cache; empty for nowhere.
+func (o Options) dir(extractor bool) string {
+	if extractor {
+		return o.ExtractorDir
+	}
+	return o.Dir
+}
+
 // Validate reports every violation, with the value and what it must be.
 func (o Options) Validate() error {
 	var wrong []error
@@ -106,6 +124,7 @@ func (o Options) Validate() error {
 	if err := checkFileName(o.Graph); err != nil {
 		wrong = append(wrong, fmt.Errorf("graph: %w", err))
 	}
+	check(o.Precision == "fp32" || o.Precision == "fp16", "precision (%.20q) must be fp32 or fp16", o.Precision)
 	check(o.Cache != "", "the cache must name a folder")
 	check(o.MaxBytes > 0, "the most bytes (%d) must be > 0", o.MaxBytes)
 	check(o.Attempts > 0 && o.Attempts <= 100, "attempts (%d) must be 1 to 100", o.Attempts)

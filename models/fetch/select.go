@@ -1,6 +1,7 @@
 package fetch
 
 import (
+	"encoding/json"
 	"fmt"
 	"maps"
 	"path"
@@ -15,6 +16,15 @@ const (
 	tokenizerFile = "tokenizer.json"
 	modulesFile   = "modules.json"
 )
+
+// extractorFile says of a repository that it holds an extractor in the layout of GLiNER2, and where its graphs are.
+const extractorFile = "gliner2_config.json"
+
+// longestConfig bounds the bytes of extractorFile.
+const longestConfig = 1 << 20
+
+// extractorFiles are an extractor's but its graphs; the first three must be.
+var extractorFiles = []string{configFile, tokenizerFile, extractorFile, "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json"}
 
 // topFiles are wanted where they are; the first two must be.
 var topFiles = []string{
@@ -46,6 +56,66 @@ func wanted(all []remoteFile, graph string) ([]remoteFile, error) {
 	var picked []remoteFile
 	for _, f := range byName {
 		if f.Name == graph || isGraphData(f.Name, graph) || slices.Contains(topFiles, f.Name) || moduleFile.MatchString(f.Name) {
+			picked = append(picked, f)
+		}
+	}
+	slices.SortFunc(picked, func(a, b remoteFile) int { return strings.Compare(a.Name, b.Name) })
+	return picked, nil
+}
+
+// pick picks the files of an encoder, or of an extractor where there is one and no other graph is asked for; read reads a file that is neither damaged nor long.
+func pick(all []remoteFile, o Options, read func(remoteFile) ([]byte, error)) (files []remoteFile, extractor bool, err error) {
+	at := slices.IndexFunc(all, func(f remoteFile) bool { return f.Name == extractorFile })
+	if at < 0 || o.Graph != DefaultGraph {
+		files, err = wanted(all, o.Graph)
+		return files, false, err
+	}
+	if all[at].Size > longestConfig {
+		return nil, true, fmt.Errorf("%s has %d bytes, more than %d (%w)", extractorFile, all[at].Size, longestConfig, ErrTooLarge)
+	}
+	data, err := read(all[at])
+	if err != nil {
+		return nil, true, err
+	}
+	graphs, err := extractorGraphs(data, o.Precision)
+	if err != nil {
+		return nil, true, err
+	}
+	files, err = wantedExtractor(all, graphs)
+	return files, true, err
+}
+
+// extractorGraphs reads the names of an extractor's graphs in one precision.
+func extractorGraphs(config []byte, precision string) ([]string, error) {
+	var c struct {
+		Graphs map[string]map[string]string `json:"onnx_files"`
+	}
+	if err := json.Unmarshal(config, &c); err != nil {
+		return nil, fmt.Errorf("reading %s: %w (%w)", extractorFile, err, ErrCorrupt)
+	}
+	roles, ok := c.Graphs[precision]
+	if !ok {
+		return nil, fmt.Errorf("%s names no graphs in %s, but in %q: choose one of those with --precision (%w)", extractorFile, precision, slices.Sorted(maps.Keys(c.Graphs)), ErrIncomplete)
+	}
+	names := slices.Sorted(maps.Values(roles))
+	for _, name := range names {
+		if err := checkFileName(name); err != nil {
+			return nil, fmt.Errorf("reading %s: %w", extractorFile, err)
+		}
+	}
+	return slices.Compact(names), nil
+}
+
+// wantedExtractor picks the files of an extractor.
+func wantedExtractor(all []remoteFile, graphs []string) ([]remoteFile, error) {
+	for _, name := range append(extractorFiles[:3:3], graphs...) {
+		if !slices.ContainsFunc(all, func(f remoteFile) bool { return f.Name == name }) {
+			return nil, fmt.Errorf("there is no %s, which an extractor in the layout of GLiNER2 needs (%w)", name, ErrIncomplete)
+		}
+	}
+	var picked []remoteFile
+	for _, f := range all {
+		if slices.Contains(extractorFiles, f.Name) || slices.ContainsFunc(graphs, func(g string) bool { return f.Name == g || isGraphData(f.Name, g) }) {
 			picked = append(picked, f)
 		}
 	}
