@@ -5,10 +5,12 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net/url"
 	"os"
 	"path"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/dustin/go-humanize"
@@ -66,14 +68,15 @@ func (h Hub) Validate() error {
 	return errors.Join(append(h.hubTLS().Validate("hub"), h.hubToken().Validate("hub-token"))...)
 }
 
-// pulledJSON is a pulled model for machines.
+// pulledJSON is a pulled model for machines: an encoder or an extractor.
 type pulledJSON struct {
-	Name     string             `json:"name"`
-	Revision string             `json:"revision"`
-	Dir      string             `json:"dir"`
-	Cached   bool               `json:"cached"`
-	Encoder  models.EncoderCard `json:"encoder"`
-	Files    []pulledFileJSON   `json:"files"`
+	Name      string                `json:"name"`
+	Revision  string                `json:"revision"`
+	Dir       string                `json:"dir"`
+	Cached    bool                  `json:"cached"`
+	Encoder   *models.EncoderCard   `json:"encoder,omitempty"`
+	Extractor *models.ExtractorCard `json:"extractor,omitempty"`
+	Files     []pulledFileJSON      `json:"files"`
 }
 
 type pulledFileJSON struct {
@@ -83,29 +86,32 @@ type pulledFileJSON struct {
 }
 
 func (a *app) modelsPullCommand() *cobra.Command {
-	var revision, graph, dir, most string
+	var revision, graph, precision, dir, extractorDir, most string
 	var offline bool
 	var describe repository.Options
 	cmd := &cobra.Command{
 		Use:   "pull NAME",
-		Short: "Make an encoder of a model on a hub, at an https address or in a folder",
-		Long: `Download what an encoder needs of a model: its configuration, its tokenizer, the modules of sentence-transformers and one ONNX graph with its data.
+		Short: "Make an encoder or an extractor of a model on a hub, at an https address or in a folder",
+		Long: `Download what an encoder needs of a model: its configuration, its tokenizer, the modules of sentence-transformers and one ONNX graph with its data; or what an
+extractor needs, where the model has a gliner2_config.json: its configuration, its tokenizer and its graphs in one precision.
 NAME is a model of a Hugging Face-compatible hub, an https address that the files lie below, or a folder, which begins with ./ or /.
 
 Each file is verified against the hub's hash; files at an address have none, they are as trustworthy as its certificate. A pull that was
 cut off goes on where it ended. The encoder's card is derived from the model's own files: pooling, normalisation, dense layers, prompt, longest input. Another prompt or graph
-is another encoder, with vectors of its own. --encoder takes the folder that is printed. What was pulled once is kept in hub/ in the data folder (--data) and needs the hub no more: --offline asks nobody, and a
+is another encoder, with vectors of its own. --encoder takes the folder that is printed, --gliner2 that of an extractor. What was pulled once is kept in hub/ in the data folder (--data) and needs the hub no more: --offline asks nobody, and a
 hub that is away is done without, which is said. The environment variables ` + hubEndpointEnv + ` and ` + hubTokenEnv + ` are honoured.`,
 		Example: `  jobstrom models pull intfloat/multilingual-e5-small
   jobstrom models pull intfloat/multilingual-e5-large-instruct --prompt vacancy
   jobstrom models pull https://models.example.com/e5 --dir encoders/e5
-  jobstrom models pull ./exported --graph model.onnx --format json`,
+  jobstrom models pull ./exported --graph model.onnx --format json
+  jobstrom models pull lmoe/gliner2-multi-v1-onnx --precision fp16`,
 		Args: args(cobra.ExactArgs(1)),
 	}
 	a.formatFlag(cmd)
 	cmd.Flags().StringVar(&revision, "revision", "main", "branch, tag or `commit` of the model")
 	cmd.Flags().StringVar(&graph, "graph", fetch.DefaultGraph, "the ONNX `file`, by its path in the model")
-	cmd.Flags().StringVar(&dir, "dir", "", "`folder` of the encoder (default encoders/NAME in the data folder; a folder that is pulled is used where it is)")
+	cmd.Flags().StringVar(&precision, "precision", models.FP32, "of an extractor's graphs: `fp32` or fp16, which is half as large")
+	cmd.Flags().StringVar(&dir, "dir", "", "`folder` of the model (default encoders/NAME or extractors/NAME in the data folder; a folder that is pulled is used where it is)")
 	cmd.Flags().StringVar(&describe.Prompt, "prompt", "", "what stands before every text: the `name` of one of the model's prompts, vacancy (the instruction of the reference system, for encoders trained with instructions), or a text (default the model's default prompt)")
 	cmd.Flags().IntVar(&describe.MaxTokens, "max-tokens", 0, "longest input in `tokens` (default the model's)")
 	cmd.Flags().BoolVar(&offline, "offline", false, "use what was pulled before, ask nobody")
@@ -119,6 +125,9 @@ hub that is away is done without, which is said. The environment variables ` + h
 			if dir, err = a.config.dataFolder(filepath.Join("encoders", encoderFolder(given[0]))); err != nil {
 				return err
 			}
+			if extractorDir, err = a.config.dataFolder(filepath.Join("extractors", encoderFolder(given[0]))); err != nil {
+				return err
+			}
 		}
 		cache, err := a.config.dataFolder("hub")
 		if err != nil {
@@ -127,7 +136,7 @@ hub that is away is done without, which is said. The environment variables ` + h
 		bars := a.phases()
 		s, err := fetch.Pull(cmd.Context(), given[0], fetch.Options{
 			Endpoint: cmp.Or(a.config.HubEndpoint, os.Getenv(hubEndpointEnv)), Token: a.config.hubToken(), TLS: a.config.hubTLS(),
-			Revision: revision, Graph: graph, Cache: cache, Dir: dir, Offline: offline, MaxBytes: int64(bytes), Logger: a.log,
+			Revision: revision, Graph: graph, Precision: precision, Cache: cache, Dir: dir, ExtractorDir: extractorDir, Offline: offline, MaxBytes: int64(bytes), Logger: a.log,
 			Progress: func(file string, done, total int64) { bars.show(file, int(done), int(total)) },
 		})
 		bars.done()
@@ -135,6 +144,19 @@ hub that is away is done without, which is said. The environment variables ` + h
 			return err
 		}
 		describe.Name, describe.Source, describe.Graph = filepath.Base(s.Dir), s.Name+" at "+s.Revision, graph
+		if s.Extractor {
+			if describe.Prompt != "" || describe.MaxTokens != 0 {
+				return fmt.Errorf("--prompt and --max-tokens are for encoders, %s is an extractor (%w)", given[0], errUsage)
+			}
+			card, err := repository.Extractor(s.Dir, describe)
+			if err != nil {
+				return err
+			}
+			if err := models.WriteExtractorCard(s.Dir, card); err != nil {
+				return err
+			}
+			return a.showPulledExtractor(s, card)
+		}
 		card, err := repository.Card(s.Dir, describe)
 		if err != nil {
 			return err
@@ -160,12 +182,45 @@ func encoderFolder(source string) string {
 
 func (a *app) showPulled(s fetch.Snapshot, card models.EncoderCard) error {
 	if a.format == "json" {
-		told := pulledJSON{Encoder: card, Name: s.Name, Revision: s.Revision, Dir: s.Dir, Cached: s.Cached}
-		for _, f := range s.Files {
-			told.Files = append(told.Files, pulledFileJSON(f))
-		}
-		return json.NewEncoder(a.out).Encode(told)
+		return json.NewEncoder(a.out).Encode(pulled(s, pulledJSON{Encoder: &card}))
 	}
+	a.showPulledFiles(s)
+	fmt.Fprintf(a.out, "encoder %.12s: %d dimensions, %s pooling, up to %d tokens, prompt %q\n", card.ID, card.Dim, card.Pooling, card.MaxTokens, card.Prefix)
+	for _, note := range card.Notes {
+		fmt.Fprintln(a.out, "note:", note)
+	}
+	fmt.Fprintf(a.out, "use it with --encoder %s\n", s.Dir)
+	return nil
+}
+
+func (a *app) showPulledExtractor(s fetch.Snapshot, card models.ExtractorCard) error {
+	if a.format == "json" {
+		return json.NewEncoder(a.out).Encode(pulled(s, pulledJSON{Extractor: &card}))
+	}
+	a.showPulledFiles(s)
+	precisions := strings.Join(slices.Sorted(maps.Keys(card.Graphs)), ", ")
+	fmt.Fprintf(a.out, "extractor %.12s: GLiNER2, %d dimensions, entities of up to %d words, weights in %s\n", card.ID, card.Hidden, card.MaxWidth, precisions)
+	for _, note := range card.Notes {
+		fmt.Fprintln(a.out, "note:", note)
+	}
+	precision := ""
+	if _, there := card.Graphs[models.FP32]; !there {
+		precision = " --gliner2-precision " + precisions
+	}
+	fmt.Fprintf(a.out, "use it with --extractor gliner2 --gliner2 %s%s\n", s.Dir, precision)
+	return nil
+}
+
+// pulled fills in what is said of a model of any kind.
+func pulled(s fetch.Snapshot, told pulledJSON) pulledJSON {
+	told.Name, told.Revision, told.Dir, told.Cached = s.Name, s.Revision, s.Dir, s.Cached
+	for _, f := range s.Files {
+		told.Files = append(told.Files, pulledFileJSON(f))
+	}
+	return told
+}
+
+func (a *app) showPulledFiles(s fetch.Snapshot) {
 	t := a.table("file", "bytes", "SHA-256")
 	var sum int64
 	for _, f := range s.Files {
@@ -178,10 +233,4 @@ func (a *app) showPulled(s fetch.Snapshot, card models.EncoderCard) error {
 		asked = ", from the cache: nobody was asked for a newer one"
 	}
 	fmt.Fprintf(a.out, "%s at %.12s: %d files, %s%s\n", s.Name, s.Revision, len(s.Files), humanize.IBytes(uint64(sum)), asked)
-	fmt.Fprintf(a.out, "encoder %.12s: %d dimensions, %s pooling, up to %d tokens, prompt %q\n", card.ID, card.Dim, card.Pooling, card.MaxTokens, card.Prefix)
-	for _, note := range card.Notes {
-		fmt.Fprintln(a.out, "note:", note)
-	}
-	fmt.Fprintf(a.out, "use it with --encoder %s\n", s.Dir)
-	return nil
 }
