@@ -15,6 +15,9 @@ func (m *Model) gates(ctx context.Context, h hidden, rows int, p prompt) ([]bool
 		return open, nil
 	}
 	logits, err := m.countPred.values(ctx, []input{floats(h.gather(rows, p.task), rows, h.dim)})
+	if err == nil {
+		err = finite(m.countPred, logits)
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -30,29 +30,35 @@ func floats(values []float32, dims ...int) input {
 }
 
 // run runs the graph and calls with its output, which must have these dimensions, nil for any, and is gone afterwards. When the context ends, the run does.
-func (g *graph) run(ctx context.Context, inputs []input, dims []int, call func([]float32) error) (err error) {
-	defer func() {
-		if ctx.Err() != nil {
-			err = ctx.Err()
-		} else if err != nil {
-			err = fmt.Errorf("running %s: %w", g.name, err)
-		}
-	}()
+func (g *graph) run(ctx context.Context, inputs []input, dims []int, call func([]float32) error) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
+	output, err := g.output(ctx, inputs, dims)
+	if err != nil {
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		return fmt.Errorf("running %s: %w", g.name, err)
+	}
+	defer output.Destroy()
+	return call(output.GetData())
+}
+
+// output runs the graph and returns what it gives.
+func (g *graph) output(ctx context.Context, inputs []input, dims []int) (*ort.Tensor[float32], error) {
 	values := make([]ort.Value, 0, len(inputs))
 	for _, in := range inputs {
 		v, err := in()
 		if err != nil {
-			return err
+			return nil, err
 		}
 		defer v.Destroy()
 		values = append(values, v)
 	}
 	options, err := ort.NewRunOptions()
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer options.Destroy()
 	ended := make(chan struct{})
@@ -66,21 +72,22 @@ func (g *graph) run(ctx context.Context, inputs []input, dims []int, call func([
 		<-ended // options are not freed under it
 	}
 	if err != nil {
-		return err
-	}
-	defer outputs[0].Destroy()
-	size := max(1, outputs[0].GetShape().FlattenedSize())
-	if dims != nil {
-		size = 1
-		for _, d := range dims {
-			size *= int64(d)
-		}
+		return nil, err
 	}
 	output, ok := outputs[0].(*ort.Tensor[float32])
-	if !ok || int64(len(output.GetData())) != size {
-		return fmt.Errorf("its output has the shape %v, must have %v: the files are not of one model, fetch or export them again", outputs[0].GetShape(), dims)
+	fits := ok
+	if ok && dims != nil {
+		size := 1
+		for _, d := range dims {
+			size *= d
+		}
+		fits = len(output.GetData()) == size
 	}
-	return call(output.GetData())
+	if !fits {
+		err := fmt.Errorf("its output has the shape %v, must have %v: the files are not of one model, fetch or export them again", outputs[0].GetShape(), dims)
+		return nil, errors.Join(err, outputs[0].Destroy())
+	}
+	return output, nil
 }
 
 // values is run with a copy of the output.
