@@ -155,7 +155,11 @@ type Extraction struct {
 	PublishedAt  *timestamppb.Timestamp `protobuf:"bytes,10,opt,name=published_at,json=publishedAt,proto3" json:"published_at,omitempty"`
 	Attributes   map[string]string      `protobuf:"bytes,11,rep,name=attributes,proto3" json:"attributes,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	// removed counts the personal data items that were removed.
-	Removed       uint32 `protobuf:"varint,12,opt,name=removed,proto3" json:"removed,omitempty"`
+	Removed uint32 `protobuf:"varint,12,opt,name=removed,proto3" json:"removed,omitempty"`
+	// entities are what was found, where and by whom: those of GLiNER2 as its labels come, then those of the rules. They stay on vacancies.extracted.
+	Entities []*Entity `protobuf:"bytes,13,rep,name=entities,proto3" json:"entities,omitempty"`
+	// extractor is the identity of what extracted: rules, gliner2:ID or both:ID with the id of the GLiNER2 model. Empty: rules, of a version without entities.
+	Extractor     string `protobuf:"bytes,14,opt,name=extractor,proto3" json:"extractor,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -274,10 +278,115 @@ func (x *Extraction) GetRemoved() uint32 {
 	return 0
 }
 
+func (x *Extraction) GetEntities() []*Entity {
+	if x != nil {
+		return x.Entities
+	}
+	return nil
+}
+
+func (x *Extraction) GetExtractor() string {
+	if x != nil {
+		return x.Extractor
+	}
+	return ""
+}
+
+// Entity is a part of a vacancy that means something. Personal data is removed from it.
+type Entity struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// label is what it is: a label of GLiNER2, of the rules occupations, skills or tasks.
+	Label string `protobuf:"bytes,1,opt,name=label,proto3" json:"label,omitempty"`
+	// text is what the source text says from start to end; where both are 0, it was put together from several places.
+	Text string `protobuf:"bytes,2,opt,name=text,proto3" json:"text,omitempty"`
+	// start and end are code points of the source text, which is the cleaned title, two line feeds and the cleaned text; end is behind the last one.
+	Start uint32 `protobuf:"varint,3,opt,name=start,proto3" json:"start,omitempty"`
+	End   uint32 `protobuf:"varint,4,opt,name=end,proto3" json:"end,omitempty"`
+	// score is the probability that GLiNER2 gives it, in [0, 1]; 1 of rules.
+	Score float32 `protobuf:"fixed32,5,opt,name=score,proto3" json:"score,omitempty"`
+	// by says what found it: rules or gliner2.
+	By            string `protobuf:"bytes,6,opt,name=by,proto3" json:"by,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Entity) Reset() {
+	*x = Entity{}
+	mi := &file_jobstrom_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Entity) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Entity) ProtoMessage() {}
+
+func (x *Entity) ProtoReflect() protoreflect.Message {
+	mi := &file_jobstrom_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Entity.ProtoReflect.Descriptor instead.
+func (*Entity) Descriptor() ([]byte, []int) {
+	return file_jobstrom_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *Entity) GetLabel() string {
+	if x != nil {
+		return x.Label
+	}
+	return ""
+}
+
+func (x *Entity) GetText() string {
+	if x != nil {
+		return x.Text
+	}
+	return ""
+}
+
+func (x *Entity) GetStart() uint32 {
+	if x != nil {
+		return x.Start
+	}
+	return 0
+}
+
+func (x *Entity) GetEnd() uint32 {
+	if x != nil {
+		return x.End
+	}
+	return 0
+}
+
+func (x *Entity) GetScore() float32 {
+	if x != nil {
+		return x.Score
+	}
+	return 0
+}
+
+func (x *Entity) GetBy() string {
+	if x != nil {
+		return x.By
+	}
+	return ""
+}
+
 // Embedding is an extraction with its vector.
 type Embedding struct {
-	state      protoimpl.MessageState `protogen:"open.v1"`
-	Extraction *Extraction            `protobuf:"bytes,1,opt,name=extraction,proto3" json:"extraction,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// extraction lacks its entities: nobody behind vacancies.extracted reads them.
+	Extraction *Extraction `protobuf:"bytes,1,opt,name=extraction,proto3" json:"extraction,omitempty"`
 	// vector has unit length; its width is the encoder's dimension.
 	Vector []float32 `protobuf:"fixed32,2,rep,packed,name=vector,proto3" json:"vector,omitempty"`
 	// encoder is the identity of the encoder that made the vector.
@@ -292,7 +401,7 @@ type Embedding struct {
 
 func (x *Embedding) Reset() {
 	*x = Embedding{}
-	mi := &file_jobstrom_proto_msgTypes[2]
+	mi := &file_jobstrom_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -304,7 +413,7 @@ func (x *Embedding) String() string {
 func (*Embedding) ProtoMessage() {}
 
 func (x *Embedding) ProtoReflect() protoreflect.Message {
-	mi := &file_jobstrom_proto_msgTypes[2]
+	mi := &file_jobstrom_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -317,7 +426,7 @@ func (x *Embedding) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Embedding.ProtoReflect.Descriptor instead.
 func (*Embedding) Descriptor() ([]byte, []int) {
-	return file_jobstrom_proto_rawDescGZIP(), []int{2}
+	return file_jobstrom_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *Embedding) GetExtraction() *Extraction {
@@ -383,7 +492,7 @@ type Classification struct {
 
 func (x *Classification) Reset() {
 	*x = Classification{}
-	mi := &file_jobstrom_proto_msgTypes[3]
+	mi := &file_jobstrom_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -395,7 +504,7 @@ func (x *Classification) String() string {
 func (*Classification) ProtoMessage() {}
 
 func (x *Classification) ProtoReflect() protoreflect.Message {
-	mi := &file_jobstrom_proto_msgTypes[3]
+	mi := &file_jobstrom_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -408,7 +517,7 @@ func (x *Classification) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Classification.ProtoReflect.Descriptor instead.
 func (*Classification) Descriptor() ([]byte, []int) {
-	return file_jobstrom_proto_rawDescGZIP(), []int{3}
+	return file_jobstrom_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *Classification) GetId() string {
@@ -518,7 +627,7 @@ type Label struct {
 
 func (x *Label) Reset() {
 	*x = Label{}
-	mi := &file_jobstrom_proto_msgTypes[4]
+	mi := &file_jobstrom_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -530,7 +639,7 @@ func (x *Label) String() string {
 func (*Label) ProtoMessage() {}
 
 func (x *Label) ProtoReflect() protoreflect.Message {
-	mi := &file_jobstrom_proto_msgTypes[4]
+	mi := &file_jobstrom_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -543,7 +652,7 @@ func (x *Label) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Label.ProtoReflect.Descriptor instead.
 func (*Label) Descriptor() ([]byte, []int) {
-	return file_jobstrom_proto_rawDescGZIP(), []int{4}
+	return file_jobstrom_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *Label) GetId() string {
@@ -617,7 +726,7 @@ type DeadLetter struct {
 
 func (x *DeadLetter) Reset() {
 	*x = DeadLetter{}
-	mi := &file_jobstrom_proto_msgTypes[5]
+	mi := &file_jobstrom_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -629,7 +738,7 @@ func (x *DeadLetter) String() string {
 func (*DeadLetter) ProtoMessage() {}
 
 func (x *DeadLetter) ProtoReflect() protoreflect.Message {
-	mi := &file_jobstrom_proto_msgTypes[5]
+	mi := &file_jobstrom_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -642,7 +751,7 @@ func (x *DeadLetter) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeadLetter.ProtoReflect.Descriptor instead.
 func (*DeadLetter) Descriptor() ([]byte, []int) {
-	return file_jobstrom_proto_rawDescGZIP(), []int{5}
+	return file_jobstrom_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *DeadLetter) GetStage() string {
@@ -772,7 +881,7 @@ type Header struct {
 
 func (x *Header) Reset() {
 	*x = Header{}
-	mi := &file_jobstrom_proto_msgTypes[6]
+	mi := &file_jobstrom_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -784,7 +893,7 @@ func (x *Header) String() string {
 func (*Header) ProtoMessage() {}
 
 func (x *Header) ProtoReflect() protoreflect.Message {
-	mi := &file_jobstrom_proto_msgTypes[6]
+	mi := &file_jobstrom_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -797,7 +906,7 @@ func (x *Header) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Header.ProtoReflect.Descriptor instead.
 func (*Header) Descriptor() ([]byte, []int) {
-	return file_jobstrom_proto_rawDescGZIP(), []int{6}
+	return file_jobstrom_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *Header) GetName() string {
@@ -838,7 +947,7 @@ type Replay struct {
 
 func (x *Replay) Reset() {
 	*x = Replay{}
-	mi := &file_jobstrom_proto_msgTypes[7]
+	mi := &file_jobstrom_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -850,7 +959,7 @@ func (x *Replay) String() string {
 func (*Replay) ProtoMessage() {}
 
 func (x *Replay) ProtoReflect() protoreflect.Message {
-	mi := &file_jobstrom_proto_msgTypes[7]
+	mi := &file_jobstrom_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -863,7 +972,7 @@ func (x *Replay) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Replay.ProtoReflect.Descriptor instead.
 func (*Replay) Descriptor() ([]byte, []int) {
-	return file_jobstrom_proto_rawDescGZIP(), []int{7}
+	return file_jobstrom_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *Replay) GetStage() string {
@@ -955,7 +1064,7 @@ type Classifier struct {
 
 func (x *Classifier) Reset() {
 	*x = Classifier{}
-	mi := &file_jobstrom_proto_msgTypes[8]
+	mi := &file_jobstrom_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -967,7 +1076,7 @@ func (x *Classifier) String() string {
 func (*Classifier) ProtoMessage() {}
 
 func (x *Classifier) ProtoReflect() protoreflect.Message {
-	mi := &file_jobstrom_proto_msgTypes[8]
+	mi := &file_jobstrom_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -980,7 +1089,7 @@ func (x *Classifier) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Classifier.ProtoReflect.Descriptor instead.
 func (*Classifier) Descriptor() ([]byte, []int) {
-	return file_jobstrom_proto_rawDescGZIP(), []int{8}
+	return file_jobstrom_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *Classifier) GetId() string {
@@ -1126,7 +1235,7 @@ type Card struct {
 
 func (x *Card) Reset() {
 	*x = Card{}
-	mi := &file_jobstrom_proto_msgTypes[9]
+	mi := &file_jobstrom_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1138,7 +1247,7 @@ func (x *Card) String() string {
 func (*Card) ProtoMessage() {}
 
 func (x *Card) ProtoReflect() protoreflect.Message {
-	mi := &file_jobstrom_proto_msgTypes[9]
+	mi := &file_jobstrom_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1151,7 +1260,7 @@ func (x *Card) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Card.ProtoReflect.Descriptor instead.
 func (*Card) Descriptor() ([]byte, []int) {
-	return file_jobstrom_proto_rawDescGZIP(), []int{9}
+	return file_jobstrom_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *Card) GetEncoderName() string {
@@ -1214,7 +1323,7 @@ type TrainingHistory struct {
 
 func (x *TrainingHistory) Reset() {
 	*x = TrainingHistory{}
-	mi := &file_jobstrom_proto_msgTypes[10]
+	mi := &file_jobstrom_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1226,7 +1335,7 @@ func (x *TrainingHistory) String() string {
 func (*TrainingHistory) ProtoMessage() {}
 
 func (x *TrainingHistory) ProtoReflect() protoreflect.Message {
-	mi := &file_jobstrom_proto_msgTypes[10]
+	mi := &file_jobstrom_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1239,7 +1348,7 @@ func (x *TrainingHistory) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TrainingHistory.ProtoReflect.Descriptor instead.
 func (*TrainingHistory) Descriptor() ([]byte, []int) {
-	return file_jobstrom_proto_rawDescGZIP(), []int{10}
+	return file_jobstrom_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *TrainingHistory) GetRows() uint64 {
@@ -1298,7 +1407,7 @@ type TrainingSplit struct {
 
 func (x *TrainingSplit) Reset() {
 	*x = TrainingSplit{}
-	mi := &file_jobstrom_proto_msgTypes[11]
+	mi := &file_jobstrom_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1310,7 +1419,7 @@ func (x *TrainingSplit) String() string {
 func (*TrainingSplit) ProtoMessage() {}
 
 func (x *TrainingSplit) ProtoReflect() protoreflect.Message {
-	mi := &file_jobstrom_proto_msgTypes[11]
+	mi := &file_jobstrom_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1323,7 +1432,7 @@ func (x *TrainingSplit) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TrainingSplit.ProtoReflect.Descriptor instead.
 func (*TrainingSplit) Descriptor() ([]byte, []int) {
-	return file_jobstrom_proto_rawDescGZIP(), []int{11}
+	return file_jobstrom_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *TrainingSplit) GetTrain() uint64 {
@@ -1374,7 +1483,7 @@ type Calibration struct {
 
 func (x *Calibration) Reset() {
 	*x = Calibration{}
-	mi := &file_jobstrom_proto_msgTypes[12]
+	mi := &file_jobstrom_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1386,7 +1495,7 @@ func (x *Calibration) String() string {
 func (*Calibration) ProtoMessage() {}
 
 func (x *Calibration) ProtoReflect() protoreflect.Message {
-	mi := &file_jobstrom_proto_msgTypes[12]
+	mi := &file_jobstrom_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1399,7 +1508,7 @@ func (x *Calibration) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Calibration.ProtoReflect.Descriptor instead.
 func (*Calibration) Descriptor() ([]byte, []int) {
-	return file_jobstrom_proto_rawDescGZIP(), []int{12}
+	return file_jobstrom_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *Calibration) GetEce() float64 {
@@ -1428,7 +1537,7 @@ type CalibrationBin struct {
 
 func (x *CalibrationBin) Reset() {
 	*x = CalibrationBin{}
-	mi := &file_jobstrom_proto_msgTypes[13]
+	mi := &file_jobstrom_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1440,7 +1549,7 @@ func (x *CalibrationBin) String() string {
 func (*CalibrationBin) ProtoMessage() {}
 
 func (x *CalibrationBin) ProtoReflect() protoreflect.Message {
-	mi := &file_jobstrom_proto_msgTypes[13]
+	mi := &file_jobstrom_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1453,7 +1562,7 @@ func (x *CalibrationBin) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CalibrationBin.ProtoReflect.Descriptor instead.
 func (*CalibrationBin) Descriptor() ([]byte, []int) {
-	return file_jobstrom_proto_rawDescGZIP(), []int{13}
+	return file_jobstrom_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *CalibrationBin) GetCount() uint64 {
@@ -1492,7 +1601,7 @@ type Baseline struct {
 
 func (x *Baseline) Reset() {
 	*x = Baseline{}
-	mi := &file_jobstrom_proto_msgTypes[14]
+	mi := &file_jobstrom_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1504,7 +1613,7 @@ func (x *Baseline) String() string {
 func (*Baseline) ProtoMessage() {}
 
 func (x *Baseline) ProtoReflect() protoreflect.Message {
-	mi := &file_jobstrom_proto_msgTypes[14]
+	mi := &file_jobstrom_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1517,7 +1626,7 @@ func (x *Baseline) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Baseline.ProtoReflect.Descriptor instead.
 func (*Baseline) Descriptor() ([]byte, []int) {
-	return file_jobstrom_proto_rawDescGZIP(), []int{14}
+	return file_jobstrom_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *Baseline) GetRows() uint64 {
@@ -1575,7 +1684,7 @@ type ModelEvent struct {
 
 func (x *ModelEvent) Reset() {
 	*x = ModelEvent{}
-	mi := &file_jobstrom_proto_msgTypes[15]
+	mi := &file_jobstrom_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1587,7 +1696,7 @@ func (x *ModelEvent) String() string {
 func (*ModelEvent) ProtoMessage() {}
 
 func (x *ModelEvent) ProtoReflect() protoreflect.Message {
-	mi := &file_jobstrom_proto_msgTypes[15]
+	mi := &file_jobstrom_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1600,7 +1709,7 @@ func (x *ModelEvent) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ModelEvent.ProtoReflect.Descriptor instead.
 func (*ModelEvent) Descriptor() ([]byte, []int) {
-	return file_jobstrom_proto_rawDescGZIP(), []int{15}
+	return file_jobstrom_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *ModelEvent) GetId() string {
@@ -1688,7 +1797,7 @@ type LiveEncoders struct {
 
 func (x *LiveEncoders) Reset() {
 	*x = LiveEncoders{}
-	mi := &file_jobstrom_proto_msgTypes[16]
+	mi := &file_jobstrom_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1700,7 +1809,7 @@ func (x *LiveEncoders) String() string {
 func (*LiveEncoders) ProtoMessage() {}
 
 func (x *LiveEncoders) ProtoReflect() protoreflect.Message {
-	mi := &file_jobstrom_proto_msgTypes[16]
+	mi := &file_jobstrom_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1713,7 +1822,7 @@ func (x *LiveEncoders) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LiveEncoders.ProtoReflect.Descriptor instead.
 func (*LiveEncoders) Descriptor() ([]byte, []int) {
-	return file_jobstrom_proto_rawDescGZIP(), []int{16}
+	return file_jobstrom_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *LiveEncoders) GetSwitches() []*LiveEncoder {
@@ -1752,7 +1861,7 @@ type LiveEncoder struct {
 
 func (x *LiveEncoder) Reset() {
 	*x = LiveEncoder{}
-	mi := &file_jobstrom_proto_msgTypes[17]
+	mi := &file_jobstrom_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1764,7 +1873,7 @@ func (x *LiveEncoder) String() string {
 func (*LiveEncoder) ProtoMessage() {}
 
 func (x *LiveEncoder) ProtoReflect() protoreflect.Message {
-	mi := &file_jobstrom_proto_msgTypes[17]
+	mi := &file_jobstrom_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1777,7 +1886,7 @@ func (x *LiveEncoder) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LiveEncoder.ProtoReflect.Descriptor instead.
 func (*LiveEncoder) Descriptor() ([]byte, []int) {
-	return file_jobstrom_proto_rawDescGZIP(), []int{17}
+	return file_jobstrom_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *LiveEncoder) GetEncoder() string {
@@ -1849,7 +1958,7 @@ type DriftEvent struct {
 
 func (x *DriftEvent) Reset() {
 	*x = DriftEvent{}
-	mi := &file_jobstrom_proto_msgTypes[18]
+	mi := &file_jobstrom_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1861,7 +1970,7 @@ func (x *DriftEvent) String() string {
 func (*DriftEvent) ProtoMessage() {}
 
 func (x *DriftEvent) ProtoReflect() protoreflect.Message {
-	mi := &file_jobstrom_proto_msgTypes[18]
+	mi := &file_jobstrom_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1874,7 +1983,7 @@ func (x *DriftEvent) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DriftEvent.ProtoReflect.Descriptor instead.
 func (*DriftEvent) Descriptor() ([]byte, []int) {
-	return file_jobstrom_proto_rawDescGZIP(), []int{18}
+	return file_jobstrom_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *DriftEvent) GetId() string {
@@ -2016,7 +2125,7 @@ type TimeWindow struct {
 
 func (x *TimeWindow) Reset() {
 	*x = TimeWindow{}
-	mi := &file_jobstrom_proto_msgTypes[19]
+	mi := &file_jobstrom_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2028,7 +2137,7 @@ func (x *TimeWindow) String() string {
 func (*TimeWindow) ProtoMessage() {}
 
 func (x *TimeWindow) ProtoReflect() protoreflect.Message {
-	mi := &file_jobstrom_proto_msgTypes[19]
+	mi := &file_jobstrom_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2041,7 +2150,7 @@ func (x *TimeWindow) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TimeWindow.ProtoReflect.Descriptor instead.
 func (*TimeWindow) Descriptor() ([]byte, []int) {
-	return file_jobstrom_proto_rawDescGZIP(), []int{19}
+	return file_jobstrom_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *TimeWindow) GetFrom() *timestamppb.Timestamp {
@@ -2077,7 +2186,7 @@ type ShareChange struct {
 
 func (x *ShareChange) Reset() {
 	*x = ShareChange{}
-	mi := &file_jobstrom_proto_msgTypes[20]
+	mi := &file_jobstrom_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2089,7 +2198,7 @@ func (x *ShareChange) String() string {
 func (*ShareChange) ProtoMessage() {}
 
 func (x *ShareChange) ProtoReflect() protoreflect.Message {
-	mi := &file_jobstrom_proto_msgTypes[20]
+	mi := &file_jobstrom_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2102,7 +2211,7 @@ func (x *ShareChange) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ShareChange.ProtoReflect.Descriptor instead.
 func (*ShareChange) Descriptor() ([]byte, []int) {
-	return file_jobstrom_proto_rawDescGZIP(), []int{20}
+	return file_jobstrom_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *ShareChange) GetValue() string {
@@ -2144,7 +2253,7 @@ const file_jobstrom_proto_rawDesc = "" +
 	"attributes\x1a=\n" +
 	"\x0fAttributesEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xdb\x03\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xaa\x04\n" +
 	"\n" +
 	"Extraction\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12 \n" +
@@ -2162,10 +2271,19 @@ const file_jobstrom_proto_rawDesc = "" +
 	"\n" +
 	"attributes\x18\v \x03(\v2'.jobstrom.v1.Extraction.AttributesEntryR\n" +
 	"attributes\x12\x18\n" +
-	"\aremoved\x18\f \x01(\rR\aremoved\x1a=\n" +
+	"\aremoved\x18\f \x01(\rR\aremoved\x12/\n" +
+	"\bentities\x18\r \x03(\v2\x13.jobstrom.v1.EntityR\bentities\x12\x1c\n" +
+	"\textractor\x18\x0e \x01(\tR\textractor\x1a=\n" +
 	"\x0fAttributesEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xac\x01\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\x80\x01\n" +
+	"\x06Entity\x12\x14\n" +
+	"\x05label\x18\x01 \x01(\tR\x05label\x12\x12\n" +
+	"\x04text\x18\x02 \x01(\tR\x04text\x12\x14\n" +
+	"\x05start\x18\x03 \x01(\rR\x05start\x12\x10\n" +
+	"\x03end\x18\x04 \x01(\rR\x03end\x12\x14\n" +
+	"\x05score\x18\x05 \x01(\x02R\x05score\x12\x0e\n" +
+	"\x02by\x18\x06 \x01(\tR\x02by\"\xac\x01\n" +
 	"\tEmbedding\x127\n" +
 	"\n" +
 	"extraction\x18\x01 \x01(\v2\x17.jobstrom.v1.ExtractionR\n" +
@@ -2367,76 +2485,78 @@ func file_jobstrom_proto_rawDescGZIP() []byte {
 	return file_jobstrom_proto_rawDescData
 }
 
-var file_jobstrom_proto_msgTypes = make([]protoimpl.MessageInfo, 25)
+var file_jobstrom_proto_msgTypes = make([]protoimpl.MessageInfo, 26)
 var file_jobstrom_proto_goTypes = []any{
 	(*Vacancy)(nil),               // 0: jobstrom.v1.Vacancy
 	(*Extraction)(nil),            // 1: jobstrom.v1.Extraction
-	(*Embedding)(nil),             // 2: jobstrom.v1.Embedding
-	(*Classification)(nil),        // 3: jobstrom.v1.Classification
-	(*Label)(nil),                 // 4: jobstrom.v1.Label
-	(*DeadLetter)(nil),            // 5: jobstrom.v1.DeadLetter
-	(*Header)(nil),                // 6: jobstrom.v1.Header
-	(*Replay)(nil),                // 7: jobstrom.v1.Replay
-	(*Classifier)(nil),            // 8: jobstrom.v1.Classifier
-	(*Card)(nil),                  // 9: jobstrom.v1.Card
-	(*TrainingHistory)(nil),       // 10: jobstrom.v1.TrainingHistory
-	(*TrainingSplit)(nil),         // 11: jobstrom.v1.TrainingSplit
-	(*Calibration)(nil),           // 12: jobstrom.v1.Calibration
-	(*CalibrationBin)(nil),        // 13: jobstrom.v1.CalibrationBin
-	(*Baseline)(nil),              // 14: jobstrom.v1.Baseline
-	(*ModelEvent)(nil),            // 15: jobstrom.v1.ModelEvent
-	(*LiveEncoders)(nil),          // 16: jobstrom.v1.LiveEncoders
-	(*LiveEncoder)(nil),           // 17: jobstrom.v1.LiveEncoder
-	(*DriftEvent)(nil),            // 18: jobstrom.v1.DriftEvent
-	(*TimeWindow)(nil),            // 19: jobstrom.v1.TimeWindow
-	(*ShareChange)(nil),           // 20: jobstrom.v1.ShareChange
-	nil,                           // 21: jobstrom.v1.Vacancy.AttributesEntry
-	nil,                           // 22: jobstrom.v1.Extraction.AttributesEntry
-	nil,                           // 23: jobstrom.v1.Classifier.MetricsEntry
-	nil,                           // 24: jobstrom.v1.Classifier.TrainingEntry
-	(*timestamppb.Timestamp)(nil), // 25: google.protobuf.Timestamp
+	(*Entity)(nil),                // 2: jobstrom.v1.Entity
+	(*Embedding)(nil),             // 3: jobstrom.v1.Embedding
+	(*Classification)(nil),        // 4: jobstrom.v1.Classification
+	(*Label)(nil),                 // 5: jobstrom.v1.Label
+	(*DeadLetter)(nil),            // 6: jobstrom.v1.DeadLetter
+	(*Header)(nil),                // 7: jobstrom.v1.Header
+	(*Replay)(nil),                // 8: jobstrom.v1.Replay
+	(*Classifier)(nil),            // 9: jobstrom.v1.Classifier
+	(*Card)(nil),                  // 10: jobstrom.v1.Card
+	(*TrainingHistory)(nil),       // 11: jobstrom.v1.TrainingHistory
+	(*TrainingSplit)(nil),         // 12: jobstrom.v1.TrainingSplit
+	(*Calibration)(nil),           // 13: jobstrom.v1.Calibration
+	(*CalibrationBin)(nil),        // 14: jobstrom.v1.CalibrationBin
+	(*Baseline)(nil),              // 15: jobstrom.v1.Baseline
+	(*ModelEvent)(nil),            // 16: jobstrom.v1.ModelEvent
+	(*LiveEncoders)(nil),          // 17: jobstrom.v1.LiveEncoders
+	(*LiveEncoder)(nil),           // 18: jobstrom.v1.LiveEncoder
+	(*DriftEvent)(nil),            // 19: jobstrom.v1.DriftEvent
+	(*TimeWindow)(nil),            // 20: jobstrom.v1.TimeWindow
+	(*ShareChange)(nil),           // 21: jobstrom.v1.ShareChange
+	nil,                           // 22: jobstrom.v1.Vacancy.AttributesEntry
+	nil,                           // 23: jobstrom.v1.Extraction.AttributesEntry
+	nil,                           // 24: jobstrom.v1.Classifier.MetricsEntry
+	nil,                           // 25: jobstrom.v1.Classifier.TrainingEntry
+	(*timestamppb.Timestamp)(nil), // 26: google.protobuf.Timestamp
 }
 var file_jobstrom_proto_depIdxs = []int32{
-	25, // 0: jobstrom.v1.Vacancy.published_at:type_name -> google.protobuf.Timestamp
-	21, // 1: jobstrom.v1.Vacancy.attributes:type_name -> jobstrom.v1.Vacancy.AttributesEntry
-	25, // 2: jobstrom.v1.Extraction.published_at:type_name -> google.protobuf.Timestamp
-	22, // 3: jobstrom.v1.Extraction.attributes:type_name -> jobstrom.v1.Extraction.AttributesEntry
-	1,  // 4: jobstrom.v1.Embedding.extraction:type_name -> jobstrom.v1.Extraction
-	25, // 5: jobstrom.v1.Classification.published_at:type_name -> google.protobuf.Timestamp
-	25, // 6: jobstrom.v1.Classification.classified_at:type_name -> google.protobuf.Timestamp
-	25, // 7: jobstrom.v1.Label.labelled_at:type_name -> google.protobuf.Timestamp
-	6,  // 8: jobstrom.v1.DeadLetter.headers:type_name -> jobstrom.v1.Header
-	25, // 9: jobstrom.v1.DeadLetter.failed_at:type_name -> google.protobuf.Timestamp
-	25, // 10: jobstrom.v1.DeadLetter.received_at:type_name -> google.protobuf.Timestamp
-	25, // 11: jobstrom.v1.Replay.replayed_at:type_name -> google.protobuf.Timestamp
-	25, // 12: jobstrom.v1.Classifier.trained_at:type_name -> google.protobuf.Timestamp
-	23, // 13: jobstrom.v1.Classifier.metrics:type_name -> jobstrom.v1.Classifier.MetricsEntry
-	24, // 14: jobstrom.v1.Classifier.training:type_name -> jobstrom.v1.Classifier.TrainingEntry
-	9,  // 15: jobstrom.v1.Classifier.card:type_name -> jobstrom.v1.Card
-	10, // 16: jobstrom.v1.Card.history:type_name -> jobstrom.v1.TrainingHistory
-	11, // 17: jobstrom.v1.Card.split:type_name -> jobstrom.v1.TrainingSplit
-	12, // 18: jobstrom.v1.Card.calibration:type_name -> jobstrom.v1.Calibration
-	14, // 19: jobstrom.v1.Card.baseline:type_name -> jobstrom.v1.Baseline
-	25, // 20: jobstrom.v1.TrainingHistory.since:type_name -> google.protobuf.Timestamp
-	25, // 21: jobstrom.v1.TrainingHistory.until:type_name -> google.protobuf.Timestamp
-	25, // 22: jobstrom.v1.TrainingHistory.first:type_name -> google.protobuf.Timestamp
-	25, // 23: jobstrom.v1.TrainingHistory.last:type_name -> google.protobuf.Timestamp
-	13, // 24: jobstrom.v1.Calibration.bins:type_name -> jobstrom.v1.CalibrationBin
-	25, // 25: jobstrom.v1.ModelEvent.at:type_name -> google.protobuf.Timestamp
-	8,  // 26: jobstrom.v1.ModelEvent.classifier:type_name -> jobstrom.v1.Classifier
-	17, // 27: jobstrom.v1.LiveEncoders.switches:type_name -> jobstrom.v1.LiveEncoder
-	25, // 28: jobstrom.v1.LiveEncoder.at:type_name -> google.protobuf.Timestamp
-	25, // 29: jobstrom.v1.DriftEvent.at:type_name -> google.protobuf.Timestamp
-	19, // 30: jobstrom.v1.DriftEvent.reference:type_name -> jobstrom.v1.TimeWindow
-	19, // 31: jobstrom.v1.DriftEvent.current:type_name -> jobstrom.v1.TimeWindow
-	20, // 32: jobstrom.v1.DriftEvent.changes:type_name -> jobstrom.v1.ShareChange
-	25, // 33: jobstrom.v1.TimeWindow.from:type_name -> google.protobuf.Timestamp
-	25, // 34: jobstrom.v1.TimeWindow.to:type_name -> google.protobuf.Timestamp
-	35, // [35:35] is the sub-list for method output_type
-	35, // [35:35] is the sub-list for method input_type
-	35, // [35:35] is the sub-list for extension type_name
-	35, // [35:35] is the sub-list for extension extendee
-	0,  // [0:35] is the sub-list for field type_name
+	26, // 0: jobstrom.v1.Vacancy.published_at:type_name -> google.protobuf.Timestamp
+	22, // 1: jobstrom.v1.Vacancy.attributes:type_name -> jobstrom.v1.Vacancy.AttributesEntry
+	26, // 2: jobstrom.v1.Extraction.published_at:type_name -> google.protobuf.Timestamp
+	23, // 3: jobstrom.v1.Extraction.attributes:type_name -> jobstrom.v1.Extraction.AttributesEntry
+	2,  // 4: jobstrom.v1.Extraction.entities:type_name -> jobstrom.v1.Entity
+	1,  // 5: jobstrom.v1.Embedding.extraction:type_name -> jobstrom.v1.Extraction
+	26, // 6: jobstrom.v1.Classification.published_at:type_name -> google.protobuf.Timestamp
+	26, // 7: jobstrom.v1.Classification.classified_at:type_name -> google.protobuf.Timestamp
+	26, // 8: jobstrom.v1.Label.labelled_at:type_name -> google.protobuf.Timestamp
+	7,  // 9: jobstrom.v1.DeadLetter.headers:type_name -> jobstrom.v1.Header
+	26, // 10: jobstrom.v1.DeadLetter.failed_at:type_name -> google.protobuf.Timestamp
+	26, // 11: jobstrom.v1.DeadLetter.received_at:type_name -> google.protobuf.Timestamp
+	26, // 12: jobstrom.v1.Replay.replayed_at:type_name -> google.protobuf.Timestamp
+	26, // 13: jobstrom.v1.Classifier.trained_at:type_name -> google.protobuf.Timestamp
+	24, // 14: jobstrom.v1.Classifier.metrics:type_name -> jobstrom.v1.Classifier.MetricsEntry
+	25, // 15: jobstrom.v1.Classifier.training:type_name -> jobstrom.v1.Classifier.TrainingEntry
+	10, // 16: jobstrom.v1.Classifier.card:type_name -> jobstrom.v1.Card
+	11, // 17: jobstrom.v1.Card.history:type_name -> jobstrom.v1.TrainingHistory
+	12, // 18: jobstrom.v1.Card.split:type_name -> jobstrom.v1.TrainingSplit
+	13, // 19: jobstrom.v1.Card.calibration:type_name -> jobstrom.v1.Calibration
+	15, // 20: jobstrom.v1.Card.baseline:type_name -> jobstrom.v1.Baseline
+	26, // 21: jobstrom.v1.TrainingHistory.since:type_name -> google.protobuf.Timestamp
+	26, // 22: jobstrom.v1.TrainingHistory.until:type_name -> google.protobuf.Timestamp
+	26, // 23: jobstrom.v1.TrainingHistory.first:type_name -> google.protobuf.Timestamp
+	26, // 24: jobstrom.v1.TrainingHistory.last:type_name -> google.protobuf.Timestamp
+	14, // 25: jobstrom.v1.Calibration.bins:type_name -> jobstrom.v1.CalibrationBin
+	26, // 26: jobstrom.v1.ModelEvent.at:type_name -> google.protobuf.Timestamp
+	9,  // 27: jobstrom.v1.ModelEvent.classifier:type_name -> jobstrom.v1.Classifier
+	18, // 28: jobstrom.v1.LiveEncoders.switches:type_name -> jobstrom.v1.LiveEncoder
+	26, // 29: jobstrom.v1.LiveEncoder.at:type_name -> google.protobuf.Timestamp
+	26, // 30: jobstrom.v1.DriftEvent.at:type_name -> google.protobuf.Timestamp
+	20, // 31: jobstrom.v1.DriftEvent.reference:type_name -> jobstrom.v1.TimeWindow
+	20, // 32: jobstrom.v1.DriftEvent.current:type_name -> jobstrom.v1.TimeWindow
+	21, // 33: jobstrom.v1.DriftEvent.changes:type_name -> jobstrom.v1.ShareChange
+	26, // 34: jobstrom.v1.TimeWindow.from:type_name -> google.protobuf.Timestamp
+	26, // 35: jobstrom.v1.TimeWindow.to:type_name -> google.protobuf.Timestamp
+	36, // [36:36] is the sub-list for method output_type
+	36, // [36:36] is the sub-list for method input_type
+	36, // [36:36] is the sub-list for extension type_name
+	36, // [36:36] is the sub-list for extension extendee
+	0,  // [0:36] is the sub-list for field type_name
 }
 
 func init() { file_jobstrom_proto_init() }
@@ -2444,15 +2564,15 @@ func file_jobstrom_proto_init() {
 	if File_jobstrom_proto != nil {
 		return
 	}
-	file_jobstrom_proto_msgTypes[5].OneofWrappers = []any{}
 	file_jobstrom_proto_msgTypes[6].OneofWrappers = []any{}
+	file_jobstrom_proto_msgTypes[7].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_jobstrom_proto_rawDesc), len(file_jobstrom_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   25,
+			NumMessages:   26,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
