@@ -61,7 +61,7 @@ var layer = map[string][]string{
 	"models/fetch":      {"security"},
 	"models/quantize":   {"models", "models/onnx"},
 	"models/repository": {"models", "models/onnx"},
-	"pipeline/extract":  {"schemas"},
+	"pipeline/extract":  {"pipeline/extract/gliner2", "schemas"},
 	"pipeline/embed":    {"models", "models/onnx"},
 	"pipeline/classify": {"models", "schemas"},
 	"pipeline":          {"pipeline/extract", "pipeline/embed", "pipeline/classify", "schemas"},
@@ -84,7 +84,10 @@ var layer = map[string][]string{
 	"plots":             {},
 	"server":            {"health", "pipeline", "pipeline/extract", "schemas"},
 
-	"pipeline/extract/gliner2": {"models", "models/onnx", "models/repository"},
+	"pipeline/extract/gliner2":             {"models", "models/onnx", "models/repository"},
+	"pipeline/extract/gliner2/gliner2test": {"models", "models/repository", "pipeline/extract/gliner2"},
+	"pipeline/extract/evaluate":            {"pipeline/extract", "schemas"},
+	"pipeline/extract/view":                {"pipeline/extract", "schemas"},
 }
 
 // Imports point one way, or a change in one corner is felt in every other.

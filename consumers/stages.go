@@ -82,6 +82,7 @@ func Embed(e Encoder) Stage {
 			return nil, err
 		}
 		for k, x := range extractions {
+			x.message.Entities = nil // nobody behind here reads them, and they are as long as the text
 			embedding := &schemas.Embedding{Extraction: x.message, Vector: vectors[k].Values, Encoder: id, Tokens: uint32(vectors[k].Tokens), Truncated: vectors[k].Truncated}
 			answers[place[k]] = answer(embedding, nil, x.message.Id, schemas.Protobuf, x.coordinates)
 		}

@@ -79,48 +79,64 @@ func isContact(s segment) bool {
 	return false
 }
 
-// compose joins the encoder's input: title, duties, demands, what else informs, then boilerplate, without repeats.
-func (p *parts) compose() string {
-	var out strings.Builder
-	length := 0
-	folded := ""
-	add := func(s string, limit int) {
-		if s == "" {
-			return
-		}
-		n := utf8.RuneCountInString(s)
-		if length+n+2 > limit {
-			if limit-length < 40 {
-				return
-			}
-			s = clip(s, limit-length-2)
-			n = utf8.RuneCountInString(s)
-		}
-		lower := strings.ToLower(s)
-		if strings.Contains(folded, lower) {
-			return
-		}
-		folded += ", " + lower
-		if length > 0 {
-			out.WriteString(", ")
-			length += 2
-		}
-		out.WriteString(s)
-		length += n
+// composer joins the encoder's input.
+type composer struct {
+	out    strings.Builder
+	length int    // in code points
+	folded string // what is there, in lower case
+}
+
+// add adds s, cut to what limit leaves; it adds nothing where that is little, or where repeats may not be and s is there already.
+func (c *composer) add(s string, limit int, repeats bool) {
+	if s == "" {
+		return
 	}
+	n := utf8.RuneCountInString(s)
+	if c.length+n+2 > limit {
+		if limit-c.length < 40 {
+			return
+		}
+		s = clip(s, limit-c.length-2)
+		n = utf8.RuneCountInString(s)
+	}
+	lower := strings.ToLower(s)
+	if !repeats && strings.Contains(c.folded, lower) {
+		return
+	}
+	c.folded += ", " + lower
+	if c.length > 0 {
+		c.out.WriteString(", ")
+		c.length += 2
+	}
+	c.out.WriteString(s)
+	c.length += n
+}
+
+// entities adds what GLiNER2 found by label, as the reference system joins it; a label's repeats come once.
+func (c *composer) entities(found []finding) {
+	seen := map[[2]string]bool{}
+	for _, f := range found {
+		if text := [2]string{f.entity.Label, strings.ToLower(f.entity.Text)}; !seen[text] {
+			seen[text] = true
+			c.add(f.entity.Text, maxText, true)
+		}
+	}
+}
+
+// sentences adds title, duties, demands, what else informs, then boilerplate, without repeats.
+func (c *composer) sentences(p *parts) {
 	list := func(sentences []string, limit int) {
 		for _, s := range sentences {
-			add(s, limit)
+			c.add(s, limit, false)
 		}
 	}
-	add(p.title, maxText)
+	c.add(p.title, maxText, false)
 	list(p.duties, maxDuties)
 	list(p.demands, maxText)
 	list(p.others, maxText)
 	list(p.duties, maxText)
 	list(p.boilerplate, maxText)
-	if length < little {
+	if c.length < little {
 		list(p.contacts, maxText)
 	}
-	return out.String()
 }

@@ -9,50 +9,12 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"jobstrom/pipeline/extract/gliner2"
 	"jobstrom/schemas"
 )
 
 // ErrNothingExtracted is wrapped by Result.Err when a vacancy holds too little to classify it. Trying again does not help.
 var ErrNothingExtracted = errors.New("nothing extracted")
-
-// Options say how an Extractor works.
-type Options struct {
-	// Taxonomy gives the lexicon of job titles. Default: Jobnet's.
-	Taxonomy *schemas.Taxonomy
-	// EmployerKey is the key of the employer's hash; empty: no hash.
-	EmployerKey []byte
-	// Attributes are the names of the attributes that are kept, scrubbed. Default: none.
-	Attributes []string
-	// MinLength is the fewest code points that must be extracted, in [1, 900]. Default: 10.
-	MinLength int
-}
-
-// EnsureDefaults fills what is not set.
-func (o *Options) EnsureDefaults() {
-	if o.Taxonomy == nil {
-		o.Taxonomy = schemas.Jobnet()
-	}
-	if o.MinLength == 0 {
-		o.MinLength = 10
-	}
-}
-
-// Validate reports every violation.
-func (o *Options) Validate() error {
-	var wrong []error
-	if o.Taxonomy == nil {
-		wrong = append(wrong, errors.New("option Taxonomy is missing: use schemas.Jobnet()"))
-	}
-	if o.MinLength < 1 || o.MinLength > maxText {
-		wrong = append(wrong, fmt.Errorf("option MinLength (%d) must be in [1, %d]", o.MinLength, maxText))
-	}
-	for i, name := range o.Attributes {
-		if strings.TrimSpace(name) == "" {
-			wrong = append(wrong, fmt.Errorf("option Attributes[%d] is empty, must be an attribute's name", i))
-		}
-	}
-	return errors.Join(wrong...)
-}
 
 // Result is what became of one vacancy: an extraction or the reason why there is none. The reason never quotes the vacancy.
 type Result struct {
@@ -65,103 +27,163 @@ type Extractor struct {
 	options  Options
 	scrubber *Scrubber
 	titles   *titles
+	labels   []gliner2.Label // the model's; nil without one
+	identity string
 }
 
-// maxRead is how many code points of a text or an attribute are read. Advertisements are shorter; what is not read is not passed on.
-const maxRead = 20_000
-
-// New makes an Extractor.
+// New makes an Extractor. The model is its own from now on, also after an error.
 func New(o Options) (*Extractor, error) {
 	o.EnsureDefaults()
+	x := &Extractor{options: o, scrubber: NewScrubber(), titles: newTitles(o.Taxonomy), identity: string(o.Method)}
 	if err := o.Validate(); err != nil {
-		return nil, fmt.Errorf("making the extractor: %w", err)
+		return nil, errors.Join(fmt.Errorf("making the extractor: %w", err), x.Close())
 	}
-	return &Extractor{options: o, scrubber: NewScrubber(), titles: newTitles(o.Taxonomy)}, nil
+	if o.GLiNER2 != nil {
+		x.labels = o.GLiNER2.Labels()
+	}
+	if o.Method != Rules {
+		x.identity += ":" + o.GLiNER2.Card().ID
+	}
+	return x, nil
 }
 
-// Extract returns one result for each vacancy, in order. It fails only when ctx ends.
+// Identity says what extracts: "rules", "gliner2:ID" or "both:ID", with the model's id.
+func (x *Extractor) Identity() string { return x.identity }
+
+// Field returns the list that entities of a label go into. The rules' labels are the fields themselves.
+func (x *Extractor) Field(label string) Field {
+	if field, ok := x.options.Fields[label]; ok {
+		return field
+	}
+	for _, field := range Fields {
+		if label == string(field) {
+			return field
+		}
+	}
+	return NoField
+}
+
+// Close closes the model, if there is one.
+func (x *Extractor) Close() error {
+	if x.options.GLiNER2 == nil {
+		return nil
+	}
+	return x.options.GLiNER2.Close()
+}
+
+// Extract returns one result for each vacancy, in order. Its error concerns all of them: ctx ended, or the model failed.
 func (x *Extractor) Extract(ctx context.Context, vacancies []*schemas.Vacancy) ([]Result, error) {
+	texts, sources := make([]string, len(vacancies)), make([]*source, len(vacancies))
+	for i, v := range vacancies {
+		if err := ctx.Err(); err != nil {
+			return nil, fmt.Errorf("extracting %d vacancies: %w", len(vacancies), err)
+		}
+		texts[i] = Clean(v.Text)
+		sources[i] = sourceOf(v, texts[i])
+		sources[i].spans = x.scrubber.Find(sources[i].text, sources[i].employer)
+	}
+	found := make([][]gliner2.Entity, len(vacancies))
+	if x.options.Method != Rules {
+		var err error
+		if found, err = x.options.GLiNER2.Extract(ctx, textsOf(sources)); err != nil {
+			return nil, fmt.Errorf("extracting %d vacancies: %w", len(vacancies), err)
+		}
+	}
 	results := make([]Result, len(vacancies))
 	for i, v := range vacancies {
 		if err := ctx.Err(); err != nil {
 			return nil, fmt.Errorf("extracting %d vacancies: %w", len(vacancies), err)
 		}
-		results[i] = x.extract(v)
+		results[i] = x.extract(v, texts[i], sources[i], found[i])
 	}
 	return results, nil
 }
 
-func (x *Extractor) extract(v *schemas.Vacancy) Result {
-	text := Clean(v.Text)
-	read := clip(text, maxRead)
+// ErrNoModel is returned by Classify where no GLiNER2 model is open.
+var ErrNoModel = errors.New("classifying without training needs a GLiNER2 model")
+
+// Classify gives the probabilities of labels, for each vacancy len(labels) that sum to 1, by a model that was not trained on these labels.
+func (x *Extractor) Classify(ctx context.Context, vacancies []*schemas.Vacancy, labels []string) ([][]float32, error) {
+	if x.options.GLiNER2 == nil {
+		return nil, ErrNoModel
+	}
+	sources := make([]*source, len(vacancies))
+	for i, v := range vacancies {
+		sources[i] = sourceOf(v, Clean(v.Text))
+	}
+	return x.options.GLiNER2.Classify(ctx, textsOf(sources), labels)
+}
+
+func textsOf(sources []*source) []string {
+	texts := make([]string, len(sources))
+	for i, s := range sources {
+		texts[i] = s.text
+	}
+	return texts
+}
+
+// final scans a string that leaves.
+func (x *Extractor) final(s, employer string) string {
+	s, _ = x.scrubber.Remove(s, employer)
+	return strings.Trim(s, " ,")
+}
+
+// extract takes one vacancy apart. text is its whole cleaned text, entities are what the model found in the source text.
+func (x *Extractor) extract(v *schemas.Vacancy, text string, src *source, entities []gliner2.Entity) Result {
 	e := &schemas.Extraction{
-		Id: v.Id, Source: v.Source, PublishedAt: v.PublishedAt,
+		Id: v.Id, Source: v.Source, PublishedAt: v.PublishedAt, Extractor: x.identity,
 		Language:   language(text),
 		TextLength: uint32(utf8.RuneCountInString(text)),
+		Removed:    uint32(len(src.spans)),
 	}
-	employer := Clean(v.Employer)
-	// Title and text are searched together, so that a name from one is known in the other.
-	title := strings.ReplaceAll(Clean(v.Title), "\n", " ")
-	whole := title + "\n\n" + read
-	spans := x.scrubber.Find(whole, employer)
-	e.Removed = uint32(len(spans))
-	title, read = mark(whole, spans, 0, len(title)), mark(whole, spans, len(title)+2, len(whole))
-
-	segments := parse(read)
-	p := &parts{title: cleanTitle(title), occupations: x.titles.occupations(title, segments)}
-	p.sort(segments)
-	p.skills = proofsIn(p.skills, read)
-
-	final := func(s string) string {
-		s, _ = x.scrubber.Remove(s, employer)
-		return strings.Trim(s, " ,")
+	var c composer
+	found := x.modelled(src, entities)
+	c.entities(found)
+	if x.options.Method != GLiNER2 {
+		p := x.read(src)
+		found = append(found, x.ruled(src, p)...)
+		c.sentences(p)
 	}
-	each := func(list []string) []string {
-		var out []string
-		for _, s := range list {
-			if s = final(s); s != "" {
-				out = append(out, s)
-			}
-		}
-		return out
-	}
-	p.title, p.occupations, p.tasks, p.skills = final(p.title), each(p.occupations), each(p.tasks), each(p.skills)
-	e.Text = final(p.compose())
-	e.Occupations, e.Tasks, e.Skills = p.occupations, p.tasks, p.skills
+	collect(e, found, x.options.Method == Rules)
+	e.Text = x.final(c.out.String(), src.employer)
 	if n := utf8.RuneCountInString(e.Text); n < x.options.MinLength {
 		return Result{Err: fmt.Errorf("%w: %d characters, at least %d are needed", ErrNothingExtracted, n, x.options.MinLength)}
 	}
 	for _, name := range x.options.Attributes {
 		value := clip(Clean(v.Attributes[name]), maxRead)
-		spans := x.scrubber.Find(value, employer)
+		spans := x.scrubber.Find(value, src.employer)
 		e.Removed += uint32(len(spans))
-		if value = final(unmark(mark(value, spans, 0, len(value)))); value != "" {
+		if value = x.final(unmark(mark(value, spans, 0, len(value))), src.employer); value != "" {
 			if e.Attributes == nil {
 				e.Attributes = map[string]string{}
 			}
 			e.Attributes[name] = value
 		}
 	}
-	if employer != "" && len(x.options.EmployerKey) > 0 {
+	if src.employer != "" && len(x.options.EmployerKey) > 0 {
 		mac := hmac.New(sha256.New, x.options.EmployerKey)
-		mac.Write([]byte(strings.ToLower(employer)))
+		mac.Write([]byte(strings.ToLower(src.employer)))
 		e.EmployerHash = mac.Sum(nil)[:16]
 	}
 	return Result{Extraction: e}
 }
 
-// mark returns text[from:to] with a mark in place of every span.
-func mark(text string, spans []Span, from, to int) string {
-	var inside []Span
-	for _, sp := range spans {
-		if sp.Start < to && from < sp.End {
-			inside = append(inside, Span{sp.Kind, max(sp.Start, from) - from, min(sp.End, to) - from})
+// read takes a source text apart by the rules.
+func (x *Extractor) read(src *source) *parts {
+	title, text := src.marked()
+	segments := parse(text)
+	p := &parts{title: cleanTitle(title), occupations: x.titles.occupations(title, segments)}
+	p.sort(segments)
+	p.skills = proofsIn(p.skills, text)
+	each := func(list []string) []string {
+		var out []string
+		for _, s := range list {
+			if s = x.final(s, src.employer); s != "" {
+				out = append(out, s)
+			}
 		}
+		return out
 	}
-	return cut(text[from:to], inside, func(kind Kind) string {
-		if kind == Name || kind == Address {
-			return string(nameMark)
-		}
-		return string(contactMark)
-	})
+	p.title, p.occupations, p.tasks, p.skills = x.final(p.title, src.employer), each(p.occupations), each(p.tasks), each(p.skills)
+	return p
 }
