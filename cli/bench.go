@@ -15,7 +15,6 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"jobstrom/pipeline/embed"
-	"jobstrom/pipeline/extract"
 	"jobstrom/producers"
 	"jobstrom/samples"
 	"jobstrom/schemas"
@@ -87,10 +86,11 @@ with the encoder, --provider and processors that the stage will have.`,
 
 // textsOf extracts the vacancies of a file, or the samples.
 func (a *app) textsOf(ctx context.Context, file string) (texts []string, err error) {
-	extractor, err := extract.New(extract.Options{Taxonomy: schemas.Jobnet(), Attributes: a.config.Attributes})
+	extractor, err := a.extractor(nil, false)
 	if err != nil {
 		return nil, err
 	}
+	defer extractor.Close()
 	var all []*schemas.Vacancy
 	add := func(_ int, v *schemas.Vacancy) error {
 		all = append(all, v)

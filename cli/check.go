@@ -47,6 +47,7 @@ func (a *app) checkCommand() *cobra.Command {
 			{"settings", func(context.Context) (string, error) { return "valid", nil }}, // or this would not run
 			{"encoder", a.checkModel},
 			{"ONNX Runtime", a.checkRuntime},
+			{"extractor", a.checkExtractor},
 			{"classifier", a.checkClassifier},
 			{"Kafka", a.checkKafka},
 			{"schemas", a.checkSchemaRegistry},
@@ -105,6 +106,20 @@ func (a *app) checkRuntime(ctx context.Context) (string, error) {
 		return "", err
 	}
 	return fmt.Sprintf("one text in %d ms", time.Since(start).Milliseconds()), nil
+}
+
+func (a *app) checkExtractor(ctx context.Context) (string, error) {
+	x, err := a.extractor(nil, false)
+	if err != nil {
+		return "", err
+	}
+	defer x.Close()
+	start := time.Now()
+	results, err := x.Extract(ctx, []*schemas.Vacancy{{Text: "Vi søger en tømrer til tagarbejde."}})
+	if err != nil {
+		return "", err
+	}
+	return fmt.Sprintf("%.20s: %d entities of a text in %d ms", x.Identity(), len(results[0].Extraction.GetEntities()), time.Since(start).Milliseconds()), nil
 }
 
 func (a *app) checkClassifier(context.Context) (string, error) {

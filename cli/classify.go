@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -11,7 +12,6 @@ import (
 	"jobstrom/pipeline"
 	"jobstrom/pipeline/classify"
 	"jobstrom/pipeline/embed"
-	"jobstrom/pipeline/extract"
 	"jobstrom/producers"
 	"jobstrom/schemas"
 )
@@ -33,7 +33,7 @@ the input. A line that cannot be classified is reported on stderr with file, lin
 			if err != nil {
 				return err
 			}
-			defer p.Encoder.Close()
+			defer p.Close()
 			names := p.Taxonomy.Names()
 			return a.classifyFile(cmd.Context(), p, given[0], func(v *schemas.Vacancy, r pipeline.Result) error {
 				c := pipeline.Classification(r.Extraction, r.Prediction, names, r.Model, p.Encoder.Card().ID)
@@ -58,13 +58,13 @@ func classifierFlag(cmd *cobra.Command, name *string) {
 
 // pipelineWith loads the three stages with a classifier, the built-in one where none is named.
 func (a *app) pipelineWith(ctx context.Context, classifier string) (*pipeline.Pipeline, error) {
-	p, err := a.pipeline(nil, true)
+	p, err := a.pipeline(nil, parts{extracts: true, encodes: true})
 	if err != nil || classifier == "" {
 		return p, err
 	}
 	c, err := a.classifierOf(ctx, classifier, p.Encoder.Card().ID)
 	if err != nil {
-		p.Encoder.Close()
+		_ = p.Close()
 		return nil, err
 	}
 	p.Live.Store(c)
@@ -73,44 +73,20 @@ func (a *app) pipelineWith(ctx context.Context, classifier string) (*pipeline.Pi
 
 // classifyFile answers every vacancy of a file and reports those it cannot; then its error is errPartial.
 func (a *app) classifyFile(ctx context.Context, p *pipeline.Pipeline, name string, f func(*schemas.Vacancy, pipeline.Result) error) error {
-	refused := 0
-	bad := func(b *producers.BadLine) {
-		refused++
-		fmt.Fprintln(a.err, b)
-	}
-	var batch []*schemas.Vacancy
-	var lines []int
-	flush := func() error {
+	return a.inBatches(ctx, name, func(batch []*schemas.Vacancy, bad func(i int, err error)) error {
 		results, err := p.Run(ctx, batch)
 		if err != nil {
 			return err
 		}
 		for i, r := range results {
 			if r.Err != nil {
-				bad(&producers.BadLine{File: name, Line: lines[i], Err: r.Err})
-				continue
-			}
-			if err := f(batch[i], r); err != nil {
+				bad(i, r.Err)
+			} else if err := f(batch[i], r); err != nil {
 				return err
 			}
 		}
-		batch, lines = batch[:0], lines[:0]
 		return nil
-	}
-	err := a.readFile(name, producers.ReadOptions{}, func(line int, v *schemas.Vacancy) error {
-		batch, lines = append(batch, v), append(lines, line)
-		if len(batch) < fileBatch {
-			return ctx.Err()
-		}
-		return flush()
-	}, bad)
-	if err == nil && len(batch) > 0 {
-		err = flush()
-	}
-	if err == nil && refused > 0 {
-		err = errPartial
-	}
-	return err
+	})
 }
 
 // readFile reads the vacancies of a file or folder, or of stdin for "-".
@@ -121,28 +97,31 @@ func (a *app) readFile(name string, o producers.ReadOptions, f func(int, *schema
 	return producers.ReadFile(name, o, f, bad)
 }
 
-// pipeline loads the three stages, the encoder, by far the largest, only for who encodes. The employer key may be empty.
-func (a *app) pipeline(employerKey []byte, encodes bool) (*pipeline.Pipeline, error) {
+// pipeline loads what is needed of the three stages: models are large. The employer key may be empty.
+func (a *app) pipeline(employerKey []byte, need parts) (*pipeline.Pipeline, error) {
 	card, err := models.ReadEncoderCard(a.encoderDir())
 	if err != nil {
 		return nil, err
 	}
 	taxonomy := schemas.Jobnet()
-	extractor, err := extract.New(extract.Options{Taxonomy: taxonomy, EmployerKey: employerKey, Attributes: a.config.Attributes})
-	if err != nil {
-		return nil, err
-	}
-	p := &pipeline.Pipeline{Extractor: extractor, Live: &classify.Live{}, Taxonomy: taxonomy}
+	p := &pipeline.Pipeline{Live: &classify.Live{}, Taxonomy: taxonomy}
 	// Without a default for this encoder the flow waits for a trained one; the log says so.
 	if c, err := classify.DefaultModel(card.ID); err != nil {
 		a.log.Warn("no default classifier", "encoder", card.ID, "error", err)
 	} else if err := a.promote(p, c); err != nil {
 		return nil, err
 	}
-	if encodes {
-		p.Encoder, err = embed.New(a.config.embedOptions())
+	if need.extracts {
+		if p.Extractor, err = a.extractor(employerKey, false); err != nil {
+			return nil, err
+		}
 	}
-	return p, err
+	if need.encodes {
+		if p.Encoder, err = embed.New(a.config.embedOptions()); err != nil {
+			return nil, errors.Join(err, p.Close())
+		}
+	}
+	return p, nil
 }
 
 // promote makes a classifier live in this process.

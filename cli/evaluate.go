@@ -27,7 +27,7 @@ func (a *app) evaluateCommand() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		defer p.Encoder.Close()
+		defer p.Close()
 		var probabilities [][]float32
 		var truth []int
 		unlabelled := 0

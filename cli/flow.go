@@ -63,9 +63,9 @@ var (
 // underWay bounds the vacancies of requests that wait for an answer.
 const underWay = 512
 
-// parts says which parts of a flow a command needs. Encodes says that its pipeline must encode, too.
+// parts says which parts of a flow a command needs. Extracts and encodes say that its pipeline must do that, too.
 type parts struct {
-	kafka, warehouse, pipeline, encodes bool
+	kafka, warehouse, pipeline, extracts, encodes bool
 }
 
 // start brings up the parts, those that do not need each other side by side. On error what was started is stopped.
@@ -101,12 +101,15 @@ func (a *app) start(ctx context.Context, need parts) (*flow, error) {
 				return err
 			}
 			f.encoder = card.ID
-			f.pipeline, err = a.pipeline(key, need.encodes)
-			if err == nil && need.encodes {
-				f.metrics.MustRegister(cacheMetrics(f.pipeline.Encoder)...)
-				stopLater(func() { _ = f.pipeline.Encoder.Close() })
+			f.pipeline, err = a.pipeline(key, need)
+			if err != nil {
+				return err
 			}
-			return err
+			stopLater(func() { _ = f.pipeline.Close() })
+			if need.encodes {
+				f.metrics.MustRegister(cacheMetrics(f.pipeline.Encoder)...)
+			}
+			return nil
 		})
 	}
 	if need.kafka {

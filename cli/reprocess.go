@@ -20,7 +20,6 @@ import (
 	"jobstrom/models"
 	"jobstrom/pipeline/classify"
 	"jobstrom/pipeline/embed"
-	"jobstrom/pipeline/extract"
 	"jobstrom/registry"
 	"jobstrom/schemas"
 	"jobstrom/warehouse"
@@ -169,12 +168,24 @@ func (a *app) stagesFrom(ctx context.Context, client *kgo.Client, from, encoder 
 		return stages, func() {}, nil
 	}
 	var before []consumers.Stage
+	var open []io.Closer
+	closeAll := func() {
+		for _, c := range open {
+			_ = c.Close()
+		}
+	}
+	defer func() {
+		if err != nil {
+			closeAll()
+		}
+	}()
 	if from == "raw" {
 		// No employer's hash is among the answers, so no key is needed.
-		extractor, err := extract.New(extract.Options{Taxonomy: taxonomy, Attributes: a.config.Attributes})
+		extractor, err := a.extractor(nil, false)
 		if err != nil {
 			return nil, nil, err
 		}
+		open = append(open, extractor)
 		raw, err := kafka.IDOf(ctx, client, kafka.Raw)
 		if err != nil {
 			return nil, nil, err
@@ -185,18 +196,16 @@ func (a *app) stagesFrom(ctx context.Context, client *kgo.Client, from, encoder 
 	if err != nil {
 		return nil, nil, err
 	}
+	open = append(open, e)
 	w, err := a.storedVectors(ctx)
 	if err != nil {
-		return nil, nil, errors.Join(err, e.Close())
+		return nil, nil, err
 	}
-	closeStages = func() {
-		_ = e.Close()
-		if w != nil {
-			_ = w.Close()
-		}
+	if w != nil {
+		open = append(open, w)
 	}
 	stored := consumers.NewStored(e, consumers.StoredOptions{Warehouse: w, Logger: a.log})
-	return append(append(before, consumers.Embed(stored)), stages...), closeStages, nil
+	return append(append(before, consumers.Embed(stored)), stages...), closeAll, nil
 }
 
 // compare waits until the sink has what was written, or for shadowWait, and compares it with the live predictions.

@@ -32,7 +32,7 @@ name others. Their data stays in --data and survives a restart.`,
 // up starts the whole flow and says where its parts are.
 func (a *app) up(ctx context.Context) (*flow, error) {
 	start := time.Now()
-	f, err := a.start(ctx, parts{kafka: true, warehouse: true, pipeline: true, encodes: true})
+	f, err := a.start(ctx, parts{kafka: true, warehouse: true, pipeline: true, extracts: true, encodes: true})
 	if err != nil {
 		return nil, err
 	}
@@ -81,7 +81,7 @@ func (a *app) runCommand() *cobra.Command {
 			if embed && a.config.EmbedReuse && len(a.config.ClickHouse) == 0 {
 				return fmt.Errorf("run embed needs --clickhouse for --embed-reuse: the embedded one lives inside jobstrom up (%w)", errUsage)
 			}
-			f, err := a.start(cmd.Context(), parts{kafka: true, warehouse: sink, pipeline: true, encodes: embed})
+			f, err := a.start(cmd.Context(), parts{kafka: true, warehouse: sink, pipeline: true, extracts: slices.Contains(given, "extract"), encodes: embed})
 			if err != nil {
 				return err
 			}
@@ -104,7 +104,7 @@ func (a *app) serveCommand() *cobra.Command {
 		Args:  args(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			follow := len(a.config.Brokers) > 0
-			f, err := a.start(cmd.Context(), parts{kafka: follow, pipeline: true, encodes: true})
+			f, err := a.start(cmd.Context(), parts{kafka: follow, pipeline: true, extracts: true, encodes: true})
 			if err != nil {
 				return err
 			}

@@ -14,7 +14,7 @@ import (
 	"jobstrom/schemas"
 )
 
-// Pipeline holds the three stages.
+// Pipeline holds the three stages, or those of them that a process needs.
 type Pipeline struct {
 	Extractor *extract.Extractor
 	Encoder   *embed.Encoder
@@ -32,6 +32,18 @@ type Result struct {
 	// Model is the classifier that answered.
 	Model string
 	Err   error
+}
+
+// Close closes the extractor's model and the encoder, those that are there.
+func (p *Pipeline) Close() error {
+	var err error
+	if p.Extractor != nil {
+		err = p.Extractor.Close()
+	}
+	if p.Encoder != nil {
+		err = errors.Join(err, p.Encoder.Close())
+	}
+	return err
 }
 
 // Run answers each vacancy, in order. Its error concerns the whole batch.
