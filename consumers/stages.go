@@ -27,7 +27,7 @@ const (
 // Extract is the first stage: from raw vacancies to extractions. The raw topic's id completes the coordinates it writes.
 // A tombstone goes on to every topic that may hold something of its vacancy.
 func Extract(x *extract.Extractor, raw kafka.TopicID) Stage {
-	return Stage{Name: "extract", From: kafka.Raw, Topic: raw, To: kafka.Extracted, Batch: extractBatch, Answer: func(ctx context.Context, in []*kgo.Record) ([]Answer, error) {
+	stage := Stage{Name: "extract", From: kafka.Raw, Topic: raw, To: kafka.Extracted, Batch: extractBatch, Answer: func(ctx context.Context, in []*kgo.Record) ([]Answer, error) {
 		answers := make([]Answer, len(in))
 		vacancies, place := []*schemas.Vacancy{}, []int{}
 		for i, r := range in {
@@ -60,6 +60,10 @@ func Extract(x *extract.Extractor, raw kafka.TopicID) Stage {
 		}
 		return answers, nil
 	}}
+	if id := x.Identity(); id != string(extract.Rules) {
+		stage.Model = func() string { return id }
+	}
+	return stage
 }
 
 // Encoder turns texts into vectors, one each, in order. *embed.Encoder is the one; chaos and benchmarks put a faster one in its place.

@@ -712,7 +712,7 @@ type DeadLetter struct {
 	Version string `protobuf:"bytes,11,opt,name=version,proto3" json:"version,omitempty"`
 	// attempts counts how often the record was tried before it was refused, from 1.
 	Attempts uint32 `protobuf:"varint,12,opt,name=attempts,proto3" json:"attempts,omitempty"`
-	// model is the identity of the classifier that was live, for embed that of the encoder; empty for stages without one.
+	// model is the identity of the classifier that was live, for embed that of the encoder, for extract that of an extractor with a model; empty for stages without one.
 	Model string `protobuf:"bytes,13,opt,name=model,proto3" json:"model,omitempty"`
 	// replays counts how often the record had been replayed before.
 	Replays uint32 `protobuf:"varint,14,opt,name=replays,proto3" json:"replays,omitempty"`
