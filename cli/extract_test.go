@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"math"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -219,4 +220,29 @@ func TestExtractClassify(t *testing.T) {
 	f(2, "needs --gliner2")
 	f(2, "at least two", "--labels", "a", "--gliner2", dir)
 	f(2, `holds "a"`, "--labels", "a,b,a", "--gliner2", dir)
+}
+
+// The commands of docs/extraction.md work as they stand there, with the tiny model where they need one.
+func TestExtractionDoc(t *testing.T) {
+	dir := t.TempDir()
+	clone(t, dir)
+	must(t, os.Mkdir(filepath.Join(dir, "var"), 0o755))
+	must(t, os.Rename(gliner2test.Dir(t, tinyGLiNER2), filepath.Join(dir, "var", "gliner2")))
+	blocks := shellBlocks(t, "../docs/extraction.md")
+	if len(blocks) < 6 {
+		t.Fatalf("the document has %d commands", len(blocks))
+	}
+	for _, block := range blocks {
+		cmd := exec.CommandContext(t.Context(), "bash", "-euo", "pipefail", "-c", block)
+		cmd.Dir = dir
+		out, err := cmd.CombinedOutput()
+		if err != nil || len(bytes.TrimSpace(out)) == 0 {
+			t.Errorf("%s\n%v\n%s", block, err, out)
+		}
+	}
+	for _, page := range []string{"entities.html", "both.html"} {
+		if _, err := os.Stat(filepath.Join(dir, page)); err != nil {
+			t.Error(err)
+		}
+	}
 }

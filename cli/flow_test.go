@@ -14,6 +14,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -78,6 +79,24 @@ func freePorts(t *testing.T, n int) []string {
 	return ports
 }
 
+// clone lets commands of the documents find in dir what a clone has: bin/jobstrom, samples/, producers/testdata and kcat.
+func clone(t *testing.T, dir string) {
+	t.Helper()
+	root, err := filepath.Abs("..")
+	must(t, err)
+	nativeDir, err := models.NativeDir()
+	must(t, err)
+	self, err := os.Executable()
+	must(t, err)
+	t.Setenv("JOBSTROM_NATIVE", nativeDir)
+	t.Setenv("PATH", filepath.Join(nativeDir, "bin")+string(os.PathListSeparator)+os.Getenv("PATH"))
+	must(t, os.Mkdir(filepath.Join(dir, "bin"), 0o755))
+	must(t, os.WriteFile(filepath.Join(dir, "bin", "jobstrom"), fmt.Appendf(nil, "#!/bin/sh\nJOBSTROM_TEST_MAIN=1 exec %s \"$@\"\n", self), 0o755))
+	for _, folder := range []string{"samples", "producers"} {
+		must(t, os.Symlink(filepath.Join(root, folder), filepath.Join(dir, folder)))
+	}
+}
+
 // startFlow runs jobstrom up and waits until it is ready, with the embedded Kafka where no broker is given. It must drain and end with status 0 on SIGTERM.
 func startFlow(t *testing.T, broker string) *flowUnderTest {
 	t.Helper()
@@ -87,29 +106,10 @@ func startFlow(t *testing.T, broker string) *flowUnderTest {
 		t.Setenv("JOBSTROM_BROKERS", broker)
 		_, f.kafka, _ = net.SplitHostPort(broker)
 	}
-	root, err := filepath.Abs("..")
-	if err != nil {
-		t.Fatal(err)
-	}
-	nativeDir, err := models.NativeDir()
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Setenv("JOBSTROM_NATIVE", nativeDir)
 	for name, value := range map[string]string{"KAFKA_PORT": f.kafka, "CLICKHOUSE_PORT": f.native, "CLICKHOUSE_HTTP_PORT": f.clickhouse, "HTTP": "127.0.0.1:" + f.web, "DATA": filepath.Join(f.dir, "var"), "ATTRIBUTES": "erhvervsgruppe_txt"} {
 		t.Setenv("JOBSTROM_"+name, value)
 	}
-	// The README's commands find bin/jobstrom, samples/, producers/testdata and kcat where a clone has them.
-	self, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
-	must(t, os.Mkdir(filepath.Join(f.dir, "bin"), 0o755))
-	must(t, os.WriteFile(filepath.Join(f.dir, "bin", "jobstrom"), fmt.Appendf(nil, "#!/bin/sh\nJOBSTROM_TEST_MAIN=1 exec %s \"$@\"\n", self), 0o755))
-	for _, folder := range []string{"samples", "producers"} {
-		must(t, os.Symlink(filepath.Join(root, folder), filepath.Join(f.dir, folder)))
-	}
-	t.Setenv("PATH", filepath.Join(nativeDir, "bin")+string(os.PathListSeparator)+os.Getenv("PATH"))
+	clone(t, f.dir)
 
 	up := exec.Command(filepath.Join(f.dir, "bin", "jobstrom"), "up", "--log-level", "info")
 	up.Dir, up.Stdout, up.Stderr = f.dir, f.log, f.log
@@ -196,15 +196,20 @@ func (f *flowUnderTest) ask(query string) string {
 // readmeCommands returns the shell blocks of the README, without the two make commands.
 func readmeCommands(t *testing.T) []string {
 	t.Helper()
-	text, err := os.ReadFile("../README.md")
+	return slices.DeleteFunc(shellBlocks(t, "../README.md"), func(block string) bool {
+		return strings.HasPrefix(block, "make ") // make demo is TestDemo, make test is what runs this
+	})
+}
+
+// shellBlocks returns the shell blocks of a document.
+func shellBlocks(t *testing.T, file string) (blocks []string) {
+	t.Helper()
+	text, err := os.ReadFile(file)
 	must(t, err)
-	var commands []string
 	for _, block := range regexp.MustCompile("(?s)```sh\n(.*?)```").FindAllStringSubmatch(string(text), -1) {
-		if !strings.HasPrefix(block[1], "make ") { // make demo is TestDemo, make test is what runs this
-			commands = append(commands, block[1])
-		}
+		blocks = append(blocks, block[1])
 	}
-	return commands
+	return blocks
 }
 
 // One flow serves these tests in turn: the README's commands, an outside client, privacy, and the hot swap of a trained classifier.
