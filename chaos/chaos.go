@@ -25,6 +25,7 @@ import (
 	"jobstrom/cluster"
 	"jobstrom/embedded"
 	"jobstrom/kafka"
+	"jobstrom/pipeline/extract"
 )
 
 // Options of a run.
@@ -40,6 +41,8 @@ type Options struct {
 	Jobstrom []string
 	// StubEncoder replaces the processes of the embed stage by some of this program with a stub for the encoder.
 	StubEncoder bool
+	// GLiNER2 is the folder of a model that the extract stage asks beside the rules; empty asks none.
+	GLiNER2 string
 	// AtLeastOnce has workers commit offsets outside of transactions, to see that the check notices. It goes without Jobstrom.
 	AtLeastOnce bool
 	// Protocol of the consumer groups, default auto.
@@ -99,6 +102,9 @@ const (
 	partitions         = 6
 	transactionTimeout = 10 * time.Second
 	reportEvery        = 10 * time.Second
+
+	// modelLabel is the one that a model looks for: of a text with too little to extract, entities of several would repeat it until it is enough.
+	modelLabel = "arbejdsopgaver"
 )
 
 // Report is what a run found.
@@ -235,6 +241,9 @@ func (r *run) command(name string) []string {
 	line = append(line, "--brokers", strings.Join(r.kafka.Brokers, ","), "--log-level", "info", "--group-protocol", r.Protocol, "--transaction-timeout", transactionTimeout.String())
 	if stage == "sink" {
 		return append(line, "--clickhouse", r.engine.addr)
+	}
+	if stage == "extract" && r.GLiNER2 != "" {
+		line = append(line, "--gliner2", r.GLiNER2, "--extractor", string(extract.Both), "--gliner2-labels", string(extract.Tasks)+":"+modelLabel)
 	}
 	return append(line, "--slot", slot)
 }

@@ -11,6 +11,7 @@ import (
 	"jobstrom/embedded"
 	"jobstrom/kafka"
 	"jobstrom/pipeline/extract"
+	"jobstrom/pipeline/extract/gliner2/gliner2test"
 	"jobstrom/schemas"
 )
 
@@ -78,6 +79,8 @@ func TestNothingIsLostDoubledOrReordered(t *testing.T) {
 		})
 	}
 	o := Options{Seed: 1, Vacancies: 750, Rate: 30, Kills: 4}
+	withModel := Options{Seed: 3, Vacancies: 400, Rate: 30, Kills: 6, GLiNER2: gliner2test.Dir(t, "../pipeline/extract/gliner2/testdata/tiny")}
+	f("embedded, with GLiNER2", "", withModel)
 	if libs, err := clustertest.FindLibs(); err == nil {
 		f("three brokers", libs, o)
 	} else if os.Getenv(clustertest.Env) == "required" {

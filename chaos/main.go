@@ -62,6 +62,7 @@ func parse(args []string) (o Options, keep bool, err error) {
 	flags.Float64Var(&o.Rate, "rate", 60, "vacancies a second")
 	flags.IntVar(&o.Kills, "kills", 110, "processes to kill; pauses, added and removed workers come on top")
 	flags.BoolVar(&o.StubEncoder, "stub-encoder", false, "embed by a stub instead of the encoder")
+	flags.StringVar(&o.GLiNER2, "gliner2", "", "`folder` of a GLiNER2 model that the extract stage asks beside the rules")
 	exactlyOnce := flags.Bool("exactly-once", true, "false runs workers that commit outside of transactions, to see that the check notices")
 	flags.StringVar(&o.Protocol, "group-protocol", "auto", "consumer group protocol: auto, classic or consumer")
 	flags.DurationVar(&o.DrainTimeout, "drain", 0, "longest time from the last fault until nothing is left to do (default 5m)")
@@ -72,6 +73,11 @@ func parse(args []string) (o Options, keep bool, err error) {
 	}
 	if flags.NArg() > 0 {
 		return o, keep, fmt.Errorf("reading the command line: %q is too many", flags.Args())
+	}
+	if o.GLiNER2 != "" { // workers run in another folder
+		if o.GLiNER2, err = filepath.Abs(o.GLiNER2); err != nil {
+			return o, keep, err
+		}
 	}
 	if o.Seed == 0 {
 		o.Seed = rand.Uint64N(1_000_000) + 1
@@ -130,6 +136,9 @@ func runAndReport(ctx context.Context, o Options, out, errOut io.Writer) (ok boo
 	encoder := "the real encoder"
 	if o.StubEncoder {
 		encoder = "a stub for the encoder"
+	}
+	if o.GLiNER2 != "" {
+		encoder += ", a GLiNER2 model beside the rules"
 	}
 	fmt.Fprintf(out, "versions      jobstrom %s, %s, ClickHouse %s, %s\n", version(ctx, o), kafkaVersion(o.Libs), report.ClickHouse, runtime.Version())
 	fmt.Fprintf(out, "flow          3 brokers (replication 3, 2 in sync), %d partitions, %d to %d processes a stage, group protocol %s, %s\n", partitions, 1, mostSlots, o.Protocol, encoder)

@@ -22,6 +22,7 @@ import (
 	"jobstrom/pipeline/classify"
 	"jobstrom/pipeline/embed"
 	"jobstrom/pipeline/extract"
+	"jobstrom/pipeline/extract/gliner2"
 	"jobstrom/schemas"
 	"jobstrom/warehouse"
 )
@@ -38,6 +39,9 @@ func worker(ctx context.Context, args []string) error {
 	engine := flags.String("clickhouse", "", "")
 	protocol := flags.String("group-protocol", "auto", "")
 	transaction := flags.Duration("transaction-timeout", 30*time.Second, "")
+	model := flags.String("gliner2", "", "")
+	flags.String("extractor", "", "") // both, where there is a model
+	flags.String("gliner2-labels", "", "")
 	exactlyOnce := flags.Bool("exactly-once", true, "")
 	flags.String("log-level", "info", "")
 	if len(args) == 0 {
@@ -63,7 +67,7 @@ func worker(ctx context.Context, args []string) error {
 		}
 		return consumers.Sink(ctx, consumers.SinkOptions{Kafka: o, Warehouse: w, Encoder: card.ID, Version: "chaos", Logger: log})
 	}
-	stage, err := stageOf(ctx, args[0], o, card)
+	stage, err := stageOf(ctx, args[0], o, card, *model)
 	if err != nil {
 		return err
 	}
@@ -82,7 +86,7 @@ func encoderCard() (models.EncoderCard, error) {
 	return models.ReadEncoderCard(filepath.Join(native, models.DefaultEncoder))
 }
 
-func stageOf(ctx context.Context, name string, o kafka.Options, card models.EncoderCard) (consumers.Stage, error) {
+func stageOf(ctx context.Context, name string, o kafka.Options, card models.EncoderCard, model string) (consumers.Stage, error) {
 	taxonomy := schemas.Jobnet()
 	switch name {
 	case "extract":
@@ -95,7 +99,7 @@ func stageOf(ctx context.Context, name string, o kafka.Options, card models.Enco
 		if err != nil {
 			return consumers.Stage{}, err
 		}
-		x, err := extract.New(extract.Options{Taxonomy: taxonomy})
+		x, err := extractor(taxonomy, model)
 		return consumers.Extract(x, raw), err
 	case "embed":
 		return consumers.Embed(stub{card}), nil
@@ -109,6 +113,18 @@ func stageOf(ctx context.Context, name string, o kafka.Options, card models.Enco
 		return consumers.Classify(live, taxonomy, card.ID), nil
 	}
 	return consumers.Stage{}, fmt.Errorf("naming the stage: %q is none", name)
+}
+
+// extractor asks the rules, and the GLiNER2 model of a folder beside them when one is named. It lives as long as the process.
+func extractor(taxonomy *schemas.Taxonomy, model string) (*extract.Extractor, error) {
+	if model == "" {
+		return extract.New(extract.Options{Taxonomy: taxonomy})
+	}
+	m, err := gliner2.Open(gliner2.Options{Dir: model, Labels: []gliner2.Label{{Name: modelLabel}}})
+	if err != nil {
+		return nil, err
+	}
+	return extract.New(extract.Options{Taxonomy: taxonomy, Method: extract.Both, GLiNER2: m, Fields: map[string]extract.Field{modelLabel: extract.Tasks}})
 }
 
 // stub gives each text a vector of length 1 that depends on nothing but the text.
