@@ -182,7 +182,7 @@ func encoderFolder(source string) string {
 
 func (a *app) showPulled(s fetch.Snapshot, card models.EncoderCard) error {
 	if a.format == "json" {
-		return json.NewEncoder(a.out).Encode(pulled(s, pulledJSON{Encoder: &card}))
+		return json.NewEncoder(a.out).Encode(tellPulled(s, pulledJSON{Encoder: &card}))
 	}
 	a.showPulledFiles(s)
 	fmt.Fprintf(a.out, "encoder %.12s: %d dimensions, %s pooling, up to %d tokens, prompt %q\n", card.ID, card.Dim, card.Pooling, card.MaxTokens, card.Prefix)
@@ -195,7 +195,7 @@ func (a *app) showPulled(s fetch.Snapshot, card models.EncoderCard) error {
 
 func (a *app) showPulledExtractor(s fetch.Snapshot, card models.ExtractorCard) error {
 	if a.format == "json" {
-		return json.NewEncoder(a.out).Encode(pulled(s, pulledJSON{Extractor: &card}))
+		return json.NewEncoder(a.out).Encode(tellPulled(s, pulledJSON{Extractor: &card}))
 	}
 	a.showPulledFiles(s)
 	precisions := strings.Join(slices.Sorted(maps.Keys(card.Graphs)), ", ")
@@ -211,8 +211,8 @@ func (a *app) showPulledExtractor(s fetch.Snapshot, card models.ExtractorCard) e
 	return nil
 }
 
-// pulled fills in what is said of a model of any kind.
-func pulled(s fetch.Snapshot, told pulledJSON) pulledJSON {
+// tellPulled fills in what is said of a model of any kind.
+func tellPulled(s fetch.Snapshot, told pulledJSON) pulledJSON {
 	told.Name, told.Revision, told.Dir, told.Cached = s.Name, s.Revision, s.Dir, s.Cached
 	for _, f := range s.Files {
 		told.Files = append(told.Files, pulledFileJSON(f))

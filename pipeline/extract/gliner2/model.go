@@ -2,6 +2,8 @@ package gliner2
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -381,6 +383,17 @@ func (m *Model) find(ctx context.Context, batch []*row) error {
 
 // Card returns the model's card.
 func (m *Model) Card() models.ExtractorCard { return m.card }
+
+// ID returns the identity of the answers: hex SHA-256 over the weights in use and the options that decide what is found in a text.
+func (m *Model) ID() string {
+	o := m.options
+	h := sha256.New()
+	fmt.Fprintf(h, "%s\n%s\n%d\n%d\n", m.card.Identity(o.Precision), o.Mode, o.MaxWords, o.Overlap)
+	for _, l := range m.labels {
+		fmt.Fprintf(h, "%q %g %q\n", l.Name, l.Threshold, l.Description)
+	}
+	return hex.EncodeToString(h.Sum(nil))
+}
 
 // Labels returns what is looked for, with thresholds.
 func (m *Model) Labels() []Label { return slices.Clone(m.labels) }

@@ -313,3 +313,22 @@ func TestApart(t *testing.T) {
 		t.Errorf("(-together +apart):\n%s", diff)
 	}
 }
+
+// What decides an answer is part of the identity, and nothing else is.
+func TestID(t *testing.T) {
+	dir := copyModel(t, "tiny")
+	describe(t, dir)
+	first := openModel(t, "", Options{Dir: dir}).ID()
+	if again := openModel(t, "tiny", Options{Threads: 2, Workers: 3, BatchTokens: 7}).ID(); again != first || len(first) != 64 {
+		t.Errorf("the same model is %s, then %s", first, again)
+	}
+	seen := map[string]bool{first: true}
+	for _, o := range []Options{{Mode: ONNX}, {Precision: models.FP16}, {MaxWords: 100, Overlap: 10}, {Labels: DefaultLabels()[:2]}, {Labels: []Label{{Name: "a"}}}, {Labels: []Label{{Name: "a", Threshold: .4}}}, {Labels: []Label{{Name: "a", Description: "b"}}}} {
+		o.Dir = dir
+		id := openModel(t, "", o).ID()
+		if seen[id] {
+			t.Errorf("with %+v it is another model's", o)
+		}
+		seen[id] = true
+	}
+}
