@@ -38,7 +38,7 @@ test: setup-test build ## Run every test, with the race detector and a coverage 
 	@go tool cover -func=coverage.out | tail -1
 	@test -e .native/kafka || echo 'SKIPPED: everything on Apache Kafka; the set-up above says what is missing'
 
-test-peers: openvino ## Compare with scikit-learn, statsmodels, Evidently and MLflow from PyPI: goldens made again, a run logged to a real server
+test-peers: openvino ## Compare with scikit-learn, statsmodels, Evidently, MLflow and gliner2 from PyPI: goldens made again, a run logged to a real server, a checkpoint exported
 	@test "$$(cat .native/peers/from 2>/dev/null)" = "$$(sha256sum <native/peers.txt)" || { rm -rf .native/peers && python3 -m venv .native/peers \
 		&& .native/peers/bin/pip install --quiet --disable-pip-version-check -r native/peers.txt && sha256sum <native/peers.txt >.native/peers/from; }
 	cd trainer/testdata && ../../.native/peers/bin/python make_metrics.py
@@ -49,6 +49,10 @@ test-peers: openvino ## Compare with scikit-learn, statsmodels, Evidently and ML
 	git diff --exit-code --stat -- trainer/testdata models/testdata producers/testdata drift/stats/testdata drift/testdata
 	go test -count 1 -tags peers ./mlflow ./trainer ./models ./drift/stats
 	go test -count 1 -tags peers -run 'OpenVINO' ./pipeline/embed
+	bench/extract/setup.sh
+	cd pipeline/extract/gliner2/testdata && ../../../../.native/bench-extract/bin/python -W ignore make_goldens.py --check
+	go test -count 1 -tags peers ./pipeline/extract/gliner2/export
+	go test -count 1 -tags peers -run 'ExportGLiNER2' ./cli
 
 lint: setup ## gofmt, staticcheck, generated code
 	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { gofmt -l $$(git ls-files '*.go'); echo 'run gofmt -w on these'; exit 1; }

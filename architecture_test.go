@@ -88,6 +88,7 @@ var layer = map[string][]string{
 	"pipeline/extract/gliner2/gliner2test": {"models", "models/repository", "pipeline/extract/gliner2"},
 	"pipeline/extract/evaluate":            {"pipeline/extract", "schemas"},
 	"pipeline/extract/view":                {"pipeline/extract", "schemas"},
+	"pipeline/extract/gliner2/export":      {},
 }
 
 // Imports point one way, or a change in one corner is felt in every other.

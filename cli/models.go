@@ -36,7 +36,7 @@ A model is named by its id or the beginning of it, by a file that jobstrom train
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.AddCommand(a.modelsListCommand(), a.modelsShowCommand(), a.modelsDiffCommand(), a.modelsHistoryCommand(), a.modelsPromoteCommand(), a.modelsRollbackCommand(),
-		a.modelsChallengeCommand(), a.modelsRetireCommand(), a.modelsGateCommand(), a.modelsImportCommand(), a.modelsPullCommand(), a.modelsQuantizeCommand(), a.modelsCompareCommand(),
+		a.modelsChallengeCommand(), a.modelsRetireCommand(), a.modelsGateCommand(), a.modelsImportCommand(), a.modelsPullCommand(), a.modelsExportGLiNER2Command(), a.modelsQuantizeCommand(), a.modelsCompareCommand(),
 		a.modelsEncodersCommand(), a.modelsSwitchCommand())
 	return cmd
 }

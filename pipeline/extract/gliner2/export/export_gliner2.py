@@ -77,6 +77,7 @@ A model of 300 million parameters takes about 8 GB of memory and a few minutes."
     p.add_argument("checkpoint", help="folder of the checkpoint, or its name on the hub")
     p.add_argument("dir", help="folder to make; it must not exist, unless it is empty")
     p.add_argument("--precision", choices=["fp32", "fp16", "both"], default="both", help="graphs to write: fp16 is half as large, and slower on most processors (default both)")
+    p.add_argument("--remedy", default=f"{sys.executable} -m pip install -r {Path(__file__).with_name('requirements.txt')}", help=argparse.SUPPRESS)
     return p.parse_args()
 
 
@@ -84,8 +85,9 @@ def say(text):
     print(text, file=sys.stderr, flush=True)
 
 
-def require(packages):
+def require(packages, remedy):
     """Imports packages, or says which are missing and what installs them."""
+    warnings.simplefilter("ignore")  # of what packages will change one day
     missing = []
     for module, package in packages.items():
         try:
@@ -93,8 +95,7 @@ def require(packages):
         except ImportError as e:
             missing.append(f"{package} ({e})")
     if missing:
-        say(f"missing Python packages: {', '.join(missing)}")
-        say(f"install them with: {sys.executable} -m pip install -r {Path(__file__).with_name('requirements.txt')}")
+        say(f"export_gliner2.py: this Python ({sys.executable}) has no {', '.join(missing)}; install what is missing with: {remedy}")
         sys.exit(MISSING)
 
 
@@ -110,8 +111,10 @@ def phase(what):
 def load(checkpoint):
     """Returns the checkpoint's model, ready to run."""
     import torch
+    import transformers
     from gliner2 import GLiNER2
 
+    transformers.utils.logging.set_verbosity_error()
     if (path := Path(checkpoint)).exists():
         for name in "config.json", "encoder_config/config.json":
             if not (path / name).is_file():
@@ -367,7 +370,7 @@ def export(model, dir, precision="both"):
 
 def main():
     a = arguments()
-    require(NEEDED)
+    require(NEEDED, a.remedy)
     target = Path(a.dir)
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise ExportError(f"making {target}: it exists already: name another folder, or remove it")

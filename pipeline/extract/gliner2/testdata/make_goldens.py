@@ -155,18 +155,25 @@ def build(name, texts):
 
 
 @torch.no_grad()
-def calibrate(model, m, texts):
-    """Scales and shifts the last layers, so that answers differ. All numbers are rounded, as other machines compute the last digits in another way."""
-    some = [measure(model, text_of(t), "danish") for t in texts if t["id"] in CALIBRATION]
-    spans = torch.cat([s["spans"] for s in some])
+def spread(model, texts, mean, deviation):
+    """Scales and shifts the last layer of count_embed so that the logits of spans have a mean and a standard deviation, and returns what the model computes of the texts. All numbers are
+    rounded, as other machines compute the last digits in another way."""
+    some = [measure(model, t, "danish") for t in texts]
+    spans, logits = torch.cat([s["spans"] for s in some]), torch.cat([s["logits"] for s in some])
     last = model.count_embed.projector[-1]
-    scale = m["deviation"] / float(torch.cat([s["logits"] for s in some]).std())
-    scale = float(f"{scale:.2g}")
+    scale = float(f"{deviation / float(logits.std()):.2g}")
     last.weight *= scale
     last.bias *= scale
-    mean = spans.mean(0)
-    shift = m["mean"] - scale * float(torch.cat([s["logits"] for s in some]).mean())
-    last.bias += torch.round(100 * shift * mean / mean.dot(mean)) / 100
+    direction = spans.mean(0)
+    shift = mean - scale * float(logits.mean())
+    last.bias += torch.round(100 * shift * direction / direction.dot(direction)) / 100
+    return some
+
+
+@torch.no_grad()
+def calibrate(model, m, texts):
+    """Sets the last layers so that answers differ."""
+    some = spread(model, [text_of(t) for t in texts if t["id"] in CALIBRATION], m["mean"], m["deviation"])
     last = model.classifier[-1]
     scale = float(f"{1.5 / float(torch.cat([model.classifier(s['hidden']) for s in some]).std()):.2g}")
     last.weight *= scale
