@@ -82,13 +82,13 @@ func TestPersonalDataOfModel(t *testing.T) {
 	for i, r := range extractAll(t, x, vacancies) {
 		if r.Err != nil {
 			t.Errorf("%s: %s", vacancies[i].Id, r.Err)
+			continue
 		}
 		source := sourceOf(vacancies[i], Clean(vacancies[i].Text))
 		known, _ := x.scrubber.Remove(source.text, source.employer)
 		letters += utf8.RuneCountInString(source.text)
 		said := held(r.Extraction)
 		for _, e := range r.Extraction.GetEntities() {
-			said += "\n" + e.Text
 			if e.Label == "kompetencer" {
 				marked += utf8.RuneCountInString(e.Text)
 			}
@@ -109,39 +109,71 @@ func TestPersonalDataOfModel(t *testing.T) {
 	}
 }
 
+// checkOffsets reports entities with offsets that the source text does not say there, or that meet personal data, and counts those with and without.
+func checkOffsets(t *testing.T, x *Extractor, v *schemas.Vacancy, e *schemas.Extraction) (placed, unplaced int) {
+	t.Helper()
+	source := sourceOf(v, Clean(v.Text))
+	source.spans = x.scrubber.Find(source.text, source.employer)
+	runes := []rune(source.text)
+	if source.text != Source(v) {
+		t.Fatal("Source is another text than what is extracted")
+	}
+	for _, e := range e.GetEntities() {
+		if e.End == 0 && e.Start == 0 {
+			unplaced++
+			continue
+		}
+		placed++
+		if e.Start >= e.End || int(e.End) > len(runes) || string(runes[e.Start:e.End]) != e.Text {
+			t.Errorf("%s: %q is not from %d to %d", v.Id, e.Text, e.Start, e.End)
+			continue
+		}
+		from := len(string(runes[:e.Start]))
+		if sp, meets := overlapping(source.spans, from, from+len(e.Text)); meets {
+			t.Errorf("%s: %q meets %s", v.Id, e.Text, sp.Kind)
+		}
+	}
+	return placed, unplaced
+}
+
 // An entity with offsets is what the source text says there, clear of personal data, by whichever method.
 func TestOffsets(t *testing.T) {
 	vacancies := append(some(t, 10), &schemas.Vacancy{Id: "astral", Title: "𝔎ok 🐟", Text: "Vi søger en kok ☃ til kroen. Kørekort B er et krav. 👩‍🍳 Du skal lave mad."})
 	for _, x := range []*Extractor{newExtractor(t, Options{}), withModel(t, GLiNER2, .5), withModel(t, Both, 1e-6)} {
 		placed, unplaced := 0, 0
 		for i, r := range extractAll(t, x, vacancies) {
-			source := sourceOf(vacancies[i], Clean(vacancies[i].Text))
-			source.spans = x.scrubber.Find(source.text, source.employer)
-			runes := []rune(source.text)
-			if source.text != Source(vacancies[i]) {
-				t.Fatal("Source is another text than what is extracted")
-			}
-			for _, e := range r.Extraction.GetEntities() {
-				if e.End == 0 && e.Start == 0 {
-					unplaced++
-					continue
-				}
-				placed++
-				if e.Start >= e.End || int(e.End) > len(runes) || string(runes[e.Start:e.End]) != e.Text {
-					t.Errorf("%s: %q is not from %d to %d", vacancies[i].Id, e.Text, e.Start, e.End)
-					continue
-				}
-				from := len(string(runes[:e.Start]))
-				if sp, meets := overlapping(source.spans, from, from+len(e.Text)); meets {
-					t.Errorf("%s: %q meets %s", vacancies[i].Id, e.Text, sp.Kind)
-				}
-			}
+			with, without := checkOffsets(t, x, vacancies[i], r.Extraction)
+			placed, unplaced = placed+with, unplaced+without
 		}
 		t.Logf("%s: %d with offsets, %d without", x.Identity(), placed, unplaced)
 		if placed < 10*unplaced {
 			t.Errorf("%s: %d entities have offsets, %d have none", x.Identity(), placed, unplaced)
 		}
 	}
+}
+
+// FuzzModel holds for any text and a model that marks nearly everything: no panic, true offsets, and nothing personal that has a form of its own.
+func FuzzModel(f *testing.F) {
+	for _, seed := range []string{"", "ring 22 31 44 56", "22 31 a@b.dk44 56", "Dine opgaver:\n- lave mad\nRing 22 31 44 56", "\ufffc\ufffb İ ΣΑΣ", "Kontakt Mette\nHansen-", "e\u0301 \u00ad\u200b😀 www.kro.dk"} {
+		f.Add("Kok 22", seed)
+	}
+	x := withModel(f, Both, 1e-6)
+	f.Fuzz(func(t *testing.T, title, text string) {
+		v := &schemas.Vacancy{Title: title, Text: text}
+		e := extractAll(t, x, []*schemas.Vacancy{v})[0].Extraction
+		if e == nil {
+			return
+		}
+		checkOffsets(t, x, v, e)
+		for s := range strings.SplitSeq(held(e), "\n") {
+			if !utf8.ValidString(s) || strings.ContainsRune(s, contactMark) || strings.ContainsRune(s, nameMark) {
+				t.Errorf("%q is not clean", s)
+			}
+			for _, sp := range findTraces(s) {
+				t.Errorf("%q holds %s %q", s, sp.Kind, s[sp.Start:sp.End])
+			}
+		}
+	})
 }
 
 // GLiNER2 alone gives the encoder its entities by label; both begin with them, list them first and add what the rules find, once.

@@ -46,6 +46,9 @@ func newExtractor(t testing.TB, o Options) *Extractor {
 // held is every string that an extraction holds of a vacancy's content.
 func held(e *schemas.Extraction) string {
 	all := slices.Concat([]string{e.Text}, e.Occupations, e.Tasks, e.Skills, slices.Collect(maps.Values(e.Attributes)))
+	for _, found := range e.GetEntities() {
+		all = append(all, found.Text)
+	}
 	return strings.Join(all, "\n")
 }
 
