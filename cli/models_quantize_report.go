@@ -125,7 +125,7 @@ func (a *app) newComparison(ctx context.Context, original, file string) (*compar
 	return c, nil
 }
 
-// read reads labelled vacancies and extracts them as the stream does.
+// read reads labelled vacancies and extracts them by the rules, as the default classifier was trained.
 func (c *comparison) read(ctx context.Context, in io.Reader) error {
 	var vacancies []*schemas.Vacancy
 	var bad error

@@ -15,19 +15,23 @@ import (
 	"jobstrom/schemas"
 )
 
-// made returns the page of vacancies.
-func made(t *testing.T, vacancies []*schemas.Vacancy, change func(*schemas.Extraction)) string {
+func extractor(t *testing.T) *extract.Extractor {
 	t.Helper()
 	x, err := extract.New(extract.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
+	return x
+}
+
+// made returns the page of vacancies.
+func made(t *testing.T, x *extract.Extractor, scrubber *extract.Scrubber, vacancies []*schemas.Vacancy, change func(*schemas.Extraction)) string {
+	t.Helper()
 	results, err := x.Extract(t.Context(), vacancies)
 	if err != nil {
 		t.Fatal(err)
 	}
 	p := &Page{Extractor: x.Identity(), Version: "test", Made: time.Date(2026, 2, 9, 7, 45, 0, 0, time.UTC), More: 3}
-	scrubber := extract.NewScrubber()
 	for i, r := range results {
 		if change != nil {
 			change(r.Extraction)
@@ -92,7 +96,7 @@ func text(t *testing.T, page string) string {
 }
 
 func TestPage(t *testing.T) {
-	page := made(t, []*schemas.Vacancy{
+	page := made(t, extractor(t), extract.NewScrubber(), []*schemas.Vacancy{
 		{Id: "a<b>", Title: "Kok & <smed>", Text: "Vi søger en kok til kroen. Kørekort B er et krav. <script>alert(1)</script> Ring til Mette Holm på 22 31 44 56."},
 		{Id: "none", Text: "22 31 44 56"},
 	}, func(e *schemas.Extraction) {
@@ -129,11 +133,11 @@ func TestPersonalDataOfPage(t *testing.T) {
 	}
 	vacancies := readLines(t, "../../../samples/unseen.jsonl", func(line []byte) (*schemas.Vacancy, error) { return schemas.DecodeVacancy(schemas.JSON, line) })
 	items := readLines(t, "../../../samples/planted-unseen.jsonl", func(line []byte) (p planted, err error) { return p, json.Unmarshal(line, &p) })
+	x, scrubber, shown := extractor(t), extract.NewScrubber(), 0
 	pages := map[string]string{}
 	for _, v := range vacancies {
-		pages[v.Id] = html.UnescapeString(made(t, []*schemas.Vacancy{v}, nil))
+		pages[v.Id] = html.UnescapeString(made(t, x, scrubber, []*schemas.Vacancy{v}, nil))
 	}
-	scrubber, shown := extract.NewScrubber(), 0
 	for _, item := range items {
 		if !strings.Contains(pages[item.ID], item.Text) {
 			continue
