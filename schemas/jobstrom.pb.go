@@ -158,7 +158,7 @@ type Extraction struct {
 	Removed uint32 `protobuf:"varint,12,opt,name=removed,proto3" json:"removed,omitempty"`
 	// entities are what was found, where and by whom: those of GLiNER2 as its labels come, then those of the rules. They stay on vacancies.extracted.
 	Entities []*Entity `protobuf:"bytes,13,rep,name=entities,proto3" json:"entities,omitempty"`
-	// extractor is the identity of what extracted: rules, gliner2:ID or both:ID with the id of the GLiNER2 model. Empty: rules, of a version without entities.
+	// extractor is the identity of what extracted: rules, gliner2:ID or both:ID with the identity of the GLiNER2 model and its settings. Empty: rules, of a version without entities.
 	Extractor     string `protobuf:"bytes,14,opt,name=extractor,proto3" json:"extractor,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

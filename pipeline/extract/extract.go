@@ -42,12 +42,12 @@ func New(o Options) (*Extractor, error) {
 		x.labels = o.GLiNER2.Labels()
 	}
 	if o.Method != Rules {
-		x.identity += ":" + o.GLiNER2.Card().ID
+		x.identity += ":" + o.GLiNER2.ID()
 	}
 	return x, nil
 }
 
-// Identity says what extracts: "rules", "gliner2:ID" or "both:ID", with the model's id.
+// Identity says what extracts: "rules", "gliner2:ID" or "both:ID", with the identity of the model and of the settings that decide what it finds.
 func (x *Extractor) Identity() string { return x.identity }
 
 // Field returns the list that entities of a label go into. The rules' labels are the fields themselves.
