@@ -147,7 +147,7 @@ func missingGraph(names []string, graph string) error {
 	if len(weights) > 0 {
 		holds = "its weights are " + few(weights)
 	}
-	return fmt.Errorf("there is no ONNX graph, %s: take a model that has one, or export it with `optimum-cli export onnx --model NAME FOLDER` and pull ./FOLDER with --graph model.onnx (%w)", holds, ErrIncomplete)
+	return fmt.Errorf("there is no ONNX graph, %s: take a model that has one, or export it with `optimum-cli export onnx --model NAME FOLDER` and pull ./FOLDER with --graph model.onnx; a checkpoint of GLiNER2 becomes an extractor with `jobstrom models export-gliner2 NAME` (%w)", holds, ErrIncomplete)
 }
 
 // wantedSize adds up sizes, which other people wrote, and bounds the sum.
