@@ -160,7 +160,7 @@ func (m *Model) loadGraphs(g models.ExtractorGraphs) error {
 		return err
 	}
 	layers, err := readSpanLayers(filepath.Join(m.options.Dir, filepath.FromSlash(g.SpanRep.Name)))
-	if errors.Is(err, errShape) {
+	if errors.Is(err, errShape) || errors.Is(err, onnx.ErrMalformed) { // ONNX Runtime reads it, and may read what the package onnx does not
 		m.notes = append(m.notes, fmt.Sprintf("%s is run as it stands, which takes longer: %v", g.SpanRep.Name, err))
 		return nil
 	}

@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"google.golang.org/protobuf/encoding/protowire"
 
 	"jobstrom/models"
 	"jobstrom/models/onnx"
@@ -213,6 +214,29 @@ func TestUnknownSpanRep(t *testing.T) {
 		if diff := cmp.Diff(want, got, nearScores); diff != "" {
 			t.Errorf("%s (-known +unknown):\n%s", mode, diff)
 		}
+	}
+}
+
+// What ONNX Runtime reads and the package onnx does not is run as it stands, too: here a model with an operator of its own, which it does not use.
+func TestSpanRepWithFunctions(t *testing.T) {
+	dir := copyModel(t, "tiny")
+	path := filepath.Join(dir, "onnx", "span_rep.onnx")
+	data, err := os.ReadFile(path)
+	must(t, err)
+	field := func(number protowire.Number, v []byte) []byte {
+		return protowire.AppendBytes(protowire.AppendTag(nil, number, protowire.BytesType), v)
+	}
+	identity := slices.Concat(field(1, []byte("x")), field(2, []byte("y")), field(4, []byte("Identity")))
+	version := protowire.AppendVarint(protowire.AppendTag(field(1, nil), 2, protowire.VarintType), 17)
+	function := slices.Concat(field(1, []byte("Same")), field(4, []byte("x")), field(5, []byte("y")), field(7, identity), field(9, version), field(10, []byte("test")))
+	must(t, os.WriteFile(path, append(data, field(25, function)...), 0o644))
+	describe(t, dir)
+	m := openModel(t, "", Options{Dir: dir})
+	if m.spans != nil || !strings.Contains(strings.Join(m.Notes(), "\n"), "operators of its own") {
+		t.Errorf("the notes are %q", m.Notes())
+	}
+	if _, err := m.Extract(t.Context(), []string{"Murer søges"}); err != nil {
+		t.Error(err)
 	}
 }
 
