@@ -104,7 +104,7 @@ hub that is away is done without, which is said. The environment variables ` + h
   jobstrom models pull intfloat/multilingual-e5-large-instruct --prompt vacancy
   jobstrom models pull https://models.example.com/e5 --dir encoders/e5
   jobstrom models pull ./exported --graph model.onnx --format json
-  jobstrom models pull lmoe/gliner2-multi-v1-onnx --precision fp16`,
+  jobstrom models pull lmo3/gliner2-multi-v1-onnx --precision fp16`,
 		Args: args(cobra.ExactArgs(1)),
 	}
 	a.formatFlag(cmd)
