@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"path/filepath"
-	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -102,16 +101,6 @@ func (a *app) describeExported(o export.Options, licence string) error {
 	if a.format == "json" {
 		return json.NewEncoder(a.out).Encode(exportedJSON{o.Dir, card})
 	}
-	var precisions []string
-	for _, p := range models.Precisions() {
-		if _, there := card.Graphs[p]; there {
-			precisions = append(precisions, p)
-		}
-	}
-	fmt.Fprintf(a.out, "extractor %.12s: %d wide, entities of up to %d words, %s\n", card.ID, card.Hidden, card.MaxWidth, strings.Join(precisions, " and "))
-	for _, note := range card.Notes {
-		fmt.Fprintln(a.out, "note:", note)
-	}
-	fmt.Fprintf(a.out, "use it with --extractor gliner2 --gliner2 %s\n", o.Dir)
+	a.showExtractor(o.Dir, card)
 	return nil
 }

@@ -23,7 +23,7 @@ func TestExportGLiNER2(t *testing.T) {
 		t.Fatalf("making the checkpoint: %v: %s; `make test-peers` installs what it needs", err, said)
 	}
 	dir := filepath.Join(data, "extractors", encoderFolder(checkpoint))
-	has(t, 0, []string{"32 wide, entities of up to 8 words, fp32 and fp16", "use it with --extractor gliner2 --gliner2 " + dir}, []string{"writing count_pred"},
+	has(t, 0, []string{"32 dimensions, entities of up to 8 words, weights in fp16, fp32", "use it with --extractor gliner2 --gliner2 " + dir}, []string{"writing count_pred"},
 		"models", "export-gliner2", checkpoint, "--python", python, "--data", data)
 	card, err := models.VerifyExtractor(dir)
 	must(t, err)

@@ -198,6 +198,12 @@ func (a *app) showPulledExtractor(s fetch.Snapshot, card models.ExtractorCard) e
 		return json.NewEncoder(a.out).Encode(tellPulled(s, pulledJSON{Extractor: &card}))
 	}
 	a.showPulledFiles(s)
+	a.showExtractor(s.Dir, card)
+	return nil
+}
+
+// showExtractor says what an extractor is, and how it is used.
+func (a *app) showExtractor(dir string, card models.ExtractorCard) {
 	precisions := strings.Join(slices.Sorted(maps.Keys(card.Graphs)), ", ")
 	fmt.Fprintf(a.out, "extractor %.12s: GLiNER2, %d dimensions, entities of up to %d words, weights in %s\n", card.ID, card.Hidden, card.MaxWidth, precisions)
 	for _, note := range card.Notes {
@@ -207,8 +213,7 @@ func (a *app) showPulledExtractor(s fetch.Snapshot, card models.ExtractorCard) e
 	if _, there := card.Graphs[models.FP32]; !there {
 		precision = " --gliner2-precision " + precisions
 	}
-	fmt.Fprintf(a.out, "use it with --extractor gliner2 --gliner2 %s%s\n", s.Dir, precision)
-	return nil
+	fmt.Fprintf(a.out, "use it with --extractor gliner2 --gliner2 %s%s\n", dir, precision)
 }
 
 // tellPulled fills in what is said of a model of any kind.

@@ -15,6 +15,7 @@ count_embed is that of the first counted entity: the recurrence runs forward, so
 """
 import argparse
 import importlib
+import io
 import json
 import logging
 import os
@@ -122,7 +123,7 @@ def load(checkpoint):
     elif checkpoint.count("/") != 1 or checkpoint.startswith((".", "/", "~")):
         raise ExportError(f"reading {checkpoint}: there is no such folder, and a name on the hub is OWNER/NAME")
     try:
-        with redirect_stdout(sys.stderr):
+        with redirect_stdout(io.StringIO()):  # its configuration, in a frame
             model = GLiNER2.from_pretrained(checkpoint)
     except Exception as e:
         raise ExportError(f"loading {checkpoint}: {type(e).__name__}: {e}") from e
