@@ -3,7 +3,7 @@ SHELL := bash
 export CGO_LDFLAGS := -L$(CURDIR)/.native/lib
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 
-.PHONY: help demo up kafka test test-peers lint openvino bench bench-embed bench-stream bench-train bench-drift chaos fuzz build setup setup-test doctor generate classifier clean
+.PHONY: help demo up kafka test test-peers lint openvino bench bench-embed bench-extract bench-stream bench-train bench-drift chaos fuzz build setup setup-test doctor generate classifier clean
 
 help: ## Say what the targets do
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
@@ -65,6 +65,10 @@ bench: build ## Compare the stream with the physical limit: name, ratio, target,
 bench-embed: build ## Measure the encoder's way: against a bare loop, Python and torch; latency, memory, start (PART=stream, python, torch, latency, memory, start)
 	$(if $(filter stream latency memory start,$(PART)),,bench/embed/setup.sh)
 	go build -o bin/bench-embed ./bench/embed && bin/bench-embed $(if $(PART),-part $(PART))
+
+bench-extract: build ## Compare GLiNER2 with gliner2-onnx and gliner2 in Python and with the ONNX sessions alone, on a random model of full size (PART=onnx, torch, bare; 8 GB of disk)
+	bench/extract/setup.sh model
+	go build -o bin/bench-extract ./bench/extract && bin/bench-extract $(if $(PART),-part $(PART))
 
 bench-stream: setup-test ## Measure the stream without the models on Apache Kafka: throughput, latency, scaling, memory
 	go run ./bench/stream
