@@ -84,7 +84,7 @@ bench-drift: build ## Measure drift: false alarms and power, speed beside Eviden
 
 chaos: setup-test build ## Kill processes while 100,000 vacancies stream, say what became of each (SHORT=1: 5 minutes, real encoder)
 	go build -o bin/chaos ./chaos/run
-	bin/chaos $(if $(SHORT),--vacancies 1500 --rate 15 --kills 12,--stub-encoder) $(if $(SEED),--seed $(SEED))
+	bin/chaos $(if $(SHORT),--vacancies 1500 --rate 15 --kills 12,--stub-encoder) $(if $(SEED),--seed $(SEED)) $(if $(GLINER2),--gliner2 $(GLINER2))
 
 fuzz: setup ## Write 1,000,000 fuzzed and malformed records, see that each is classified or a dead letter (RECORDS=, SEED=)
 	JOBSTROM_FUZZ=$(or $(RECORDS),1000000) JOBSTROM_FUZZ_SEED=$(or $(SEED),1) go test ./consumers -run 'TestFuzzedRecords' -v -count 1 -timeout 60m
