@@ -132,7 +132,7 @@ func TestAllocations(t *testing.T) {
 		t.Errorf("a batch takes %v pieces of memory, want 2: predictions and probabilities", n)
 	}
 
-	// With the race detector a pool drops a quarter of what it is given, at random.
+	// With the race detector a pool drops a quarter of what it is given, at random, and every garbage collection takes from it. Without a pool a call would take all of it, and its answers.
 	const calls = 40
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
@@ -143,7 +143,7 @@ func TestAllocations(t *testing.T) {
 	}
 	runtime.ReadMemStats(&after)
 	one := vectorsAtOnce / 4 * len(c.bias) * (8 + 4) // products and sums
-	if each := (after.TotalAlloc - before.TotalAlloc) / calls; each > uint64(one)/2 {
+	if each := (after.TotalAlloc - before.TotalAlloc) / calls; each > uint64(one)*3/4 {
 		t.Errorf("a call takes %d bytes: it should not make its work space of %d bytes again", each, one)
 	}
 }
