@@ -174,39 +174,60 @@ func (c EncoderCard) files() []namedFile {
 
 // ReadEncoderCard reads and validates the card of an encoder's folder.
 func ReadEncoderCard(dir string) (EncoderCard, error) {
-	path := filepath.Join(dir, CardFile)
-	data, err := os.ReadFile(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return EncoderCard{}, fmt.Errorf("reading encoder card: %s is missing; %s: %w", path, remedy, err)
-	}
+	path, data, err := readCard(dir, "encoder", remedy)
 	if err != nil {
-		return EncoderCard{}, fmt.Errorf("reading encoder card: %w", err)
+		return EncoderCard{}, err
 	}
 	var kind struct{ Kind string }
 	if err := json.Unmarshal(data, &kind); err == nil && kind.Kind == ExtractorGLiNER2 {
 		return EncoderCard{}, fmt.Errorf("reading encoder card: %s is that of an extractor: name it with --gliner2, and an encoder with --encoder", path)
 	}
-	var c EncoderCard
-	if err := json.Unmarshal(data, &c); err != nil {
-		return EncoderCard{}, fmt.Errorf("reading encoder card %s: %w; %s", path, err, remedy)
+	return parseCard[EncoderCard](path, data, "encoder", remedy)
+}
+
+// WriteEncoderCard validates the card and writes it into an encoder's folder.
+func WriteEncoderCard(dir string, c EncoderCard) error { return writeCard(dir, "encoder", c) }
+
+// modelCard is what folders of models have: an encoder's or an extractor's.
+type modelCard interface{ Validate() error }
+
+// readCard reads the file of a card. What model it is of, and what to do about an error, is for the error.
+func readCard(dir, model, remedy string) (path string, data []byte, err error) {
+	path = filepath.Join(dir, CardFile)
+	data, err = os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return path, nil, fmt.Errorf("reading %s card: %s is missing; %s: %w", model, path, remedy, err)
 	}
-	if err := c.Validate(); err != nil {
-		return EncoderCard{}, fmt.Errorf("reading encoder card %s: %w; %s", path, err, remedy)
+	if err != nil {
+		return path, nil, fmt.Errorf("reading %s card: %w", model, err)
+	}
+	return path, data, nil
+}
+
+// parseCard reads and validates what readCard read.
+func parseCard[C modelCard](path string, data []byte, model, remedy string) (C, error) {
+	var c, none C
+	err := json.Unmarshal(data, &c)
+	if err == nil {
+		err = c.Validate()
+	}
+	if err != nil {
+		return none, fmt.Errorf("reading %s card %s: %w; %s", model, path, err, remedy)
 	}
 	return c, nil
 }
 
-// WriteEncoderCard validates the card and writes it into an encoder's folder.
-func WriteEncoderCard(dir string, c EncoderCard) error {
+// writeCard validates a card and writes it into a model's folder.
+func writeCard(dir, model string, c modelCard) error {
 	if err := c.Validate(); err != nil {
-		return fmt.Errorf("writing encoder card: %w", err)
+		return fmt.Errorf("writing %s card: %w", model, err)
 	}
 	data, err := json.MarshalIndent(c, "", "  ")
 	if err != nil {
-		return fmt.Errorf("writing encoder card: %w", err)
+		return fmt.Errorf("writing %s card: %w", model, err)
 	}
 	if err := os.WriteFile(filepath.Join(dir, CardFile), append(data, '\n'), 0o644); err != nil {
-		return fmt.Errorf("writing encoder card: %w", err)
+		return fmt.Errorf("writing %s card: %w", model, err)
 	}
 	return nil
 }

@@ -3,14 +3,10 @@ package models
 import (
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"maps"
-	"os"
-	"path/filepath"
 	"slices"
 )
 
@@ -116,38 +112,15 @@ func (c ExtractorCard) identity(precisions ...string) string {
 
 // ReadExtractorCard reads and validates the card of an extractor's folder.
 func ReadExtractorCard(dir string) (ExtractorCard, error) {
-	path := filepath.Join(dir, CardFile)
-	data, err := os.ReadFile(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return ExtractorCard{}, fmt.Errorf("reading extractor card: %s is missing; %s: %w", path, extractorRemedy, err)
-	}
+	path, data, err := readCard(dir, "extractor", extractorRemedy)
 	if err != nil {
-		return ExtractorCard{}, fmt.Errorf("reading extractor card: %w", err)
+		return ExtractorCard{}, err
 	}
-	var c ExtractorCard
-	if err := json.Unmarshal(data, &c); err != nil {
-		return ExtractorCard{}, fmt.Errorf("reading extractor card %s: %w; %s", path, err, extractorRemedy)
-	}
-	if err := c.Validate(); err != nil {
-		return ExtractorCard{}, fmt.Errorf("reading extractor card %s: %w; %s", path, err, extractorRemedy)
-	}
-	return c, nil
+	return parseCard[ExtractorCard](path, data, "extractor", extractorRemedy)
 }
 
 // WriteExtractorCard validates the card and writes it into an extractor's folder.
-func WriteExtractorCard(dir string, c ExtractorCard) error {
-	if err := c.Validate(); err != nil {
-		return fmt.Errorf("writing extractor card: %w", err)
-	}
-	data, err := json.MarshalIndent(c, "", "  ")
-	if err != nil {
-		return fmt.Errorf("writing extractor card: %w", err)
-	}
-	if err := os.WriteFile(filepath.Join(dir, CardFile), append(data, '\n'), 0o644); err != nil {
-		return fmt.Errorf("writing extractor card: %w", err)
-	}
-	return nil
-}
+func WriteExtractorCard(dir string, c ExtractorCard) error { return writeCard(dir, "extractor", c) }
 
 // Validate reports every violation of the card at once.
 func (c ExtractorCard) Validate() error {
