@@ -1,11 +1,7 @@
 package cli
 
 import (
-	"crypto/sha1"
 	"encoding/json"
-	"fmt"
-	"io/fs"
-	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
@@ -22,34 +18,9 @@ const tinyExtractor = "../pipeline/extract/gliner2/testdata/tiny"
 // startExtractorHub is a hub on loopback with the tiny extractor of random weights, as change leaves it.
 func startExtractorHub(t *testing.T, change func(files map[string]string)) *httptest.Server {
 	t.Helper()
-	files := map[string]string{"README.md": "#"}
-	dir := os.DirFS(tinyExtractor)
-	must(t, fs.WalkDir(dir, ".", func(name string, d fs.DirEntry, err error) error {
-		if err != nil || d.IsDir() {
-			return err
-		}
-		content, err := fs.ReadFile(dir, name)
-		files[name] = string(content)
-		return err
-	}))
+	files := filesOf(t, tinyExtractor)
 	change(files)
-	commit := strings.Repeat("2", 40)
-	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.URL.Path == "/api/models/a/tiny/revision/main" {
-			var siblings []any
-			for name, content := range files {
-				siblings = append(siblings, map[string]any{"rfilename": name, "size": len(content), "blobId": fmt.Sprintf("%x", sha1.Sum(fmt.Appendf(nil, "blob %d\x00%s", len(content), content)))})
-			}
-			json.NewEncoder(w).Encode(map[string]any{"sha": commit, "siblings": siblings})
-			return
-		}
-		content, ok := files[strings.TrimPrefix(r.URL.Path, "/a/tiny/resolve/"+commit+"/")]
-		if !ok {
-			w.WriteHeader(http.StatusNotFound)
-			return
-		}
-		fmt.Fprint(w, content)
-	}))
+	s := httptest.NewServer(hubOf("a/tiny", strings.Repeat("2", 40), files))
 	t.Cleanup(s.Close)
 	return s
 }

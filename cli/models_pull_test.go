@@ -19,9 +19,27 @@ import (
 // A hub of one model, which is private.
 func startHub(t *testing.T) *httptest.Server {
 	t.Helper()
+	tiny := "../models/repository/testdata/encoders/xlm-roberta/" // the encoder of random weights that models/repository is tested with
+	files := filesOf(t, tiny+"base", tiny+"prompt")
+	files["onnx/model_other.onnx"] = files["onnx/model.onnx"]
+	hub := hubOf("a/b", strings.Repeat("1", 40), files)
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("Authorization") != "Bearer "+knownSecret {
+			w.WriteHeader(http.StatusUnauthorized)
+			return
+		}
+		hub(w, r)
+	}))
+	t.Cleanup(s.Close)
+	return s
+}
+
+// filesOf reads what lies in folders, and adds a file that no model needs.
+func filesOf(t *testing.T, folders ...string) map[string]string {
+	t.Helper()
 	files := map[string]string{"README.md": "#"}
-	for _, layer := range []string{"base", "prompt"} { // the tiny encoder of random weights that models/repository is tested with
-		dir := os.DirFS(filepath.Join("../models/repository/testdata/encoders/xlm-roberta", layer))
+	for _, folder := range folders {
+		dir := os.DirFS(folder)
 		must(t, fs.WalkDir(dir, ".", func(name string, d fs.DirEntry, err error) error {
 			if err != nil || d.IsDir() {
 				return err
@@ -31,14 +49,13 @@ func startHub(t *testing.T) *httptest.Server {
 			return err
 		}))
 	}
-	files["onnx/model_other.onnx"] = files["onnx/model.onnx"]
-	commit := strings.Repeat("1", 40)
-	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.Header.Get("Authorization") != "Bearer "+knownSecret {
-			w.WriteHeader(http.StatusUnauthorized)
-			return
-		}
-		if r.URL.Path == "/api/models/a/b/revision/main" {
+	return files
+}
+
+// hubOf answers as a hub with one model, at one commit.
+func hubOf(model, commit string, files map[string]string) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/api/models/"+model+"/revision/main" {
 			var siblings []any
 			for name, content := range files {
 				siblings = append(siblings, map[string]any{"rfilename": name, "size": len(content), "blobId": fmt.Sprintf("%x", sha1.Sum(fmt.Appendf(nil, "blob %d\x00%s", len(content), content)))})
@@ -46,15 +63,13 @@ func startHub(t *testing.T) *httptest.Server {
 			json.NewEncoder(w).Encode(map[string]any{"sha": commit, "siblings": siblings})
 			return
 		}
-		content, ok := files[strings.TrimPrefix(r.URL.Path, "/a/b/resolve/"+commit+"/")]
+		content, ok := files[strings.TrimPrefix(r.URL.Path, "/"+model+"/resolve/"+commit+"/")]
 		if !ok {
 			w.WriteHeader(http.StatusNotFound)
 			return
 		}
 		fmt.Fprint(w, content)
-	}))
-	t.Cleanup(s.Close)
-	return s
+	}
 }
 
 // What is pulled is verified, named and kept; a hub's own environment variables are honoured, settings of ours go before them.
