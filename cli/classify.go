@@ -73,20 +73,7 @@ func (a *app) pipelineWith(ctx context.Context, classifier string) (*pipeline.Pi
 
 // classifyFile answers every vacancy of a file and reports those it cannot; then its error is errPartial.
 func (a *app) classifyFile(ctx context.Context, p *pipeline.Pipeline, name string, f func(*schemas.Vacancy, pipeline.Result) error) error {
-	return a.inBatches(ctx, name, func(batch []*schemas.Vacancy, bad func(i int, err error)) error {
-		results, err := p.Run(ctx, batch)
-		if err != nil {
-			return err
-		}
-		for i, r := range results {
-			if r.Err != nil {
-				bad(i, r.Err)
-			} else if err := f(batch[i], r); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
+	return answerFile(ctx, a, name, p.Run, func(r pipeline.Result) error { return r.Err }, f)
 }
 
 // readFile reads the vacancies of a file or folder, or of stdin for "-".

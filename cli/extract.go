@@ -46,14 +46,19 @@ two line feeds and the cleaned text. A line that cannot be extracted is reported
 
 // extractFile extracts every vacancy of a file and reports those it cannot; then its error is errPartial.
 func (a *app) extractFile(ctx context.Context, x *extract.Extractor, name string, f func(*schemas.Vacancy, extract.Result) error) error {
+	return answerFile(ctx, a, name, x.Extract, func(r extract.Result) error { return r.Err }, f)
+}
+
+// answerFile hands the vacancies of a file to answer, and each with its answer to f, or reports why it has none; then its error is errPartial.
+func answerFile[R any](ctx context.Context, a *app, name string, answer func(context.Context, []*schemas.Vacancy) ([]R, error), refusal func(R) error, f func(*schemas.Vacancy, R) error) error {
 	return a.inBatches(ctx, name, func(batch []*schemas.Vacancy, bad func(i int, err error)) error {
-		results, err := x.Extract(ctx, batch)
+		results, err := answer(ctx, batch)
 		if err != nil {
 			return err
 		}
 		for i, r := range results {
-			if r.Err != nil {
-				bad(i, r.Err)
+			if err := refusal(r); err != nil {
+				bad(i, err)
 			} else if err := f(batch[i], r); err != nil {
 				return err
 			}
