@@ -82,7 +82,10 @@ var layer = map[string][]string{
 	"drift/watch":       {"drift", "drift/alarms", "health", "schemas", "security", "warehouse"},
 	"mlflow":            {},
 	"plots":             {},
-	"server":            {"health", "pipeline", "pipeline/extract", "schemas"},
+	"server":            {"health", "pipeline", "pipeline/extract", "schemas", "server/access", "server/api", "server/web"},
+	"server/access":     {"security"},
+	"server/api":        {"pipeline", "pipeline/classify", "pipeline/extract", "schemas", "server/access"},
+	"server/web":        {"pipeline/extract", "producers", "schemas", "server/access", "server/api"},
 
 	"pipeline/extract/gliner2":             {"models", "models/onnx", "models/repository"},
 	"pipeline/extract/gliner2/gliner2test": {"models", "models/repository", "pipeline/extract/gliner2"},

@@ -1,0 +1,90 @@
+package api
+
+import (
+	"errors"
+	"log/slog"
+)
+
+// Options configure the API.
+type Options struct {
+	Sources
+	Limits
+	Logger *slog.Logger
+}
+
+// Limits bound a request.
+type Limits struct {
+	// MaxBytes of a request's body, default 16 MiB.
+	MaxBytes int64
+	// MaxTexts in one batch, default 256. A stream of lines (/v1/batch) may hold any number.
+	MaxTexts int
+}
+
+// EnsureDefaults fills what is zero.
+func (l *Limits) EnsureDefaults() {
+	if l.MaxBytes == 0 {
+		l.MaxBytes = 16 << 20
+	}
+	if l.MaxTexts == 0 {
+		l.MaxTexts = 256
+	}
+}
+
+// Service answers what the API and the web pages ask. Its methods may be called at once.
+type Service struct {
+	Options
+}
+
+// NewService returns a service of these sources.
+func NewService(o Options) (*Service, error) {
+	o.EnsureDefaults()
+	if o.Classify == nil || o.Taxonomy == nil || o.Encoder == "" {
+		return nil, errors.New("making the API: it needs something that classifies, a taxonomy and an encoder")
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	return &Service{Options: o}, nil
+}
+
+// Answer is what the API says of a vacancy. Its first four fields are the reference system's.
+type Answer struct {
+	CategoryLabel        string    `json:"categori_label" doc:"name of the most probable category"`
+	CategoryIndex        int       `json:"categori_idx" minimum:"0" maximum:"21"`
+	Distribution         []float64 `json:"probability_distribution" doc:"one probability for each category, in index order; they sum to 1"`
+	FrontendErrorMessage *string   `json:"frontend_error_message" doc:"in Danish, for the one who reads the page; null when there is none"`
+
+	ID          string    `json:"id" doc:"the vacancy's, given or made from its content; feedback names it"`
+	Confidence  float64   `json:"confidence" doc:"the highest probability"`
+	Occupations []string  `json:"occupations,omitempty"`
+	Skills      []string  `json:"skills,omitempty"`
+	Tasks       []string  `json:"tasks,omitempty"`
+	Entities    []Entity  `json:"entities,omitempty"`
+	Redactions  []Removal `json:"redactions,omitempty" doc:"personal data that was left out, never itself"`
+	Model       string    `json:"model"`
+	Encoder     string    `json:"encoder"`
+	Truncated   bool      `json:"truncated" doc:"the text had more tokens than the encoder reads"`
+	Timings     Timings   `json:"timings"`
+}
+
+// Entity is a part of the vacancy that means something. Places are code points of the source text: title, two line feeds, text, both cleaned of markup.
+type Entity struct {
+	Label string  `json:"label"`
+	Text  string  `json:"text"`
+	Start int     `json:"start"`
+	End   int     `json:"end" doc:"behind the last code point; start and end are 0 where it was put together from several places"`
+	Score float64 `json:"score"`
+	By    string  `json:"by" doc:"rules or gliner2"`
+}
+
+// Removal is a place where personal data stood.
+type Removal struct {
+	Kind  string `json:"kind" doc:"cpr, phone, email, …"`
+	Start int    `json:"start"`
+	End   int    `json:"end"`
+}
+
+// Timings are in milliseconds.
+type Timings struct {
+	Total float64 `json:"total_ms"`
+}
