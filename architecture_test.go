@@ -83,7 +83,7 @@ var layer = map[string][]string{
 	"mlflow":            {},
 	"plots":             {},
 	"server":            {"health", "pipeline", "pipeline/extract", "schemas", "server/access", "server/api", "server/web"},
-	"server/access":     {"security"},
+	"server/access":     {"health", "security"},
 	"server/api":        {"pipeline", "pipeline/classify", "pipeline/extract", "schemas", "server/access"},
 	"server/web":        {"pipeline/extract", "producers", "schemas", "server/access", "server/api"},
 
