@@ -197,7 +197,9 @@ func TestTokens(t *testing.T) {
 	}
 	damage(func() error { return os.WriteFile(path, []byte("tokens: [{"), 0o600) })
 	damage(func() error { return os.Remove(path) })
-	damage(func() error { return errors.Join(os.WriteFile(path, []byte("tokens: []"), 0o600), os.Chmod(path, 0o666)) })
+	damage(func() error {
+		return errors.Join(os.WriteFile(path, []byte("tokens: []"), 0o600), os.Chmod(path, 0o666))
+	})
 	if err := errors.Join(os.Chmod(path, 0o600), os.WriteFile(path, good, 0o600)); err != nil {
 		t.Fatal(err)
 	}
