@@ -21,6 +21,7 @@ import (
 	"jobstrom/pipeline/classify"
 	"jobstrom/pipeline/embed"
 	"jobstrom/schemas"
+	"jobstrom/server/access"
 	"jobstrom/warehouse"
 )
 
@@ -52,7 +53,7 @@ func (a *app) checkCommand() *cobra.Command {
 			{"Kafka", a.checkKafka},
 			{"schemas", a.checkSchemaRegistry},
 			{"ClickHouse", a.checkClickHouse},
-			{"web address", func(context.Context) (string, error) { return free(a.config.HTTP, "--http") }},
+			{"web address", func(context.Context) (string, error) { return a.checkWeb() }},
 			{"data folder", func(context.Context) (string, error) { return writable(a.config.Data) }},
 		}
 		findings, failed := []finding{}, 0
@@ -223,6 +224,23 @@ func (a *app) checkClickHouse(ctx context.Context) (string, error) {
 		}
 	}
 	return "embedded, " + filepath.Base(engine) + ", ports free", nil
+}
+
+// checkWeb says whether the web pages and the API can be served as they are set.
+func (a *app) checkWeb() (string, error) {
+	if err := a.config.checkReach(); err != nil {
+		return "", err
+	}
+	if _, err := a.config.serverTLS().Config(a.log); err != nil {
+		return "", err
+	}
+	if a.config.Tokens != "" {
+		if _, err := access.ReadTokens(a.config.Tokens); err != nil {
+			return "", err
+		}
+	}
+	note, err := free(a.config.HTTP, "--http")
+	return note + "; " + a.config.reachNote(), err
 }
 
 // free says whether an address can be listened on.

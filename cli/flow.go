@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"crypto/rand"
+	"crypto/tls"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -31,6 +32,7 @@ import (
 	"jobstrom/registry"
 	"jobstrom/schemas"
 	"jobstrom/server"
+	"jobstrom/server/access"
 	"jobstrom/warehouse"
 )
 
@@ -59,9 +61,6 @@ var (
 	starting     = health.Place{Part: "start"}
 	noClassifier = health.Place{Part: "classifier"}
 )
-
-// underWay bounds the vacancies of requests that wait for an answer.
-const underWay = 512
 
 // parts says which parts of a flow a command needs. Extracts and encodes say that its pipeline must do that, too.
 type parts struct {
@@ -410,15 +409,25 @@ func (f *flow) stored(ctx context.Context) (*consumers.Stored, error) {
 
 // serve adds the HTTP server and returns its address.
 func (f *flow) serve() (string, error) {
+	certificate, err := f.config.serverTLS().Config(f.log)
+	if err != nil {
+		return "", err
+	}
+	options := f.config.accessOptions(f.config.HTTP)
+	options.Board, options.Registerer, options.Logger = f.board, f.metrics, f.log
+	guard, err := access.New(f.work, options)
+	if err != nil {
+		return "", err
+	}
 	listener, err := net.Listen("tcp", f.config.HTTP)
 	if err != nil {
 		return "", fmt.Errorf("listening on %s: %w: choose another address with --http", f.config.HTTP, err)
 	}
 	handler := server.New(server.Options{
-		Classify: pipeline.NewLimit(f.pipeline.Run, underWay).Do, Taxonomy: f.pipeline.Taxonomy, Encoder: f.encoder, Problems: f.board.Problems,
+		Classify: pipeline.NewLimit(f.pipeline.Run, f.config.UnderWay).Do, Taxonomy: f.pipeline.Taxonomy, Encoder: f.encoder, Problems: f.board.Problems,
 		Gatherer: f.metrics, Registerer: f.metrics, Logger: f.log,
 	})
-	f.serveHTTP(listener, handler)
+	f.serveHTTP(listener, guard.Wrap(handler), certificate)
 	f.board.Clear(starting)
 	return listener.Addr().String(), nil
 }
@@ -429,15 +438,20 @@ func (f *flow) serveMetrics() error {
 	if err != nil {
 		return fmt.Errorf("listening on %s: %w: choose another address with --metrics-address", f.config.MetricsAddress, err)
 	}
-	f.serveHTTP(listener, server.NewWatched(f.board.Problems, f.metrics))
+	f.serveHTTP(listener, server.NewWatched(f.board.Problems, f.metrics), nil)
 	f.log.Info("serving health and metrics", "address", listener.Addr())
 	return nil
 }
 
-func (f *flow) serveHTTP(listener net.Listener, handler http.Handler) {
-	web := &http.Server{Handler: handler, ReadHeaderTimeout: 10 * time.Second, ReadTimeout: time.Minute, WriteTimeout: time.Minute, IdleTimeout: 2 * time.Minute}
+// serveHTTP adds a server, with TLS when there is a certificate.
+func (f *flow) serveHTTP(listener net.Listener, handler http.Handler, certificate *tls.Config) {
+	web, listener := access.NewServer(listener, handler, access.Bounds{Connections: f.config.HTTPConnections}, f.log)
+	serve := web.Serve
+	if web.TLSConfig = certificate; certificate != nil {
+		serve = func(l net.Listener) error { return web.ServeTLS(l, "", "") }
+	}
 	f.actors.Go(func() error {
-		if err := web.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+		if err := serve(listener); !errors.Is(err, http.ErrServerClosed) {
 			return fmt.Errorf("serving HTTP: %w", err)
 		}
 		return nil

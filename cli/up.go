@@ -31,6 +31,9 @@ name others. Their data stays in --data and survives a restart.`,
 
 // up starts the whole flow and says where its parts are.
 func (a *app) up(ctx context.Context) (*flow, error) {
+	if err := a.config.checkReach(); err != nil {
+		return nil, err
+	}
 	start := time.Now()
 	f, err := a.start(ctx, parts{kafka: true, warehouse: true, pipeline: true, extracts: true, encodes: true})
 	if err != nil {
@@ -50,7 +53,7 @@ func (a *app) up(ctx context.Context) (*flow, error) {
 		return nil, err
 	}
 	fmt.Fprintf(a.out, "up after %.1f s\n\n", time.Since(start).Seconds())
-	fmt.Fprintf(a.out, "  web page    http://%s/\n", web)
+	fmt.Fprintf(a.out, "  web page    %s (%s)\n", a.config.webURL(web), a.config.reachNote())
 	fmt.Fprintf(a.out, "  Kafka       %s\n", strings.Join(f.kafka.Brokers, ","))
 	if f.clickHouseHTTP != "" {
 		fmt.Fprintf(a.out, "  ClickHouse  http://%s/play (database %s)\n\n", f.clickHouseHTTP, a.config.Database)
@@ -103,6 +106,9 @@ func (a *app) serveCommand() *cobra.Command {
 		Long:  "Run the web page and the API. With --brokers the live classifier follows the registry on Kafka; without, the default one answers.",
 		Args:  args(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := a.config.checkReach(); err != nil {
+				return err
+			}
 			follow := len(a.config.Brokers) > 0
 			f, err := a.start(cmd.Context(), parts{kafka: follow, pipeline: true, extracts: true, encodes: true})
 			if err != nil {
@@ -121,7 +127,7 @@ func (a *app) serveCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			fmt.Fprintf(a.out, "http://%s/\n", web)
+			fmt.Fprintf(a.out, "%s (%s)\n", a.config.webURL(web), a.config.reachNote())
 			return f.wait()
 		},
 	}
