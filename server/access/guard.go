@@ -116,9 +116,9 @@ func (g *Guard) Wrap(next http.Handler) http.Handler {
 		} else if done {
 			return
 		}
-		caller, by, refusal := g.authenticate(r)
+		caller, withToken, refusal := g.authenticate(r)
 		if refusal == nil {
-			refusal = g.origins.crossSite(r, by)
+			refusal = g.origins.crossSite(r, withToken)
 		}
 		// What is refused counts for the address, so that nobody can have tokens tried for ever.
 		if slow := g.limiter.take(caller, r); slow != nil {
@@ -146,32 +146,21 @@ func (g *Guard) Require(scope Scope, next http.Handler) http.Handler {
 	})
 }
 
-// credential says by what a caller was found.
-type credential int
-
-const (
-	byNothing credential = iota
-	byBearer
-	byCookie
-)
-
 // authenticate finds the caller: by a bearer token, which must be right when there is one, or by a session.
-func (g *Guard) authenticate(r *http.Request) (Caller, credential, *Refusal) {
+func (g *Guard) authenticate(r *http.Request) (caller Caller, withToken bool, refusal *Refusal) {
 	if !g.Protected() {
-		return Caller{Name: "local", Scopes: []Scope{Admin}, Local: true}, byNothing, nil
+		return Caller{Name: "local", Scopes: []Scope{Admin}, Local: true}, false, nil
 	}
 	token, given, refusal := bearer(r.Header)
 	if refusal != nil {
-		return Caller{}, byBearer, refusal
+		return Caller{}, true, refusal
 	}
 	if given {
-		caller, _, refusal := g.caller(r.Context(), token)
-		return caller, byBearer, refusal
+		caller, _, refusal = g.caller(r.Context(), token)
+		return caller, true, refusal
 	}
-	if caller, ok := g.sessions.caller(r, time.Now(), g.keyring); ok {
-		return caller, byCookie, nil
-	}
-	return Caller{}, byNothing, nil
+	caller, _ = g.sessions.caller(r, time.Now(), g.keyring)
+	return caller, false, nil
 }
 
 // caller returns who has a token and until when it lasts; zero is for ever.

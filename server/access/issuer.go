@@ -8,6 +8,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 	"sync"
@@ -29,7 +30,6 @@ var issuerProblem = health.Place{Part: "issuer"}
 // issuer checks the tokens of an OIDC issuer.
 type issuer struct {
 	OIDC
-	keys     *keyTransport
 	verifier atomic.Pointer[oidc.IDTokenVerifier] // nil until the issuer has answered
 }
 
@@ -40,16 +40,14 @@ func newIssuer(ctx context.Context, o OIDC, board *health.Board, log *slog.Logge
 		return nil, fmt.Errorf("oidc-ca: %w", err)
 	}
 	transport := http.DefaultTransport.(*http.Transport).Clone()
-	transport.TLSClientConfig = config
-	i := &issuer{OIDC: o, keys: &keyTransport{next: transport, every: 10 * time.Second}}
-	ctx = oidc.ClientContext(ctx, &http.Client{Transport: i.keys, Timeout: 10 * time.Second})
+	transport.TLSClientConfig, transport.DisableKeepAlives = config, true // it is asked seldom
+	i := &issuer{OIDC: o}
+	ctx = oidc.ClientContext(ctx, &http.Client{Transport: &keyTransport{next: transport, every: 10 * time.Second}, Timeout: 10 * time.Second})
 	go func() {
-		defer transport.CloseIdleConnections()
 		for pause := time.Second; ; pause = min(2*pause, 30*time.Second) {
-			provider, err := oidc.NewProvider(ctx, o.Issuer)
+			verifier, err := discover(ctx, o)
 			if err == nil {
-				// What ends a token is checked here, with a leeway.
-				i.verifier.Store(provider.VerifierContext(ctx, &oidc.Config{ClientID: o.Audience, SupportedSigningAlgs: algorithms, SkipExpiryCheck: true}))
+				i.verifier.Store(verifier)
 				board.Clear(issuerProblem)
 				log.Info("the issuer of tokens has answered", "issuer", o.Issuer)
 				return
@@ -70,6 +68,35 @@ func newIssuer(ctx context.Context, o OIDC, board *health.Board, log *slog.Logge
 	return i, nil
 }
 
+// discover reads the issuer's configuration and returns what checks its tokens, but for when they end.
+func discover(ctx context.Context, o OIDC) (*oidc.IDTokenVerifier, error) {
+	provider, err := oidc.NewProvider(ctx, o.Issuer)
+	if err != nil {
+		return nil, err
+	}
+	var metadata struct {
+		Keys string `json:"jwks_uri"`
+	}
+	if err := provider.Claims(&metadata); err != nil || metadata.Keys == "" {
+		return nil, errors.New("its configuration names no jwks_uri")
+	}
+	return oidc.NewVerifier(o.Issuer, keySet{oidc.NewRemoteKeySet(ctx, metadata.Keys)}, &oidc.Config{ClientID: o.Audience, SupportedSigningAlgs: algorithms, SkipExpiryCheck: true}), nil
+}
+
+// keySet is the issuer's, which says through the context when it cannot be had: go-oidc makes text of that.
+type keySet struct{ *oidc.RemoteKeySet }
+
+type awayKey struct{}
+
+func (k keySet) VerifySignature(ctx context.Context, token string) ([]byte, error) {
+	payload, err := k.RemoteKeySet.VerifySignature(ctx, token)
+	var away *url.Error
+	if errors.As(err, &away) {
+		*ctx.Value(awayKey{}).(*bool) = true
+	}
+	return payload, err
+}
+
 // caller returns whom the issuer names and until when.
 func (i *issuer) caller(ctx context.Context, token string, now time.Time) (Caller, time.Time, *Refusal) {
 	away := &Refusal{Status: http.StatusServiceUnavailable, reason: reasonIssuer, RetryAfter: 5 * time.Second, Detail: "tokens cannot be checked now, because their issuer does not answer: try again soon"}
@@ -77,9 +104,10 @@ func (i *issuer) caller(ctx context.Context, token string, now time.Time) (Calle
 	if verifier == nil {
 		return Caller{}, time.Time{}, away
 	}
-	verified, err := verifier.Verify(ctx, token)
+	var keysAway bool
+	verified, err := verifier.Verify(context.WithValue(ctx, awayKey{}, &keysAway), token)
 	if err != nil {
-		if i.keys.away.Load() {
+		if keysAway {
 			return Caller{}, time.Time{}, away
 		}
 		return Caller{}, time.Time{}, invalid(reasonToken, "this token is not one of the issuer's for this service: see its signature, iss and aud")
@@ -143,7 +171,6 @@ func lookUp(claims map[string]any, name string) any {
 type keyTransport struct {
 	next  http.RoundTripper
 	every time.Duration
-	away  atomic.Bool // the last question had no answer
 
 	mu    sync.Mutex
 	saved map[string]savedAnswer
@@ -165,10 +192,10 @@ const quickAnswers = 5
 const maxAnswer = 1 << 20
 
 func (t *keyTransport) RoundTrip(r *http.Request) (*http.Response, error) {
-	url := r.URL.String()
+	address := r.URL.String()
 	t.mu.Lock()
 	defer t.mu.Unlock() // go-oidc asks one thing at a time
-	saved := t.saved[url]
+	saved := t.saved[address]
 	if time.Since(saved.at) > t.every {
 		saved.asked = 0
 	}
@@ -177,9 +204,8 @@ func (t *keyTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 		if t.saved == nil {
 			t.saved = map[string]savedAnswer{}
 		}
-		t.saved[url] = saved
+		t.saved[address] = saved
 	}
-	t.away.Store(saved.err != nil)
 	if saved.err != nil {
 		return nil, saved.err
 	}

@@ -117,7 +117,7 @@ func (o OIDC) validate() []error {
 		wrong = append(wrong, fmt.Errorf("oidc-issuer (%s) must begin with https://: its keys decide whom to believe", o.Issuer))
 	}
 	if o.Audience == "" {
-		wrong = append(wrong, fmt.Errorf("oidc-issuer (%s) needs oidc-audience: without, tokens that were issued for other services would do here", o.Issuer))
+		wrong = append(wrong, errors.New("oidc-issuer needs oidc-audience: without, tokens that were issued for other services would do here"))
 	}
 	return wrong
 }

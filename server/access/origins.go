@@ -3,7 +3,6 @@ package access
 import (
 	"net/http"
 	"slices"
-	"strings"
 )
 
 // origins decides which pages a browser may ask from, and by which names.
@@ -12,21 +11,23 @@ type origins struct {
 	// any says that every Host will do; else hosts and loopback ones do.
 	any   bool
 	hosts []string
-	// strict is for what a session protects, lenient for the rest: pages of allowed origins send tokens, never sessions.
-	strict, lenient *http.CrossOriginProtection
+	// browsers says what a page may do without a token: of the same origin anything, of an allowed one only where tokens are not asked for.
+	browsers *http.CrossOriginProtection
 }
 
 func newOrigins(o Options) (*origins, error) {
-	g := &origins{allowed: o.Origins, strict: http.NewCrossOriginProtection(), lenient: http.NewCrossOriginProtection()}
-	for _, origin := range o.Origins {
-		if err := g.lenient.AddTrustedOrigin(origin); err != nil {
-			return nil, err
+	g := &origins{allowed: o.Origins, browsers: http.NewCrossOriginProtection()}
+	protected := o.Tokens != "" || o.OIDC.Issuer != ""
+	if !protected {
+		for _, origin := range o.Origins {
+			if err := g.browsers.AddTrustedOrigin(origin); err != nil {
+				return nil, err
+			}
 		}
 	}
 	for _, host := range o.Hosts {
 		g.hosts = append(g.hosts, hostOf(host))
 	}
-	protected := o.Tokens != "" || o.OIDC.Issuer != ""
 	g.any = len(o.Hosts) == 0 && (protected || o.Open)
 	if host := hostOf(o.Address); host != "" {
 		g.hosts = append(g.hosts, host)
@@ -70,16 +71,9 @@ func (g *origins) cors(w http.ResponseWriter, r *http.Request) (done bool, refus
 }
 
 // crossSite refuses what a page of somebody else's makes a browser do with the user's session, or with the user's place in the network. A token cannot be sent so.
-func (g *origins) crossSite(r *http.Request, by credential) *Refusal {
-	check := g.lenient
-	switch by {
-	case byBearer:
-		return nil
-	case byCookie:
-		check = g.strict
-	}
-	if err := check.Check(r); err != nil {
-		return &Refusal{Status: http.StatusForbidden, reason: reasonOrigin, Detail: "a browser sent this from a page of another site: " + strings.TrimPrefix(err.Error(), "cross-origin request detected")}
+func (g *origins) crossSite(r *http.Request, bearer bool) *Refusal {
+	if !bearer && g.browsers.Check(r) != nil {
+		return &Refusal{Status: http.StatusForbidden, reason: reasonOrigin, Detail: "a browser sent this from a page of another site, which may not do so in its user's name, but only with a token"}
 	}
 	return nil
 }
