@@ -132,6 +132,7 @@ func TestNoCommandShowsASecret(t *testing.T) {
 	defer client.Close()
 	must(t, client.ProduceSync(t.Context(), &kgo.Record{Topic: kafka.Classified, Value: []byte(`{"id":"followed","category":"Bygge og anlæg"}`)}).FirstErr())
 	vacancy := `{"id":"a","title":"Murer","text":"Vi søger en murer til facaderenovering i Vejle."}`
+	tokens := filepath.Join(t.TempDir(), "tokens.yaml")
 	// How each command is run, and what it says when it has come to its work. A command that is not here runs without arguments.
 	type line struct {
 		in, until string
@@ -171,6 +172,9 @@ func TestNoCommandShowsASecret(t *testing.T) {
 		"deadletter list":       {{"", "dead letters", nil}},
 		"deadletter replay":     {{"", "", []string{"--dry-run"}}},
 		"reprocess":             {{"", "", nil}, {"", "", []string{"--classifier", "unknown"}}},
+		"tokens list":           {{"", "jobstrom tokens new NAME makes it", []string{"--tokens", tokens}}},
+		"tokens new":            {{"", "it ends: never", []string{"a", "--tokens", tokens, "--expires", "never"}}},
+		"tokens revoke":         {{"", "a revoked", []string{"a", "--tokens", tokens}}},
 		"erase":                 {{"", "", []string{"nobody"}}, {"", "", []string{"--verify", "nobody"}}},
 	}
 	var leaves func(c *cobra.Command, path []string)

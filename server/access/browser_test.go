@@ -227,22 +227,23 @@ func TestSessionsOfAnIssuer(t *testing.T) {
 	i := startIssuer(t)
 	key := i.key("one", "RS256", true)
 	g := guard(t, access.Options{OIDC: access.OIDC{Issuer: i.url, Audience: "jobstrom", CA: i.ca, Leeway: time.Nanosecond}})
-	b := g.browser(t)
-	lasting := sign(t, key, "RS256", i.claims(nil))
-	until(t, "the issuer's token logs in", func() bool {
-		r, err := b.client.PostForm(g.url+"/login", url.Values{"token": {strings.TrimPrefix(lasting, "Authorization: Bearer ")}})
-		if err != nil {
-			t.Fatal(err)
-		}
-		r.Body.Close()
-		return r.StatusCode == 200
-	})
-	b.ask("POST", "/classify", 200, `anna`)
-	short := sign(t, key, "RS256", i.claims(map[string]any{"exp": time.Now().Add(3 * time.Second).Unix()}))
-	ended := g.browser(t)
-	cookie, _, _ := strings.Cut(ended.logIn(200, short).Header.Get("Set-Cookie"), ";")
-	g.until("POST", "/classify", 401, "Cookie: "+cookie)
-	b.ask("POST", "/classify", 200, `anna`)
+	// logIn logs in with a token that lasts so long when it is issued, and returns the cookie.
+	logIn := func(lasts time.Duration) (cookie string) {
+		until(t, "the issuer's token logs in", func() bool {
+			token := sign(t, key, "RS256", i.claims(map[string]any{"exp": time.Now().Add(lasts).Unix()}))
+			response, err := g.client.PostForm(g.url+"/login", url.Values{"token": {strings.TrimPrefix(token, "Authorization: Bearer ")}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			response.Body.Close()
+			cookie, _, _ = strings.Cut(response.Header.Get("Set-Cookie"), ";")
+			return response.StatusCode == 200
+		})
+		return cookie
+	}
+	lasting, short := logIn(time.Hour), logIn(2*time.Second)
+	g.until("POST", "/classify", 401, "Cookie: "+short)
+	g.ask("POST", "/classify", 200, `anna`, "Cookie: "+lasting)
 }
 
 // While everybody is let in, a hostile page must not make the browser of somebody on this machine publish or promote.

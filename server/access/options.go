@@ -84,6 +84,7 @@ func (o Options) Validate() error {
 			wrong = append(wrong, fmt.Errorf(format, values...))
 		}
 	}
+	check(!strings.HasPrefix(o.Tokens, Prefix), "tokens must name a file of tokens; what is given looks like a token itself, which others may have seen now: revoke it")
 	check(o.Rate >= 0 && o.Rate <= 1e6, "rate-limit (%g) must be 0 to 1000000 requests a second", o.Rate)
 	check(o.Burst >= 0 && o.Burst <= 1e6, "rate-burst (%d) must be 0 to 1000000 requests", o.Burst)
 	check(o.Burst == 0 || o.Rate > 0 || o.Tokens != "", "rate-burst (%d) needs rate-limit", o.Burst)

@@ -79,11 +79,12 @@ func TestReadTokens(t *testing.T) {
 	f("tokens: [{name: a, sha256: "+sum+", scopes: [classify], rate: .nan}]", 0, "rate (NaN)")
 	f("tokens: [{name: a, sha256: "+sum+", scopes: [classify], expires: tomorrow}]", 0, "cannot")
 	f(strings.Repeat("#", 8<<20+1), 0, "more than 8388608 bytes")
-	many := "tokens:\n"
+	var many strings.Builder
+	many.WriteString("tokens:\n")
 	for i := range 10_001 {
-		many += fmt.Sprintf("- {name: a%d, sha256: %064x, scopes: [classify]}\n", i, i)
+		fmt.Fprintf(&many, "- {name: a%d, sha256: %064x, scopes: [classify]}\n", i, i)
 	}
-	f(many, 0, "10001 tokens, at most 10000")
+	f(many.String(), 0, "10001 tokens, at most 10000")
 	// An alias in an alias in an alias ... must not fill the memory.
 	bomb := "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n"
 	for i := 1; i < 10; i++ {
@@ -130,7 +131,7 @@ func TestChangeTokens(t *testing.T) {
 				}
 			}
 		}()
-		for i := range 20 {
+		for i := range 10 {
 			group.Go(func() {
 				token, _ := access.NewToken(fmt.Sprintf("t%02d", i), []access.Scope{access.Classify, access.Publish}, time.Now(), time.Now().Add(time.Hour))
 				if err := access.ChangeTokens(path, func(all []access.Token) ([]access.Token, error) { return append(all, token), nil }); err != nil {
@@ -162,7 +163,7 @@ func TestChangeTokens(t *testing.T) {
 			t.Errorf("%s holds %.200s", name, after)
 		}
 		all, err := access.ReadTokens(path)
-		if err != nil || len(all) != 21 || all[0].Name != "first" || !all[0].Expires.IsZero() || !slices.Equal(all[1].Scopes, []access.Scope{access.Classify, access.Publish}) || all[1].Expires.IsZero() || all[1].Created.IsZero() {
+		if err != nil || len(all) != 11 || all[0].Name != "first" || !all[0].Expires.IsZero() || !slices.Equal(all[1].Scopes, []access.Scope{access.Classify, access.Publish}) || all[1].Expires.IsZero() || all[1].Created.IsZero() {
 			t.Fatalf("%v: %+v", err, all)
 		}
 		entries, err := os.ReadDir(filepath.Dir(path))
