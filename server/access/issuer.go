@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -116,8 +117,8 @@ func (i *issuer) caller(ctx context.Context, token string, now time.Time) (Calle
 	var times struct {
 		NotBefore float64 `json:"nbf"`
 	}
-	if errors.Join(verified.Claims(&claims), verified.Claims(&times)) != nil || verified.Subject == "" {
-		return Caller{}, time.Time{}, invalid(reasonToken, "this token names no subject, or its claims are malformed")
+	if errors.Join(verified.Claims(&claims), verified.Claims(&times)) != nil || !subject.MatchString(verified.Subject) {
+		return Caller{}, time.Time{}, invalid(reasonToken, "this token's claims are malformed, or its subject (sub) is not 1 to 255 printable ASCII characters")
 	}
 	ends := verified.Expiry.Add(i.Leeway)
 	switch {
@@ -130,6 +131,9 @@ func (i *issuer) caller(ctx context.Context, token string, now time.Time) (Calle
 	}
 	return Caller{Name: verified.Subject, Scopes: scopesOf(claims, i.ScopesClaim), key: "subject " + verified.Subject}, ends, nil
 }
+
+// subject is what OpenID Connect Core 1.0, 2 allows, without control characters: it is shown and kept as the name of who asked.
+var subject = regexp.MustCompile(`^[ -~]{1,255}$`)
 
 // scopesOf reads the scopes of ours; an issuer has others, too.
 func scopesOf(claims map[string]any, claim string) []Scope {

@@ -159,7 +159,10 @@ func TestIssuer(t *testing.T) {
 	claims(401, `has no end`, map[string]any{"exp": nil})
 	claims(401, `not valid yet`, map[string]any{"nbf": now.Add(5 * time.Minute).Unix()})
 	claims(200, `anna`, map[string]any{"nbf": now.Add(30 * time.Second).Unix()})
-	claims(401, `names no subject`, map[string]any{"sub": nil})
+	for _, sub := range []any{nil, "", "a\nb", "ø", strings.Repeat("a", 256), 7} {
+		claims(401, ``, map[string]any{"sub": sub})
+	}
+	claims(200, `"name":"anna@example.dk|7"`, map[string]any{"sub": "anna@example.dk|7"})
 	claims(200, `anna`, map[string]any{"scope": []string{"classify"}})
 	claims(200, `anna`, map[string]any{"scope": "admin"})
 	claims(403, `\(none\)`, map[string]any{"scope": nil})

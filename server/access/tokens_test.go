@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -99,6 +100,18 @@ func TestReadTokens(t *testing.T) {
 		t.Error("a folder was read")
 	}
 	open := filepath.Join(t.TempDir(), "open")
+	for mode, warned := range map[os.FileMode]bool{0o600: false, 0o400: false, 0o640: true, 0o644: true} {
+		var log lockedBuffer
+		if err := errors.Join(os.WriteFile(open, []byte("tokens: []"), 0o600), os.Chmod(open, mode)); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := access.New(t.Context(), access.Options{Tokens: open, Logger: slog.New(slog.NewTextHandler(&log, nil))}); err != nil || strings.Contains(log.String(), "can be read by others") != warned {
+			t.Errorf("mode %o: %v, %s", mode, err, &log)
+		}
+		if err := os.Remove(open); err != nil {
+			t.Fatal(err)
+		}
+	}
 	for _, mode := range []os.FileMode{0o620, 0o602, 0o666} {
 		if err := errors.Join(os.WriteFile(open, []byte("tokens: []"), 0o600), os.Chmod(open, mode)); err != nil {
 			t.Fatal(err)
