@@ -65,8 +65,8 @@ func (a Access) Validate() error {
 	}
 	wrong = append(wrong, a.serverTLS().Validate("http")...)
 	check(a.HTTPConnections >= 1 && a.HTTPConnections <= 1_000_000, "http-connections (%d) must be 1 to 1000000", a.HTTPConnections)
-	bytes, err := humanize.ParseBytes(a.MaxRequestBytes)
-	check(err == nil && bytes >= 1<<10 && bytes <= 1<<30, "max-request-bytes (%s) must be 1KiB to 1GiB", a.MaxRequestBytes)
+	limits := a.apiLimits()
+	check(limits.MaxBytes >= 1<<10 && limits.MaxBytes <= 1<<30, "max-request-bytes (%s) must be 1KiB to 1GiB", a.MaxRequestBytes)
 	check(a.MaxTexts >= 1 && a.MaxTexts <= 1_000_000, "max-texts (%d) must be 1 to 1000000", a.MaxTexts)
 	check(a.UnderWay >= 1 && a.UnderWay <= 1_000_000, "under-way (%d) must be 1 to 1000000", a.UnderWay)
 	check(a.MaxTexts <= a.UnderWay, "max-texts (%d) must be at most under-way (%d), or such a batch would never be answered", a.MaxTexts, a.UnderWay)
@@ -84,7 +84,7 @@ func (a Access) accessOptions(address string) access.Options {
 
 // apiLimits returns what the settings say of a request's size.
 func (a Access) apiLimits() api.Limits {
-	bytes, _ := humanize.ParseBytes(a.MaxRequestBytes) // validated
+	bytes, _ := humanize.ParseBytes(a.MaxRequestBytes) // 0 when it is none, which is not valid
 	return api.Limits{MaxBytes: int64(bytes), MaxTexts: a.MaxTexts}
 }
 
