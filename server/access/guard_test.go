@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -206,6 +207,61 @@ func TestTokens(t *testing.T) {
 	g.ask("GET", "/classify", 200, `writer`, publish)
 	if got := g.gauge("jobstrom_http_tokens_damaged"); got != 0 {
 		t.Errorf("damaged is %g", got)
+	}
+}
+
+// Kubernetes mounts a secret as links to links, and changes it by turning one of them.
+func TestTokensOfAMountedSecret(t *testing.T) {
+	dir := t.TempDir()
+	mount := func(version string, tokens ...string) (authorizations []string) {
+		t.Helper()
+		if err := os.Mkdir(filepath.Join(dir, version), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range tokens {
+			authorizations = append(authorizations, issue(t, filepath.Join(dir, version, "tokens.yaml"), name, time.Time{}, access.Classify))
+		}
+		if err := errors.Join(os.Symlink(version, filepath.Join(dir, "..new")), os.Rename(filepath.Join(dir, "..new"), filepath.Join(dir, "..data"))); err != nil {
+			t.Fatal(err)
+		}
+		return authorizations
+	}
+	before := mount("..1", "before")[0]
+	if err := os.Symlink("..data/tokens.yaml", filepath.Join(dir, "tokens.yaml")); err != nil {
+		t.Fatal(err)
+	}
+	g := guard(t, access.Options{Tokens: filepath.Join(dir, "tokens.yaml")})
+	g.ask("GET", "/classify", 200, `before`, before)
+	after := mount("..2", "after1")[0]
+	g.ask("GET", "/classify", 401, `revoked`, before)
+	g.ask("GET", "/classify", 200, `after1`, after)
+}
+
+// BenchmarkGuard is what a request with the last of 100 tokens costs beside its answer.
+func BenchmarkGuard(b *testing.B) {
+	path := filepath.Join(b.TempDir(), "tokens.yaml")
+	var tokens []access.Token
+	var authorization string
+	for i := range 100 {
+		token, secret := access.NewToken(fmt.Sprint("t", i), []access.Scope{access.Classify}, time.Now(), time.Now().Add(time.Hour))
+		tokens, authorization = append(tokens, token), "Bearer "+secret.Reveal()
+	}
+	if err := access.ChangeTokens(path, func([]access.Token) ([]access.Token, error) { return tokens, nil }); err != nil {
+		b.Fatal(err)
+	}
+	g, err := access.New(b.Context(), access.Options{Tokens: path, Rate: 1e6, Burst: 1e6})
+	if err != nil {
+		b.Fatal(err)
+	}
+	served := 0
+	handler := g.Wrap(g.Require(access.Classify, http.HandlerFunc(func(http.ResponseWriter, *http.Request) { served++ })))
+	r := httptest.NewRequest("POST", "http://localhost/classify", nil)
+	r.Header.Set("Authorization", authorization)
+	for b.Loop() {
+		handler.ServeHTTP(httptest.NewRecorder(), r)
+	}
+	if served == 0 {
+		b.Fatal("nothing was served")
 	}
 }
 
