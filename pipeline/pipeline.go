@@ -32,6 +32,9 @@ type Result struct {
 	// Model is the classifier that answered.
 	Model string
 	Err   error
+	// Source is what the entities' places refer to, and Personal the personal data in it: to be blanked before it is shown.
+	Source   string
+	Personal []extract.Span
 }
 
 // Close closes the extractor's model and the encoder, those that are there.
@@ -55,7 +58,7 @@ func (p *Pipeline) Run(ctx context.Context, vacancies []*schemas.Vacancy) ([]Res
 	results := make([]Result, len(vacancies))
 	texts, place := []string{}, []int{}
 	for i, x := range extracted {
-		results[i].Extraction, results[i].Err = x.Extraction, x.Err
+		results[i] = Result{Extraction: x.Extraction, Err: x.Err, Source: x.Source, Personal: x.Personal}
 		if x.Err == nil {
 			texts, place = append(texts, x.Extraction.Text), append(place, i)
 		}

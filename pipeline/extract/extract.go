@@ -20,6 +20,9 @@ var ErrNothingExtracted = errors.New("nothing extracted")
 type Result struct {
 	Extraction *schemas.Extraction
 	Err        error
+	// Source is what entities' places refer to, see the function Source, and Personal the personal data in it. Neither leaves the process.
+	Source   string
+	Personal []Span
 }
 
 // Extractor turns vacancies into extractions. It is safe for concurrent use.
@@ -95,6 +98,7 @@ func (x *Extractor) Extract(ctx context.Context, vacancies []*schemas.Vacancy) (
 			return nil, fmt.Errorf("extracting %d vacancies: %w", len(vacancies), err)
 		}
 		results[i] = x.extract(v, texts[i], sources[i], found[i])
+		results[i].Source, results[i].Personal = sources[i].text, sources[i].spans
 	}
 	return results, nil
 }
