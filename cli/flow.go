@@ -33,6 +33,7 @@ import (
 	"jobstrom/schemas"
 	"jobstrom/server"
 	"jobstrom/server/access"
+	"jobstrom/server/api"
 	"jobstrom/warehouse"
 )
 
@@ -414,8 +415,14 @@ func (f *flow) serve() (string, error) {
 		return "", err
 	}
 	options := f.config.accessOptions(f.config.HTTP)
-	options.Board, options.Registerer, options.Logger = f.board, f.metrics, f.log
-	guard, err := access.New(f.work, options)
+	options.Board = f.board
+	handler, err := server.New(f.work, server.Options{
+		API: api.Options{
+			Sources: api.Sources{Classify: pipeline.NewLimit(f.pipeline.Run, f.config.UnderWay).Do, Taxonomy: f.pipeline.Taxonomy, Encoder: f.encoder},
+			Limits:  f.config.apiLimits(), Version: version,
+		},
+		Access: options, Problems: f.board.Problems, Gatherer: f.metrics, Registerer: f.metrics, Logger: f.log,
+	})
 	if err != nil {
 		return "", err
 	}
@@ -423,11 +430,7 @@ func (f *flow) serve() (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("listening on %s: %w: choose another address with --http", f.config.HTTP, err)
 	}
-	handler := server.New(server.Options{
-		Classify: pipeline.NewLimit(f.pipeline.Run, f.config.UnderWay).Do, Taxonomy: f.pipeline.Taxonomy, Encoder: f.encoder, Problems: f.board.Problems,
-		Gatherer: f.metrics, Registerer: f.metrics, Logger: f.log,
-	})
-	f.serveHTTP(listener, guard.Wrap(handler), certificate)
+	f.serveHTTP(listener, handler, certificate)
 	f.board.Clear(starting)
 	return listener.Addr().String(), nil
 }

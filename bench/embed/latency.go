@@ -19,6 +19,7 @@ import (
 	"jobstrom/pipeline"
 	"jobstrom/schemas"
 	"jobstrom/server"
+	"jobstrom/server/api"
 )
 
 const (
@@ -132,9 +133,14 @@ func (b *bench) serve(ctx context.Context) (_ *caller, stop func() error, err er
 	if err != nil {
 		return nil, nil, err
 	}
-	web := &http.Server{Handler: server.New(server.Options{
-		Classify: pipeline.NewLimit(b.pipeline.Run, 512).Do, Taxonomy: b.pipeline.Taxonomy, Encoder: b.pipeline.Encoder.Card().ID, Problems: func() []health.Problem { return nil },
-	}), ReadHeaderTimeout: 10 * time.Second}
+	handler, err := server.New(ctx, server.Options{
+		API:      api.Options{Sources: api.Sources{Classify: pipeline.NewLimit(b.pipeline.Run, 512).Do, Taxonomy: b.pipeline.Taxonomy, Encoder: b.pipeline.Encoder.Card().ID}},
+		Problems: func() []health.Problem { return nil },
+	})
+	if err != nil {
+		return nil, nil, errors.Join(err, listener.Close())
+	}
+	web := &http.Server{Handler: handler, ReadHeaderTimeout: 10 * time.Second}
 	served := make(chan error, 1)
 	go func() { served <- web.Serve(listener) }()
 	c := &caller{client: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 1024}}, url: "http://" + listener.Addr().String() + "/classify"}

@@ -1,15 +1,22 @@
 package api
 
 import (
+	"context"
 	"errors"
+	"fmt"
 	"log/slog"
+	"time"
 )
 
 // Options configure the API.
 type Options struct {
 	Sources
 	Limits
-	Logger *slog.Logger
+	// Stopping ends when the process is asked to end: streams then end, too. Nil never does.
+	Stopping context.Context
+	// Version of the API's description; empty is dev.
+	Version string
+	Logger  *slog.Logger
 }
 
 // Limits bound a request.
@@ -18,6 +25,8 @@ type Limits struct {
 	MaxBytes int64
 	// MaxTexts in one batch, default 256. A stream of lines (/v1/batch) may hold any number.
 	MaxTexts int
+	// Heartbeat is the longest silence of an event stream, default 15 s.
+	Heartbeat time.Duration
 }
 
 // EnsureDefaults fills what is zero.
@@ -28,6 +37,24 @@ func (l *Limits) EnsureDefaults() {
 	if l.MaxTexts == 0 {
 		l.MaxTexts = 256
 	}
+	if l.Heartbeat == 0 {
+		l.Heartbeat = 15 * time.Second
+	}
+}
+
+// Validate reports every violation.
+func (l *Limits) Validate() error {
+	var wrong []error
+	if l.MaxBytes < 1 {
+		wrong = append(wrong, fmt.Errorf("option MaxBytes (%d) must be at least 1", l.MaxBytes))
+	}
+	if l.MaxTexts < 1 {
+		wrong = append(wrong, fmt.Errorf("option MaxTexts (%d) must be at least 1", l.MaxTexts))
+	}
+	if l.Heartbeat < 0 {
+		wrong = append(wrong, fmt.Errorf("option Heartbeat (%s) must not be negative", l.Heartbeat))
+	}
+	return errors.Join(wrong...)
 }
 
 // Service answers what the API and the web pages ask. Its methods may be called at once.
@@ -41,8 +68,17 @@ func NewService(o Options) (*Service, error) {
 	if o.Classify == nil || o.Taxonomy == nil || o.Encoder == "" {
 		return nil, errors.New("making the API: it needs something that classifies, a taxonomy and an encoder")
 	}
+	if err := o.Limits.Validate(); err != nil {
+		return nil, fmt.Errorf("making the API: %w", err)
+	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.Stopping == nil {
+		o.Stopping = context.Background()
+	}
+	if o.Version == "" {
+		o.Version = "dev"
 	}
 	return &Service{Options: o}, nil
 }

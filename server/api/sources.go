@@ -11,7 +11,7 @@ import (
 
 // Sources are what the API asks. Classify, Taxonomy and Encoder are required; any other may be nil, and its routes then answer 503 and say what to start.
 type Sources struct {
-	// Classify answers vacancies, in order; see pipeline.Limit.
+	// Classify answers vacancies, in order; see pipeline.Limit. Entities and redactions are shown where its results carry their Source.
 	Classify func(context.Context, []*schemas.Vacancy) ([]pipeline.Result, error)
 	Taxonomy *schemas.Taxonomy
 	// Encoder is the identity of the encoder in use.

@@ -20,13 +20,13 @@ function fail(text) {
 
 function show(answer) {
   element("message").hidden = true;
-  element("category").textContent = answer.category;
+  element("category").textContent = answer.categori_label;
   element("confidence").textContent = "Sikkerhed: " + percent.format(answer.confidence) +
     (answer.truncated ? ". Teksten var lang; kun begyndelsen er læst." : "");
   const bars = element("bars");
-  const rows = [...bars.children].sort((a, b) => answer.probabilities[b.dataset.index] - answer.probabilities[a.dataset.index]);
+  const rows = [...bars.children].sort((a, b) => answer.probability_distribution[b.dataset.index] - answer.probability_distribution[a.dataset.index]);
   rows.forEach((row, i) => {
-    const share = answer.probabilities[row.dataset.index];
+    const share = answer.probability_distribution[row.dataset.index];
     row.classList.toggle("first", i === 0);
     row.querySelector(".bar").style.width = 100 * share + "%";
     row.querySelector(".share").textContent = percent.format(share);
@@ -54,7 +54,9 @@ element("form").addEventListener("submit", async event => {
       headers: { "Content-Type": "application/json" },
       body: JSON.stringify({ title: element("title").value, text: element("text").value }),
     });
-    if (response.ok) show(await response.json());
+    const answer = response.ok ? await response.json() : null;
+    if (answer && answer.frontend_error_message) fail(answer.frontend_error_message);
+    else if (answer) show(answer);
     else fail(messages[response.status] || "Der skete en fejl. Prøv igen senere.");
   } catch {
     fail("Der er ingen forbindelse til tjenesten. Prøv igen.");

@@ -1,0 +1,110 @@
+package server
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"runtime"
+	"runtime/debug"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"jobstrom/server/access"
+	"jobstrom/server/api"
+)
+
+// requests hands requests to a mux, measures them by the pattern of their route, and answers for it where it serves nothing or panics.
+type requests struct {
+	mux     *http.ServeMux
+	seconds *prometheus.HistogramVec
+	logger  *slog.Logger
+}
+
+func newRequests(mux *http.ServeMux, registerer prometheus.Registerer, logger *slog.Logger) *requests {
+	q := &requests{mux, prometheus.NewHistogramVec(prometheus.HistogramOpts{
+		Name: "jobstrom_http_request_seconds", Help: "Time of HTTP requests, by route and status.", Buckets: prometheus.ExponentialBuckets(0.001, 2, 14),
+	}, []string{"route", "status"}), logger}
+	if registerer != nil {
+		registerer.MustRegister(q.seconds)
+	}
+	return q
+}
+
+// ServeHTTP answers.
+func (q *requests) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	began := time.Now()
+	recorded := &recorder{ResponseWriter: w}
+	handler, route := q.mux.Handler(r)
+	defer func() {
+		failed := recover()
+		q.seconds.WithLabelValues(route, fmt.Sprint(recorded.status)).Observe(time.Since(began).Seconds())
+		if failed != nil {
+			panic(failed)
+		}
+	}()
+	if route == "" {
+		route = "none"
+		probe := &recorder{ResponseWriter: discard{http.Header{}}}
+		handler.ServeHTTP(probe, r)
+		problem := api.NotFound()
+		if probe.status == http.StatusMethodNotAllowed {
+			problem = api.NotAllowed(probe.Header().Get("Allow"))
+		}
+		problem.Write(recorded, r)
+		return
+	}
+	defer q.recover(recorded, r)
+	q.mux.ServeHTTP(recorded, r)
+}
+
+// recover answers for a handler that panicked. What the panic says may quote a request, so only its kind is logged, and where it happened.
+func (q *requests) recover(w *recorder, r *http.Request) {
+	failed := recover()
+	if failed == nil {
+		return
+	}
+	if err, ok := failed.(error); ok && errors.Is(err, http.ErrAbortHandler) {
+		panic(failed)
+	}
+	what := fmt.Sprintf("%T", failed)
+	if err, ok := failed.(runtime.Error); ok {
+		what = err.Error()
+	}
+	q.logger.Error("BUG: a request panicked", "panic", what, "request", access.RequestID(r.Context()), "stack", string(debug.Stack()))
+	if w.status != 0 {
+		panic(http.ErrAbortHandler) // the caller must see that the answer is not whole
+	}
+	api.Internal().Write(w, r)
+}
+
+// recorder remembers the status.
+type recorder struct {
+	http.ResponseWriter
+	status int
+}
+
+func (w *recorder) WriteHeader(status int) {
+	if w.status == 0 && status >= 200 {
+		w.status = status
+	}
+	w.ResponseWriter.WriteHeader(status)
+}
+
+func (w *recorder) Write(data []byte) (int, error) {
+	if w.status == 0 {
+		w.status = http.StatusOK
+	}
+	return w.ResponseWriter.Write(data)
+}
+
+// Unwrap lets http.ResponseController reach the connection.
+func (w *recorder) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+// discard takes what a mux says of a path that it does not serve.
+type discard struct{ header http.Header }
+
+func (d discard) Header() http.Header          { return d.header }
+func (discard) Write(data []byte) (int, error) { return len(data), nil }
+func (discard) WriteHeader(int)                {}
