@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -328,6 +329,33 @@ func TestEmbedStopsWithItsContext(t *testing.T) {
 	cancel()
 	if _, err := encoder(t, convert.Int8).Embed(ctx, texts(t)); !errors.Is(err, context.Canceled) {
 		t.Fatalf("Embed() = %v, want context.Canceled", err)
+	}
+}
+
+// A caller who goes while its texts wait takes them along: here nobody works on the queue.
+func TestEmbedLeavesTheQueueWithItsContext(t *testing.T) {
+	model := encoder(t, convert.Int8)
+	e := &Encoder{card: model.card, maxTokens: model.maxTokens, tokenizer: model.tokenizer, encode: model.encode, around: model.around, queue: newQueue(512, 8)}
+	waiting := func() int {
+		e.queue.mu.Lock()
+		defer e.queue.mu.Unlock()
+		return len(e.queue.calls)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error)
+	go func() {
+		_, err := e.Embed(ctx, texts(t)[:3])
+		done <- err
+	}()
+	for waiting() == 0 {
+		runtime.Gosched()
+	}
+	cancel()
+	if err := <-done; !errors.Is(err, context.Canceled) {
+		t.Errorf("Embed() = %v, want context.Canceled", err)
+	}
+	if n := waiting(); n != 0 {
+		t.Errorf("%d calls wait after their caller went", n)
 	}
 }
 
