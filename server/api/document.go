@@ -62,7 +62,19 @@ func (r *routes) describe(mux *http.ServeMux) error {
 			_, _ = w.Write(content)
 		})
 	}
+	page, err := renderDocs(r.OpenAPI())
+	if err != nil {
+		return err
+	}
 	serve("/openapi.json", "application/json", asJSON)
 	serve("/openapi.yaml", "application/yaml", asYAML)
+	serve("/docs", "text/html; charset=utf-8", page)
+	for name, contentType := range map[string]string{"page.css": "text/css; charset=utf-8", "page.js": "text/javascript; charset=utf-8"} {
+		content, err := docsFiles.ReadFile("docs/" + name)
+		if err != nil {
+			return fmt.Errorf("making the documentation page: %w", err)
+		}
+		serve("/docs/"+name, contentType, content)
+	}
 	return nil
 }

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -164,7 +165,7 @@ func readJSON(data []byte, v any) error {
 	case errors.As(err, &syntax):
 		return fmt.Errorf("the body is not JSON: at byte %d of %d", syntax.Offset, len(data))
 	case errors.As(err, &wrong):
-		return fmt.Errorf("%s must not be a JSON %s", wrong.Field, wrong.Value)
+		return fmt.Errorf("%s must not be a JSON %s", cmp.Or(wrong.Field, "a vacancy"), wrong.Value)
 	}
 	return err
 }
