@@ -46,7 +46,7 @@ func (f *flowUnderTest) metrics(t *testing.T) {
 				return false
 			}
 		}
-		return len(lags) == 4*(1+1+1+5)+1 // partitions of each stage's topics; models.history has one
+		return len(lags) == 4*(1+1+1+6)+1 // partitions of each stage's topics; models.history has one
 	})
 	documented := map[string]string{}
 	doc, err := os.ReadFile("../docs/metrics.md")
@@ -77,7 +77,7 @@ func (f *flowUnderTest) metrics(t *testing.T) {
 			t.Errorf("got %+v", l)
 		}
 	}
-	if len(lines) != 33 {
+	if len(lines) != 37 {
 		t.Errorf("%d lines, want one for each partition of each stage", len(lines))
 	}
 }

@@ -111,14 +111,14 @@ func Roles(encoder string) []Role {
 	embedded := Embedded(encoder)
 	registry := []Right{ReadTopic(Models), ReadTopic(ModelHistory), WriteTopic(Models), WriteTopic(ModelHistory), WriteTransactions("jobstrom.registry")}
 	return []Role{
-		stage("extract", "", Raw, Extracted, WriteTopic(Labels)),
+		stage("extract", "", Raw, Extracted, WriteTopic(Labels), WriteTopic(APIPredictions)), // the latter for tombstones
 		stage("embed", encoder, Extracted, embedded, ReadTopic(Models)),
 		stage("classify", encoder, embedded, Classified, ReadTopic(Models), WriteTopic(Shadow)),
 		{"run sink", []Right{
-			ReadTopic(embedded), ReadTopic(Classified), ReadTopic(Labels), ReadTopic(DeadLetter), ReadTopic(Shadow), ReadTopic(ModelHistory), WriteTopic(DeadLetter),
+			ReadTopic(embedded), ReadTopic(Classified), ReadTopic(Labels), ReadTopic(DeadLetter), ReadTopic(Shadow), ReadTopic(APIPredictions), ReadTopic(ModelHistory), WriteTopic(DeadLetter),
 			ReadGroup(Group("sink", encoder)), ReadGroup(Group("sink", "")),
 		}},
-		{"serve", []Right{ReadTopic(Models)}},
+		{"serve", []Right{ReadTopic(Models), WriteTopic(APIPredictions)}},
 		{"produce", []Right{WriteTopic(Raw), WriteTopic(Labels)}},
 		{"follow", []Right{ReadTopic(Classified)}},
 		{"train", registry},
@@ -127,13 +127,13 @@ func Roles(encoder string) []Role {
 		// A letter goes back to where it was refused.
 		{"deadletter replay", []Right{
 			ReadTopic(DeadLetter), WriteTopic(DeadLetter), WriteTopic(Raw), WriteTopic(Extracted), WriteTopic(embedded), WriteTopic(Classified), WriteTopic(Labels),
-			WriteTransactions("jobstrom.replay"),
+			WriteTopic(APIPredictions), WriteTransactions("jobstrom.replay"),
 		}},
 		{"deadletter", []Right{ReadTopic(DeadLetter)}},
 		{"drift watch", append([]Right{WriteTopic(DriftEvents)}, registry...)}, // the registry's for --drift-retrain
 		{"erase", []Right{
 			WriteTopic(Raw), WriteTransactions("jobstrom.erase.*"),
-			ReadTopic(Raw), ReadTopic(Extracted), ReadTopic(embedded), ReadTopic(Classified), ReadTopic(Labels), ReadTopic(DeadLetter), ReadTopic(Shadow), // --verify
+			ReadTopic(Raw), ReadTopic(Extracted), ReadTopic(embedded), ReadTopic(Classified), ReadTopic(Labels), ReadTopic(DeadLetter), ReadTopic(Shadow), ReadTopic(APIPredictions), // --verify
 		}},
 		{"reprocess", []Right{
 			ReadTopic(Raw), ReadTopic(Extracted), ReadTopic(embedded), ReadTopic(DeadLetter), ReadTopic(Models), WriteTopic(Shadow),

@@ -35,7 +35,7 @@ func Readers(encoder string) []Reader {
 		{"embed", encoder, []string{Extracted}},
 		{"classify", encoder, []string{embedded}},
 		{"sink", encoder, []string{embedded}},
-		{"sink", "", []string{Classified, Labels, DeadLetter, Shadow, ModelHistory}},
+		{"sink", "", []string{Classified, Labels, DeadLetter, Shadow, APIPredictions, ModelHistory}},
 	}
 }
 

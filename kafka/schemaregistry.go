@@ -130,6 +130,7 @@ func (r SchemaRegistry) frames(ctx context.Context, encoder string) (Frames, err
 		Embedded(encoder): {schemas.Protobuf, &schemas.Embedding{}},
 		Classified:        {schemas.JSON, &schemas.Classification{}},
 		Shadow:            {schemas.JSON, &schemas.Classification{}},
+		APIPredictions:    {schemas.Protobuf, &schemas.ApiPrediction{}},
 		Labels:            {schemas.JSON, &schemas.Label{}},
 		DeadLetter:        {schemas.JSON, &schemas.DeadLetter{}},
 		DriftEvents:       {schemas.JSON, &schemas.DriftEvent{}},

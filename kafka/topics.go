@@ -22,7 +22,9 @@ const (
 	Labels     = "vacancies.labels"
 	DeadLetter = "vacancies.deadletter"
 	Shadow     = "vacancies.shadow"
-	Models     = "models.classifier"
+	// APIPredictions is what the API answered; nothing of it enters the flow.
+	APIPredictions = "predictions.api"
+	Models         = "models.classifier"
 	// ModelHistory says who was live when.
 	ModelHistory = "models.history"
 	// DriftEvents says what the watch raised, cleared and did.
@@ -64,6 +66,7 @@ func Topics(encoder string) []Topic {
 		{Name: Labels, Key: "vacancy id", Retention: 30 * day},
 		{Name: DeadLetter, Key: "the record's", Retention: 7 * day},
 		{Name: Shadow, Key: "vacancy id", Retention: 7 * day},
+		{Name: APIPredictions, Key: "vacancy id", Retention: 7 * day},
 		{Name: Models, Key: "model id, alias", Compacted: true, Partitions: 1},
 		{Name: ModelHistory, Key: "model id", Retention: Forever, Partitions: 1},
 		{Name: DriftEvents, Key: "watch, column", Retention: 30 * day, Partitions: 1},
@@ -72,7 +75,7 @@ func Topics(encoder string) []Topic {
 
 // Layout says how topics are created.
 type Layout struct {
-	// Partitions of the flow's topics, 1 to 10,000. It never changes on a live flow: order is per partition.
+	// Partitions of a new flow's topics, 1 to 10,000. It never changes on a live flow, where order is per partition: what is missing there gets as many as what is there.
 	Partitions int32
 	// Replication is the replication factor; -1 takes the broker's default.
 	Replication int16
@@ -85,6 +88,9 @@ func EnsureTopics(ctx context.Context, client *kgo.Client, encoder string, layou
 	details, err := describe(ctx, client, names(encoder)...)
 	if err != nil {
 		return err
+	}
+	if n := flowPartitions(details, encoder); n > 0 {
+		layout.Partitions = n
 	}
 	for _, t := range Topics(encoder) {
 		// Asked for a topic that exists, a broker would still want the right to create it.
@@ -99,7 +105,7 @@ func EnsureTopics(ctx context.Context, client *kgo.Client, encoder string, layou
 		// A broker deletes whole segments: a record stays until the youngest of its segment is old enough, at most a segment's time more.
 		segment := strconv.FormatInt(day.Milliseconds(), 10)
 		configs := map[string]*string{"cleanup.policy": &policy, "retention.ms": &retention, "segment.ms": &segment}
-		if t.Name == Raw || t.Name == Labels {
+		if t.Name == Raw || t.Name == Labels || t.Name == APIPredictions { // where records of their own begin
 			// A publisher's clock must not say when a record expires: one of the past would be deleted unread, one of the future kept for ever.
 			brokersClock := "LogAppendTime"
 			configs["message.timestamp.type"] = &brokersClock
@@ -128,6 +134,16 @@ func EnsureTopics(ctx context.Context, client *kgo.Client, encoder string, layou
 		}
 	}
 	return nil
+}
+
+// flowPartitions returns the partition count of a flow of which some topic is there, 0 where none may be seen.
+func flowPartitions(details kadm.TopicDetails, encoder string) int32 {
+	for _, t := range Topics(encoder) {
+		if d := details[t.Name]; t.Partitions == 0 && d.Err == nil && len(d.Partitions) > 0 {
+			return int32(len(d.Partitions))
+		}
+	}
+	return 0
 }
 
 // awaitTopics lists the flow's topics when all of them that may be seen have leaders: a cluster's brokers learn of a new topic one by one,

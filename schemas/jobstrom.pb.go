@@ -611,6 +611,69 @@ func (x *Classification) GetClassifiedAt() *timestamppb.Timestamp {
 	return nil
 }
 
+// ApiPrediction is what the API answered, kept on predictions.api. It holds no text of the vacancy.
+type ApiPrediction struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// embedding's extraction lacks its text and entities, and what classification holds: occupations, skills and tasks.
+	Embedding      *Embedding      `protobuf:"bytes,1,opt,name=embedding,proto3" json:"embedding,omitempty"`
+	Classification *Classification `protobuf:"bytes,2,opt,name=classification,proto3" json:"classification,omitempty"`
+	// text_hash is the SHA-256 of the text that was embedded, without the encoder's prompt; 32 bytes, or none where it is not known.
+	TextHash      []byte `protobuf:"bytes,3,opt,name=text_hash,json=textHash,proto3" json:"text_hash,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ApiPrediction) Reset() {
+	*x = ApiPrediction{}
+	mi := &file_jobstrom_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ApiPrediction) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ApiPrediction) ProtoMessage() {}
+
+func (x *ApiPrediction) ProtoReflect() protoreflect.Message {
+	mi := &file_jobstrom_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ApiPrediction.ProtoReflect.Descriptor instead.
+func (*ApiPrediction) Descriptor() ([]byte, []int) {
+	return file_jobstrom_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *ApiPrediction) GetEmbedding() *Embedding {
+	if x != nil {
+		return x.Embedding
+	}
+	return nil
+}
+
+func (x *ApiPrediction) GetClassification() *Classification {
+	if x != nil {
+		return x.Classification
+	}
+	return nil
+}
+
+func (x *ApiPrediction) GetTextHash() []byte {
+	if x != nil {
+		return x.TextHash
+	}
+	return nil
+}
+
 // Label is the true category of a vacancy, given by a person.
 type Label struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -627,7 +690,7 @@ type Label struct {
 
 func (x *Label) Reset() {
 	*x = Label{}
-	mi := &file_jobstrom_proto_msgTypes[5]
+	mi := &file_jobstrom_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -639,7 +702,7 @@ func (x *Label) String() string {
 func (*Label) ProtoMessage() {}
 
 func (x *Label) ProtoReflect() protoreflect.Message {
-	mi := &file_jobstrom_proto_msgTypes[5]
+	mi := &file_jobstrom_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -652,7 +715,7 @@ func (x *Label) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Label.ProtoReflect.Descriptor instead.
 func (*Label) Descriptor() ([]byte, []int) {
-	return file_jobstrom_proto_rawDescGZIP(), []int{5}
+	return file_jobstrom_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *Label) GetId() string {
@@ -726,7 +789,7 @@ type DeadLetter struct {
 
 func (x *DeadLetter) Reset() {
 	*x = DeadLetter{}
-	mi := &file_jobstrom_proto_msgTypes[6]
+	mi := &file_jobstrom_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -738,7 +801,7 @@ func (x *DeadLetter) String() string {
 func (*DeadLetter) ProtoMessage() {}
 
 func (x *DeadLetter) ProtoReflect() protoreflect.Message {
-	mi := &file_jobstrom_proto_msgTypes[6]
+	mi := &file_jobstrom_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -751,7 +814,7 @@ func (x *DeadLetter) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeadLetter.ProtoReflect.Descriptor instead.
 func (*DeadLetter) Descriptor() ([]byte, []int) {
-	return file_jobstrom_proto_rawDescGZIP(), []int{6}
+	return file_jobstrom_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *DeadLetter) GetStage() string {
@@ -881,7 +944,7 @@ type Header struct {
 
 func (x *Header) Reset() {
 	*x = Header{}
-	mi := &file_jobstrom_proto_msgTypes[7]
+	mi := &file_jobstrom_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -893,7 +956,7 @@ func (x *Header) String() string {
 func (*Header) ProtoMessage() {}
 
 func (x *Header) ProtoReflect() protoreflect.Message {
-	mi := &file_jobstrom_proto_msgTypes[7]
+	mi := &file_jobstrom_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -906,7 +969,7 @@ func (x *Header) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Header.ProtoReflect.Descriptor instead.
 func (*Header) Descriptor() ([]byte, []int) {
-	return file_jobstrom_proto_rawDescGZIP(), []int{7}
+	return file_jobstrom_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *Header) GetName() string {
@@ -947,7 +1010,7 @@ type Replay struct {
 
 func (x *Replay) Reset() {
 	*x = Replay{}
-	mi := &file_jobstrom_proto_msgTypes[8]
+	mi := &file_jobstrom_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -959,7 +1022,7 @@ func (x *Replay) String() string {
 func (*Replay) ProtoMessage() {}
 
 func (x *Replay) ProtoReflect() protoreflect.Message {
-	mi := &file_jobstrom_proto_msgTypes[8]
+	mi := &file_jobstrom_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -972,7 +1035,7 @@ func (x *Replay) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Replay.ProtoReflect.Descriptor instead.
 func (*Replay) Descriptor() ([]byte, []int) {
-	return file_jobstrom_proto_rawDescGZIP(), []int{8}
+	return file_jobstrom_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *Replay) GetStage() string {
@@ -1064,7 +1127,7 @@ type Classifier struct {
 
 func (x *Classifier) Reset() {
 	*x = Classifier{}
-	mi := &file_jobstrom_proto_msgTypes[9]
+	mi := &file_jobstrom_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1076,7 +1139,7 @@ func (x *Classifier) String() string {
 func (*Classifier) ProtoMessage() {}
 
 func (x *Classifier) ProtoReflect() protoreflect.Message {
-	mi := &file_jobstrom_proto_msgTypes[9]
+	mi := &file_jobstrom_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1089,7 +1152,7 @@ func (x *Classifier) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Classifier.ProtoReflect.Descriptor instead.
 func (*Classifier) Descriptor() ([]byte, []int) {
-	return file_jobstrom_proto_rawDescGZIP(), []int{9}
+	return file_jobstrom_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *Classifier) GetId() string {
@@ -1235,7 +1298,7 @@ type Card struct {
 
 func (x *Card) Reset() {
 	*x = Card{}
-	mi := &file_jobstrom_proto_msgTypes[10]
+	mi := &file_jobstrom_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1247,7 +1310,7 @@ func (x *Card) String() string {
 func (*Card) ProtoMessage() {}
 
 func (x *Card) ProtoReflect() protoreflect.Message {
-	mi := &file_jobstrom_proto_msgTypes[10]
+	mi := &file_jobstrom_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1260,7 +1323,7 @@ func (x *Card) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Card.ProtoReflect.Descriptor instead.
 func (*Card) Descriptor() ([]byte, []int) {
-	return file_jobstrom_proto_rawDescGZIP(), []int{10}
+	return file_jobstrom_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *Card) GetEncoderName() string {
@@ -1323,7 +1386,7 @@ type TrainingHistory struct {
 
 func (x *TrainingHistory) Reset() {
 	*x = TrainingHistory{}
-	mi := &file_jobstrom_proto_msgTypes[11]
+	mi := &file_jobstrom_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1335,7 +1398,7 @@ func (x *TrainingHistory) String() string {
 func (*TrainingHistory) ProtoMessage() {}
 
 func (x *TrainingHistory) ProtoReflect() protoreflect.Message {
-	mi := &file_jobstrom_proto_msgTypes[11]
+	mi := &file_jobstrom_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1348,7 +1411,7 @@ func (x *TrainingHistory) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TrainingHistory.ProtoReflect.Descriptor instead.
 func (*TrainingHistory) Descriptor() ([]byte, []int) {
-	return file_jobstrom_proto_rawDescGZIP(), []int{11}
+	return file_jobstrom_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *TrainingHistory) GetRows() uint64 {
@@ -1407,7 +1470,7 @@ type TrainingSplit struct {
 
 func (x *TrainingSplit) Reset() {
 	*x = TrainingSplit{}
-	mi := &file_jobstrom_proto_msgTypes[12]
+	mi := &file_jobstrom_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1419,7 +1482,7 @@ func (x *TrainingSplit) String() string {
 func (*TrainingSplit) ProtoMessage() {}
 
 func (x *TrainingSplit) ProtoReflect() protoreflect.Message {
-	mi := &file_jobstrom_proto_msgTypes[12]
+	mi := &file_jobstrom_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1432,7 +1495,7 @@ func (x *TrainingSplit) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TrainingSplit.ProtoReflect.Descriptor instead.
 func (*TrainingSplit) Descriptor() ([]byte, []int) {
-	return file_jobstrom_proto_rawDescGZIP(), []int{12}
+	return file_jobstrom_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *TrainingSplit) GetTrain() uint64 {
@@ -1483,7 +1546,7 @@ type Calibration struct {
 
 func (x *Calibration) Reset() {
 	*x = Calibration{}
-	mi := &file_jobstrom_proto_msgTypes[13]
+	mi := &file_jobstrom_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1495,7 +1558,7 @@ func (x *Calibration) String() string {
 func (*Calibration) ProtoMessage() {}
 
 func (x *Calibration) ProtoReflect() protoreflect.Message {
-	mi := &file_jobstrom_proto_msgTypes[13]
+	mi := &file_jobstrom_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1508,7 +1571,7 @@ func (x *Calibration) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Calibration.ProtoReflect.Descriptor instead.
 func (*Calibration) Descriptor() ([]byte, []int) {
-	return file_jobstrom_proto_rawDescGZIP(), []int{13}
+	return file_jobstrom_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *Calibration) GetEce() float64 {
@@ -1537,7 +1600,7 @@ type CalibrationBin struct {
 
 func (x *CalibrationBin) Reset() {
 	*x = CalibrationBin{}
-	mi := &file_jobstrom_proto_msgTypes[14]
+	mi := &file_jobstrom_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1549,7 +1612,7 @@ func (x *CalibrationBin) String() string {
 func (*CalibrationBin) ProtoMessage() {}
 
 func (x *CalibrationBin) ProtoReflect() protoreflect.Message {
-	mi := &file_jobstrom_proto_msgTypes[14]
+	mi := &file_jobstrom_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1562,7 +1625,7 @@ func (x *CalibrationBin) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CalibrationBin.ProtoReflect.Descriptor instead.
 func (*CalibrationBin) Descriptor() ([]byte, []int) {
-	return file_jobstrom_proto_rawDescGZIP(), []int{14}
+	return file_jobstrom_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *CalibrationBin) GetCount() uint64 {
@@ -1601,7 +1664,7 @@ type Baseline struct {
 
 func (x *Baseline) Reset() {
 	*x = Baseline{}
-	mi := &file_jobstrom_proto_msgTypes[15]
+	mi := &file_jobstrom_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1613,7 +1676,7 @@ func (x *Baseline) String() string {
 func (*Baseline) ProtoMessage() {}
 
 func (x *Baseline) ProtoReflect() protoreflect.Message {
-	mi := &file_jobstrom_proto_msgTypes[15]
+	mi := &file_jobstrom_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1626,7 +1689,7 @@ func (x *Baseline) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Baseline.ProtoReflect.Descriptor instead.
 func (*Baseline) Descriptor() ([]byte, []int) {
-	return file_jobstrom_proto_rawDescGZIP(), []int{15}
+	return file_jobstrom_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *Baseline) GetRows() uint64 {
@@ -1684,7 +1747,7 @@ type ModelEvent struct {
 
 func (x *ModelEvent) Reset() {
 	*x = ModelEvent{}
-	mi := &file_jobstrom_proto_msgTypes[16]
+	mi := &file_jobstrom_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1696,7 +1759,7 @@ func (x *ModelEvent) String() string {
 func (*ModelEvent) ProtoMessage() {}
 
 func (x *ModelEvent) ProtoReflect() protoreflect.Message {
-	mi := &file_jobstrom_proto_msgTypes[16]
+	mi := &file_jobstrom_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1709,7 +1772,7 @@ func (x *ModelEvent) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ModelEvent.ProtoReflect.Descriptor instead.
 func (*ModelEvent) Descriptor() ([]byte, []int) {
-	return file_jobstrom_proto_rawDescGZIP(), []int{16}
+	return file_jobstrom_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *ModelEvent) GetId() string {
@@ -1797,7 +1860,7 @@ type LiveEncoders struct {
 
 func (x *LiveEncoders) Reset() {
 	*x = LiveEncoders{}
-	mi := &file_jobstrom_proto_msgTypes[17]
+	mi := &file_jobstrom_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1809,7 +1872,7 @@ func (x *LiveEncoders) String() string {
 func (*LiveEncoders) ProtoMessage() {}
 
 func (x *LiveEncoders) ProtoReflect() protoreflect.Message {
-	mi := &file_jobstrom_proto_msgTypes[17]
+	mi := &file_jobstrom_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1822,7 +1885,7 @@ func (x *LiveEncoders) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LiveEncoders.ProtoReflect.Descriptor instead.
 func (*LiveEncoders) Descriptor() ([]byte, []int) {
-	return file_jobstrom_proto_rawDescGZIP(), []int{17}
+	return file_jobstrom_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *LiveEncoders) GetSwitches() []*LiveEncoder {
@@ -1861,7 +1924,7 @@ type LiveEncoder struct {
 
 func (x *LiveEncoder) Reset() {
 	*x = LiveEncoder{}
-	mi := &file_jobstrom_proto_msgTypes[18]
+	mi := &file_jobstrom_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1873,7 +1936,7 @@ func (x *LiveEncoder) String() string {
 func (*LiveEncoder) ProtoMessage() {}
 
 func (x *LiveEncoder) ProtoReflect() protoreflect.Message {
-	mi := &file_jobstrom_proto_msgTypes[18]
+	mi := &file_jobstrom_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1886,7 +1949,7 @@ func (x *LiveEncoder) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LiveEncoder.ProtoReflect.Descriptor instead.
 func (*LiveEncoder) Descriptor() ([]byte, []int) {
-	return file_jobstrom_proto_rawDescGZIP(), []int{18}
+	return file_jobstrom_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *LiveEncoder) GetEncoder() string {
@@ -1958,7 +2021,7 @@ type DriftEvent struct {
 
 func (x *DriftEvent) Reset() {
 	*x = DriftEvent{}
-	mi := &file_jobstrom_proto_msgTypes[19]
+	mi := &file_jobstrom_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1970,7 +2033,7 @@ func (x *DriftEvent) String() string {
 func (*DriftEvent) ProtoMessage() {}
 
 func (x *DriftEvent) ProtoReflect() protoreflect.Message {
-	mi := &file_jobstrom_proto_msgTypes[19]
+	mi := &file_jobstrom_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1983,7 +2046,7 @@ func (x *DriftEvent) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DriftEvent.ProtoReflect.Descriptor instead.
 func (*DriftEvent) Descriptor() ([]byte, []int) {
-	return file_jobstrom_proto_rawDescGZIP(), []int{19}
+	return file_jobstrom_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *DriftEvent) GetId() string {
@@ -2125,7 +2188,7 @@ type TimeWindow struct {
 
 func (x *TimeWindow) Reset() {
 	*x = TimeWindow{}
-	mi := &file_jobstrom_proto_msgTypes[20]
+	mi := &file_jobstrom_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2137,7 +2200,7 @@ func (x *TimeWindow) String() string {
 func (*TimeWindow) ProtoMessage() {}
 
 func (x *TimeWindow) ProtoReflect() protoreflect.Message {
-	mi := &file_jobstrom_proto_msgTypes[20]
+	mi := &file_jobstrom_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2150,7 +2213,7 @@ func (x *TimeWindow) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TimeWindow.ProtoReflect.Descriptor instead.
 func (*TimeWindow) Descriptor() ([]byte, []int) {
-	return file_jobstrom_proto_rawDescGZIP(), []int{20}
+	return file_jobstrom_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *TimeWindow) GetFrom() *timestamppb.Timestamp {
@@ -2186,7 +2249,7 @@ type ShareChange struct {
 
 func (x *ShareChange) Reset() {
 	*x = ShareChange{}
-	mi := &file_jobstrom_proto_msgTypes[21]
+	mi := &file_jobstrom_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2198,7 +2261,7 @@ func (x *ShareChange) String() string {
 func (*ShareChange) ProtoMessage() {}
 
 func (x *ShareChange) ProtoReflect() protoreflect.Message {
-	mi := &file_jobstrom_proto_msgTypes[21]
+	mi := &file_jobstrom_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2211,7 +2274,7 @@ func (x *ShareChange) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ShareChange.ProtoReflect.Descriptor instead.
 func (*ShareChange) Descriptor() ([]byte, []int) {
-	return file_jobstrom_proto_rawDescGZIP(), []int{21}
+	return file_jobstrom_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *ShareChange) GetValue() string {
@@ -2308,7 +2371,11 @@ const file_jobstrom_proto_rawDesc = "" +
 	" \x01(\tR\aencoder\x12\x1c\n" +
 	"\ttruncated\x18\v \x01(\bR\ttruncated\x12=\n" +
 	"\fpublished_at\x18\f \x01(\v2\x1a.google.protobuf.TimestampR\vpublishedAt\x12?\n" +
-	"\rclassified_at\x18\r \x01(\v2\x1a.google.protobuf.TimestampR\fclassifiedAt\"\xaf\x01\n" +
+	"\rclassified_at\x18\r \x01(\v2\x1a.google.protobuf.TimestampR\fclassifiedAt\"\xa7\x01\n" +
+	"\rApiPrediction\x124\n" +
+	"\tembedding\x18\x01 \x01(\v2\x16.jobstrom.v1.EmbeddingR\tembedding\x12C\n" +
+	"\x0eclassification\x18\x02 \x01(\v2\x1b.jobstrom.v1.ClassificationR\x0eclassification\x12\x1b\n" +
+	"\ttext_hash\x18\x03 \x01(\fR\btextHash\"\xaf\x01\n" +
 	"\x05Label\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x1a\n" +
 	"\bcategory\x18\x02 \x01(\tR\bcategory\x12%\n" +
@@ -2485,78 +2552,81 @@ func file_jobstrom_proto_rawDescGZIP() []byte {
 	return file_jobstrom_proto_rawDescData
 }
 
-var file_jobstrom_proto_msgTypes = make([]protoimpl.MessageInfo, 26)
+var file_jobstrom_proto_msgTypes = make([]protoimpl.MessageInfo, 27)
 var file_jobstrom_proto_goTypes = []any{
 	(*Vacancy)(nil),               // 0: jobstrom.v1.Vacancy
 	(*Extraction)(nil),            // 1: jobstrom.v1.Extraction
 	(*Entity)(nil),                // 2: jobstrom.v1.Entity
 	(*Embedding)(nil),             // 3: jobstrom.v1.Embedding
 	(*Classification)(nil),        // 4: jobstrom.v1.Classification
-	(*Label)(nil),                 // 5: jobstrom.v1.Label
-	(*DeadLetter)(nil),            // 6: jobstrom.v1.DeadLetter
-	(*Header)(nil),                // 7: jobstrom.v1.Header
-	(*Replay)(nil),                // 8: jobstrom.v1.Replay
-	(*Classifier)(nil),            // 9: jobstrom.v1.Classifier
-	(*Card)(nil),                  // 10: jobstrom.v1.Card
-	(*TrainingHistory)(nil),       // 11: jobstrom.v1.TrainingHistory
-	(*TrainingSplit)(nil),         // 12: jobstrom.v1.TrainingSplit
-	(*Calibration)(nil),           // 13: jobstrom.v1.Calibration
-	(*CalibrationBin)(nil),        // 14: jobstrom.v1.CalibrationBin
-	(*Baseline)(nil),              // 15: jobstrom.v1.Baseline
-	(*ModelEvent)(nil),            // 16: jobstrom.v1.ModelEvent
-	(*LiveEncoders)(nil),          // 17: jobstrom.v1.LiveEncoders
-	(*LiveEncoder)(nil),           // 18: jobstrom.v1.LiveEncoder
-	(*DriftEvent)(nil),            // 19: jobstrom.v1.DriftEvent
-	(*TimeWindow)(nil),            // 20: jobstrom.v1.TimeWindow
-	(*ShareChange)(nil),           // 21: jobstrom.v1.ShareChange
-	nil,                           // 22: jobstrom.v1.Vacancy.AttributesEntry
-	nil,                           // 23: jobstrom.v1.Extraction.AttributesEntry
-	nil,                           // 24: jobstrom.v1.Classifier.MetricsEntry
-	nil,                           // 25: jobstrom.v1.Classifier.TrainingEntry
-	(*timestamppb.Timestamp)(nil), // 26: google.protobuf.Timestamp
+	(*ApiPrediction)(nil),         // 5: jobstrom.v1.ApiPrediction
+	(*Label)(nil),                 // 6: jobstrom.v1.Label
+	(*DeadLetter)(nil),            // 7: jobstrom.v1.DeadLetter
+	(*Header)(nil),                // 8: jobstrom.v1.Header
+	(*Replay)(nil),                // 9: jobstrom.v1.Replay
+	(*Classifier)(nil),            // 10: jobstrom.v1.Classifier
+	(*Card)(nil),                  // 11: jobstrom.v1.Card
+	(*TrainingHistory)(nil),       // 12: jobstrom.v1.TrainingHistory
+	(*TrainingSplit)(nil),         // 13: jobstrom.v1.TrainingSplit
+	(*Calibration)(nil),           // 14: jobstrom.v1.Calibration
+	(*CalibrationBin)(nil),        // 15: jobstrom.v1.CalibrationBin
+	(*Baseline)(nil),              // 16: jobstrom.v1.Baseline
+	(*ModelEvent)(nil),            // 17: jobstrom.v1.ModelEvent
+	(*LiveEncoders)(nil),          // 18: jobstrom.v1.LiveEncoders
+	(*LiveEncoder)(nil),           // 19: jobstrom.v1.LiveEncoder
+	(*DriftEvent)(nil),            // 20: jobstrom.v1.DriftEvent
+	(*TimeWindow)(nil),            // 21: jobstrom.v1.TimeWindow
+	(*ShareChange)(nil),           // 22: jobstrom.v1.ShareChange
+	nil,                           // 23: jobstrom.v1.Vacancy.AttributesEntry
+	nil,                           // 24: jobstrom.v1.Extraction.AttributesEntry
+	nil,                           // 25: jobstrom.v1.Classifier.MetricsEntry
+	nil,                           // 26: jobstrom.v1.Classifier.TrainingEntry
+	(*timestamppb.Timestamp)(nil), // 27: google.protobuf.Timestamp
 }
 var file_jobstrom_proto_depIdxs = []int32{
-	26, // 0: jobstrom.v1.Vacancy.published_at:type_name -> google.protobuf.Timestamp
-	22, // 1: jobstrom.v1.Vacancy.attributes:type_name -> jobstrom.v1.Vacancy.AttributesEntry
-	26, // 2: jobstrom.v1.Extraction.published_at:type_name -> google.protobuf.Timestamp
-	23, // 3: jobstrom.v1.Extraction.attributes:type_name -> jobstrom.v1.Extraction.AttributesEntry
+	27, // 0: jobstrom.v1.Vacancy.published_at:type_name -> google.protobuf.Timestamp
+	23, // 1: jobstrom.v1.Vacancy.attributes:type_name -> jobstrom.v1.Vacancy.AttributesEntry
+	27, // 2: jobstrom.v1.Extraction.published_at:type_name -> google.protobuf.Timestamp
+	24, // 3: jobstrom.v1.Extraction.attributes:type_name -> jobstrom.v1.Extraction.AttributesEntry
 	2,  // 4: jobstrom.v1.Extraction.entities:type_name -> jobstrom.v1.Entity
 	1,  // 5: jobstrom.v1.Embedding.extraction:type_name -> jobstrom.v1.Extraction
-	26, // 6: jobstrom.v1.Classification.published_at:type_name -> google.protobuf.Timestamp
-	26, // 7: jobstrom.v1.Classification.classified_at:type_name -> google.protobuf.Timestamp
-	26, // 8: jobstrom.v1.Label.labelled_at:type_name -> google.protobuf.Timestamp
-	7,  // 9: jobstrom.v1.DeadLetter.headers:type_name -> jobstrom.v1.Header
-	26, // 10: jobstrom.v1.DeadLetter.failed_at:type_name -> google.protobuf.Timestamp
-	26, // 11: jobstrom.v1.DeadLetter.received_at:type_name -> google.protobuf.Timestamp
-	26, // 12: jobstrom.v1.Replay.replayed_at:type_name -> google.protobuf.Timestamp
-	26, // 13: jobstrom.v1.Classifier.trained_at:type_name -> google.protobuf.Timestamp
-	24, // 14: jobstrom.v1.Classifier.metrics:type_name -> jobstrom.v1.Classifier.MetricsEntry
-	25, // 15: jobstrom.v1.Classifier.training:type_name -> jobstrom.v1.Classifier.TrainingEntry
-	10, // 16: jobstrom.v1.Classifier.card:type_name -> jobstrom.v1.Card
-	11, // 17: jobstrom.v1.Card.history:type_name -> jobstrom.v1.TrainingHistory
-	12, // 18: jobstrom.v1.Card.split:type_name -> jobstrom.v1.TrainingSplit
-	13, // 19: jobstrom.v1.Card.calibration:type_name -> jobstrom.v1.Calibration
-	15, // 20: jobstrom.v1.Card.baseline:type_name -> jobstrom.v1.Baseline
-	26, // 21: jobstrom.v1.TrainingHistory.since:type_name -> google.protobuf.Timestamp
-	26, // 22: jobstrom.v1.TrainingHistory.until:type_name -> google.protobuf.Timestamp
-	26, // 23: jobstrom.v1.TrainingHistory.first:type_name -> google.protobuf.Timestamp
-	26, // 24: jobstrom.v1.TrainingHistory.last:type_name -> google.protobuf.Timestamp
-	14, // 25: jobstrom.v1.Calibration.bins:type_name -> jobstrom.v1.CalibrationBin
-	26, // 26: jobstrom.v1.ModelEvent.at:type_name -> google.protobuf.Timestamp
-	9,  // 27: jobstrom.v1.ModelEvent.classifier:type_name -> jobstrom.v1.Classifier
-	18, // 28: jobstrom.v1.LiveEncoders.switches:type_name -> jobstrom.v1.LiveEncoder
-	26, // 29: jobstrom.v1.LiveEncoder.at:type_name -> google.protobuf.Timestamp
-	26, // 30: jobstrom.v1.DriftEvent.at:type_name -> google.protobuf.Timestamp
-	20, // 31: jobstrom.v1.DriftEvent.reference:type_name -> jobstrom.v1.TimeWindow
-	20, // 32: jobstrom.v1.DriftEvent.current:type_name -> jobstrom.v1.TimeWindow
-	21, // 33: jobstrom.v1.DriftEvent.changes:type_name -> jobstrom.v1.ShareChange
-	26, // 34: jobstrom.v1.TimeWindow.from:type_name -> google.protobuf.Timestamp
-	26, // 35: jobstrom.v1.TimeWindow.to:type_name -> google.protobuf.Timestamp
-	36, // [36:36] is the sub-list for method output_type
-	36, // [36:36] is the sub-list for method input_type
-	36, // [36:36] is the sub-list for extension type_name
-	36, // [36:36] is the sub-list for extension extendee
-	0,  // [0:36] is the sub-list for field type_name
+	27, // 6: jobstrom.v1.Classification.published_at:type_name -> google.protobuf.Timestamp
+	27, // 7: jobstrom.v1.Classification.classified_at:type_name -> google.protobuf.Timestamp
+	3,  // 8: jobstrom.v1.ApiPrediction.embedding:type_name -> jobstrom.v1.Embedding
+	4,  // 9: jobstrom.v1.ApiPrediction.classification:type_name -> jobstrom.v1.Classification
+	27, // 10: jobstrom.v1.Label.labelled_at:type_name -> google.protobuf.Timestamp
+	8,  // 11: jobstrom.v1.DeadLetter.headers:type_name -> jobstrom.v1.Header
+	27, // 12: jobstrom.v1.DeadLetter.failed_at:type_name -> google.protobuf.Timestamp
+	27, // 13: jobstrom.v1.DeadLetter.received_at:type_name -> google.protobuf.Timestamp
+	27, // 14: jobstrom.v1.Replay.replayed_at:type_name -> google.protobuf.Timestamp
+	27, // 15: jobstrom.v1.Classifier.trained_at:type_name -> google.protobuf.Timestamp
+	25, // 16: jobstrom.v1.Classifier.metrics:type_name -> jobstrom.v1.Classifier.MetricsEntry
+	26, // 17: jobstrom.v1.Classifier.training:type_name -> jobstrom.v1.Classifier.TrainingEntry
+	11, // 18: jobstrom.v1.Classifier.card:type_name -> jobstrom.v1.Card
+	12, // 19: jobstrom.v1.Card.history:type_name -> jobstrom.v1.TrainingHistory
+	13, // 20: jobstrom.v1.Card.split:type_name -> jobstrom.v1.TrainingSplit
+	14, // 21: jobstrom.v1.Card.calibration:type_name -> jobstrom.v1.Calibration
+	16, // 22: jobstrom.v1.Card.baseline:type_name -> jobstrom.v1.Baseline
+	27, // 23: jobstrom.v1.TrainingHistory.since:type_name -> google.protobuf.Timestamp
+	27, // 24: jobstrom.v1.TrainingHistory.until:type_name -> google.protobuf.Timestamp
+	27, // 25: jobstrom.v1.TrainingHistory.first:type_name -> google.protobuf.Timestamp
+	27, // 26: jobstrom.v1.TrainingHistory.last:type_name -> google.protobuf.Timestamp
+	15, // 27: jobstrom.v1.Calibration.bins:type_name -> jobstrom.v1.CalibrationBin
+	27, // 28: jobstrom.v1.ModelEvent.at:type_name -> google.protobuf.Timestamp
+	10, // 29: jobstrom.v1.ModelEvent.classifier:type_name -> jobstrom.v1.Classifier
+	19, // 30: jobstrom.v1.LiveEncoders.switches:type_name -> jobstrom.v1.LiveEncoder
+	27, // 31: jobstrom.v1.LiveEncoder.at:type_name -> google.protobuf.Timestamp
+	27, // 32: jobstrom.v1.DriftEvent.at:type_name -> google.protobuf.Timestamp
+	21, // 33: jobstrom.v1.DriftEvent.reference:type_name -> jobstrom.v1.TimeWindow
+	21, // 34: jobstrom.v1.DriftEvent.current:type_name -> jobstrom.v1.TimeWindow
+	22, // 35: jobstrom.v1.DriftEvent.changes:type_name -> jobstrom.v1.ShareChange
+	27, // 36: jobstrom.v1.TimeWindow.from:type_name -> google.protobuf.Timestamp
+	27, // 37: jobstrom.v1.TimeWindow.to:type_name -> google.protobuf.Timestamp
+	38, // [38:38] is the sub-list for method output_type
+	38, // [38:38] is the sub-list for method input_type
+	38, // [38:38] is the sub-list for extension type_name
+	38, // [38:38] is the sub-list for extension extendee
+	0,  // [0:38] is the sub-list for field type_name
 }
 
 func init() { file_jobstrom_proto_init() }
@@ -2564,15 +2634,15 @@ func file_jobstrom_proto_init() {
 	if File_jobstrom_proto != nil {
 		return
 	}
-	file_jobstrom_proto_msgTypes[6].OneofWrappers = []any{}
 	file_jobstrom_proto_msgTypes[7].OneofWrappers = []any{}
+	file_jobstrom_proto_msgTypes[8].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_jobstrom_proto_rawDesc), len(file_jobstrom_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   26,
+			NumMessages:   27,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
