@@ -37,7 +37,7 @@ var failures = map[string][]alarms.Verdict{"never": nil, "drift": {alarms.Drift}
 
 func (a *app) driftReportCommand() *cobra.Command {
 	var o drift.Options
-	var reference, current, out, failOn string
+	var reference, current, out, failOn, origin string
 	cmd := &cobra.Command{
 		Use:   "report",
 		Short: "Compare two windows, column by column, and write a page about it",
@@ -47,7 +47,10 @@ none (chance explains the difference), possible (it does not, but the difference
 A window is ` + drift.Windows + `. The reference can also be ` + drift.References + `.
 
 What chance does is found from the windows themselves: what one employer publishes on one day is drawn as a whole, because it is not independent.
-Of several columns no more than --alpha of those that are said to differ do so by chance. The preset evidently applies that tool's rules instead.`,
+Of several columns no more than --alpha of those that are said to differ do so by chance. The preset evidently applies that tool's rules instead.
+
+What the API answered is left out unless --origin asks for it: api compares its answers alone, all those of the stream and of the API together. The embeddings then get a
+verdict, but no map, statistics or examples, and a reference that is a model's is still the time of the stream that it was trained on.`,
 		Example: `  jobstrom drift report --reference 2022 --current 2024
   jobstrom drift report --reference model --current "last 7d" --fail-on drift
   jobstrom drift report --reference 2024-01..2024-06 --current 2024-07 --format json | jq '.columns[] | {name, verdict, effect}'`,
@@ -59,6 +62,7 @@ Of several columns no more than --alpha of those that are said to differ do so b
 	f.StringVar(&current, "current", "last 7d", "`window` of now")
 	f.StringVar(&o.Encoder, "encoder", "", "`identity` of the encoder whose embeddings are compared (default the one with most vacancies in the current window)")
 	f.StringVar(&o.Model, "model", "", "compare predictions of this `model` alone (default the newest prediction of each vacancy)")
+	originFlag(cmd, &origin, "compare what `origin` answered: stream, api or all")
 	f.StringVar(&o.Preset, "preset", drift.Calibrated, "rule for the verdicts: calibrated or evidently")
 	f.Float64Var(&o.Alarms.Alpha, "alpha", .05, "`share` of false alarms that is accepted")
 	f.Uint64Var(&o.Alarms.Seed, "seed", 1, "decides what is drawn")
@@ -72,6 +76,9 @@ Of several columns no more than --alpha of those that are said to differ do so b
 			return fmt.Errorf("--fail-on is %q: use drift, possible or never (%w)", failOn, errUsage)
 		}
 		var err error
+		if o.Origin, err = parseOrigin(origin); err != nil {
+			return err
+		}
 		if o.Current, err = drift.ParseWindow(current, time.Now()); err != nil {
 			return fmt.Errorf("--current: %w (%w)", err, errUsage)
 		}
@@ -108,6 +115,24 @@ Of several columns no more than --alpha of those that are said to differ do so b
 		return nil
 	}
 	return cmd
+}
+
+// originFlag asks whose answers a command takes.
+func originFlag(cmd *cobra.Command, origin *string, help string) {
+	cmd.Flags().StringVar(origin, "origin", string(warehouse.OriginStream), help)
+	var values []string
+	for _, o := range warehouse.Origins() {
+		values = append(values, string(o))
+	}
+	_ = cmd.RegisterFlagCompletionFunc("origin", cobra.FixedCompletions(values, cobra.ShellCompDirectiveNoFileComp))
+}
+
+func parseOrigin(text string) (warehouse.Origin, error) {
+	origin := warehouse.Origin(text)
+	if !slices.Contains(warehouse.Origins(), origin) {
+		return "", fmt.Errorf("--origin is %q: use stream, api or all (%w)", text, errUsage)
+	}
+	return origin, nil
 }
 
 // compareWindows compares, with bars that say what is being done.

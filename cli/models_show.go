@@ -52,6 +52,7 @@ func facts(m *schemas.Classifier) (names []string, values map[string]string) {
 	add("history asked since", moment(h.GetSince()))
 	add("history asked until", moment(h.GetUntil()))
 	add("history source", h.GetSource())
+	add("history origin", h.GetOrigin())
 	add("history from", moment(h.GetFirst()))
 	add("history to", moment(h.GetLast()))
 	if s := card.GetSplit(); s != nil {

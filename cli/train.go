@@ -37,6 +37,9 @@ write it to a file and register it on ` + kafka.Models + `. When it is right on 
 running workers take it over between two batches. Otherwise it becomes a challenger: workers score it beside the champion, and
 jobstrom models gate compares them on labelled traffic.
 
+What the API answered is left out unless --origin asks for it: api trains on the feedback that people gave on its answers, all on that and on the stream's labels, where
+a vacancy that both answered counts once.
+
 Beside the classifier lies its split (.split.csv.gz): which vacancy was in which part. --split-from FILE trains on exactly that again.
 A history that --memory does not hold lies in a file in the data folder while it is trained on.
 
@@ -158,6 +161,9 @@ func (a *app) train(ctx context.Context, w *warehouse.Warehouse, card models.Enc
 	// Garbage is collected more often before the history takes more than it may.
 	defer debug.SetMemoryLimit(debug.SetMemoryLimit(min(debug.SetMemoryLimit(-1), o.Memory+programMemory)))
 	o.Card = &schemas.Card{EncoderName: card.Name, Version: version, History: &schemas.TrainingHistory{Source: filter.Source}}
+	if filter.Origin != warehouse.OriginStream {
+		o.Card.History.Origin = string(filter.Origin)
+	}
 	if !filter.Since.IsZero() {
 		o.Card.History.Since = schemas.Time(filter.Since)
 	}
@@ -188,7 +194,7 @@ const programMemory = 300 << 20
 
 // noHistory says why there is nothing to train on.
 func noHistory(ctx context.Context, w *warehouse.Warehouse, filter warehouse.HistoryFilter) error {
-	counts, err := w.CountHistoryByEncoder(ctx)
+	counts, err := w.CountHistoryByEncoder(ctx, filter.Origin)
 	if err != nil {
 		return err
 	}
@@ -203,6 +209,9 @@ func noHistory(ctx context.Context, w *warehouse.Warehouse, filter warehouse.His
 		return fmt.Errorf("training: none of the %d labelled vacancies was received between --since and --until, from --source", own)
 	case others > 0:
 		return fmt.Errorf("training: the history holds %d labelled vacancies of %d other encoders, and none of %.12s: name theirs with --encoder, or embed them anew with jobstrom reprocess", others, len(counts), filter.Encoder)
+	}
+	if filter.Origin == warehouse.OriginAPI {
+		return errors.New("training: nothing that the API answered is labelled: give feedback on its answers, or leave out --origin")
 	}
 	return errors.New("training: the history holds no labelled vacancies: publish some with a category, or labels on " + kafka.Labels)
 }

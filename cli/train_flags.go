@@ -21,6 +21,7 @@ type training struct {
 	filter                                       warehouse.HistoryFilter
 	run                                          trainer.RunOptions
 	out, since, until, source, splitFrom, memory string
+	origin                                       string
 	profile, promote                             string
 	method, weights, sweep, journal              string
 	l2s                                          []float64
@@ -44,6 +45,7 @@ func (t *training) flags(cmd *cobra.Command) {
 	f.StringVar(&t.since, "since", "", "first `day` of the history, like 2026-01-31 (default all)")
 	f.StringVar(&t.until, "until", "", "`day` before which the history ends (default all)")
 	f.StringVar(&t.source, "source", "", "only vacancies from this `source` (default all)")
+	originFlag(cmd, &t.origin, "train on what `origin` answered: stream, api (feedback to the API) or all")
 	f.Uint64Var(&t.seed, "seed", 1, "decides the split and every other draw")
 	f.StringVar(&o.Split, "split", trainer.ByEmployer, "divide the history by employer (no employer in two parts), vacancy, or time (the newest are tested on)")
 	f.Float64Var(&o.Validation, "validation", .15, "`share` of the history that settings are chosen by")
@@ -82,6 +84,10 @@ func (t *training) resolve() error {
 	}
 	o, filter := &t.run, &t.filter
 	o.Seed, o.Taxonomy, filter.Source = t.seed, schemas.Jobnet(), t.source
+	var err error
+	if filter.Origin, err = parseOrigin(t.origin); err != nil {
+		errs = append(errs, err)
+	}
 	for _, day := range []struct {
 		name, value string
 		to          *time.Time

@@ -15,15 +15,15 @@ import (
 const mostVectors = 50_000
 
 // blocksQuery gives the sum of each block's vectors: ClickHouse adds, so that what comes here is one vector for each burst. A vacancy that is
-// published again on another day is in both days' blocks.
+// published again on another day is in both days' blocks. It takes the view of embeddings.
 const blocksQuery = `
 SELECT arrayMap(x -> toFloat32(x), sumForEach(vector)) AS sum, count() AS rows, sum(arraySum(x -> toFloat64(x) * x, vector)) AS squares
 FROM
 (
     SELECT vector, if(employer_hash = '', vacancy_id, concat(employer_hash, ' ', toString(toDate(published_at)))) AS block
-    FROM embeddings
+    FROM %s
     WHERE published_at >= fromUnixTimestamp64Milli({from:Int64}, 'UTC') AND published_at < fromUnixTimestamp64Milli({to:Int64}, 'UTC') AND encoder = {encoder:String}
-        AND cityHash64(if(employer_hash = '', vacancy_id, employer_hash)) % {every:UInt64} = 0
+        AND cityHash64(if(employer_hash = '', vacancy_id, employer_hash)) %% {every:UInt64} = 0
 )
 GROUP BY block
 ORDER BY block`
@@ -33,7 +33,7 @@ func readBlocks(ctx context.Context, w *warehouse.Warehouse, window Window, rows
 	every = (rows + mostVectors - 1) / mostVectors
 	parameters := window.parameters(o.Encoder)
 	parameters["every"] = fmt.Sprint(max(every, 1))
-	found, err := w.Conn().Query(clickhouse.Context(ctx, clickhouse.WithParameters(parameters)), blocksQuery)
+	found, err := w.Conn().Query(clickhouse.Context(ctx, clickhouse.WithParameters(parameters)), fmt.Sprintf(blocksQuery, o.Origin.View("embeddings")))
 	if err != nil {
 		return nil, 0, fmt.Errorf("reading the embeddings of %s: %w", window, err)
 	}
@@ -107,7 +107,7 @@ func (c *Comparison) sampled(ctx context.Context, w *warehouse.Warehouse, o Opti
 	var s vectorSample
 	var matrices [2]stats.Matrix
 	for side, window := range []Window{c.Reference, c.Current} {
-		v, err := ReadVectors(ctx, w, window, o.Encoder, domainVectors, o.Alarms.Seed)
+		v, err := readVectors(ctx, w, window, o.Origin, o.Encoder, domainVectors, o.Alarms.Seed)
 		if err != nil {
 			return nil, err
 		}

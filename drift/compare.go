@@ -31,6 +31,9 @@ type Options struct {
 	Encoder string
 	// Model whose predictions are compared. Default: of each vacancy the newest prediction, whichever model made it.
 	Model string
+	// Origin says whose answers are compared: the stream's (default), the API's or both. Of any but the stream's, what describes the embeddings
+	// beside their verdict is left out: the views drift_ that compute it know the stream alone.
+	Origin warehouse.Origin
 	// Preset is Calibrated (the default) or Evidently.
 	Preset string
 	// Alarms are the options of Calibrated.
@@ -45,6 +48,9 @@ type Options struct {
 func (o *Options) EnsureDefaults() {
 	if o.Preset == "" {
 		o.Preset = Calibrated
+	}
+	if o.Origin == "" {
+		o.Origin = warehouse.OriginStream
 	}
 	if o.Progress == nil {
 		o.Progress = func(string) {}
@@ -61,7 +67,7 @@ func (o Options) Validate() error {
 	if !slices.Contains(Presets, o.Preset) {
 		wrong = append(wrong, fmt.Errorf("preset (%s) must be one of %v", o.Preset, Presets))
 	}
-	if err := o.Alarms.Validate(); err != nil {
+	if err := errors.Join(o.Origin.Validate(), o.Alarms.Validate()); err != nil {
 		wrong = append(wrong, err)
 	}
 	if len(wrong) == 0 && o.Reference.Overlaps(o.Current) {
@@ -104,7 +110,9 @@ type Comparison struct {
 	Reference Window `json:"reference"`
 	Current   Window `json:"current"`
 	Encoder   string `json:"encoder"`
-	Preset    string `json:"preset"`
+	// Origin of what was compared; empty is the stream.
+	Origin warehouse.Origin `json:"origin,omitempty"`
+	Preset string           `json:"preset"`
 	// Vacancies in each window, and the bursts they came in.
 	Vacancies [2]int `json:"vacancies"`
 	Blocks    [2]int `json:"blocks"`
@@ -148,6 +156,12 @@ func Compare(ctx context.Context, w *warehouse.Warehouse, o Options) (*Compariso
 		Reference: o.Reference, Current: o.Current, Encoder: o.Encoder, Preset: o.Preset, Vacancies: [2]int{fs.reference.rows, fs.current.rows},
 		Models: [2]map[string]int{fs.reference.models, fs.current.models},
 	}
+	switch o.Origin {
+	case warehouse.OriginAPI:
+		c.Origin, c.Notes = o.Origin, append(c.Notes, "what the API answered is compared, not the stream")
+	case warehouse.OriginAll:
+		c.Origin, c.Notes = o.Origin, append(c.Notes, "what the stream and the API answered is compared together")
+	}
 	blocks := [2][][]int{fs.reference.blocks(), fs.current.blocks()}
 	c.Blocks = [2]int{len(blocks[0]), len(blocks[1])}
 	for _, name := range fs.columns() {
@@ -170,7 +184,11 @@ func Compare(ctx context.Context, w *warehouse.Warehouse, o Options) (*Compariso
 		return nil, err
 	}
 	c.Summary = fs.summarise(c.Columns)
-	if !o.VerdictsOnly {
+	switch {
+	case o.VerdictsOnly:
+	case o.Origin != warehouse.OriginStream:
+		c.Notes = append(c.Notes, "no map, statistics or examples of embeddings: there are such of the stream alone")
+	default:
 		if err := c.describeVectors(ctx, w, o, sample); err != nil {
 			return nil, err
 		}
@@ -188,7 +206,7 @@ func (o *Options) chooseEncoder(ctx context.Context, w *warehouse.Warehouse) err
 	var all []held
 	err := w.Conn().Select(ctx, &all, `SELECT encoder, countIf(published_at >= fromUnixTimestamp64Milli(toInt64(?), 'UTC') AND published_at < fromUnixTimestamp64Milli(toInt64(?), 'UTC')) AS reference,
 		countIf(published_at >= fromUnixTimestamp64Milli(toInt64(?), 'UTC') AND published_at < fromUnixTimestamp64Milli(toInt64(?), 'UTC')) AS current
-		FROM embeddings GROUP BY encoder ORDER BY current DESC, encoder = (SELECT argMax(encoder, history_offset) FROM model_history WHERE action IN ('live', 'switch')) DESC, encoder`, o.Reference.From.UnixMilli(), o.Reference.To.UnixMilli(), o.Current.From.UnixMilli(), o.Current.To.UnixMilli())
+		FROM `+o.Origin.View("embeddings")+` GROUP BY encoder ORDER BY current DESC, encoder = (SELECT argMax(encoder, history_offset) FROM model_history WHERE action IN ('live', 'switch')) DESC, encoder`, o.Reference.From.UnixMilli(), o.Reference.To.UnixMilli(), o.Current.From.UnixMilli(), o.Current.To.UnixMilli())
 	if err != nil {
 		return fmt.Errorf("looking for embeddings: %w", err)
 	}
@@ -208,6 +226,9 @@ func (o *Options) chooseEncoder(ctx context.Context, w *warehouse.Warehouse) err
 		return nil
 	}
 	if len(all) == 0 {
+		if o.Origin == warehouse.OriginAPI {
+			return fmt.Errorf("ClickHouse holds no answer of the API yet: %w", ErrNothing)
+		}
 		return fmt.Errorf("ClickHouse holds no embeddings yet, publish vacancies first: %w", ErrNothing)
 	}
 	names := make([]string, len(all))

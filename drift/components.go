@@ -117,7 +117,7 @@ const divisible = 2_000_000
 // returns 0 and 0 of empty windows.
 func extent(ctx context.Context, w *warehouse.Warehouse, windows EmbeddingWindows) (rows, width uint64, err error) {
 	err = w.Conn().QueryRow(windows.query(ctx, nil), `SELECT count(), max(length(vector)) FROM embedding_rows
-		WHERE ({encoder:String} = '' OR encoder = {encoder:String})
+		WHERE origin = 'stream' AND ({encoder:String} = '' OR encoder = {encoder:String})
 			AND (published_at >= {ref_from:DateTime64(3, 'UTC')} AND published_at < {ref_to:DateTime64(3, 'UTC')}
 				OR published_at >= {cur_from:DateTime64(3, 'UTC')} AND published_at < {cur_to:DateTime64(3, 'UTC')})`).Scan(&rows, &width)
 	return rows, width, warehouse.Explain(err)

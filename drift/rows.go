@@ -35,7 +35,7 @@ type row struct {
 	Label       string            `ch:"label"` // empty: none
 }
 
-// rowsQuery gives a window's vacancies, each with what the newest classification of it says and with its label.
+// rowsQuery gives a window's vacancies, each with what the newest classification of it says and with its label. It takes the views of embeddings and of predictions.
 const rowsQuery = `
 SELECT cityHash64(e.vacancy_id) AS vacancy, if(e.employer_hash = '', 0, cityHash64(e.employer_hash)) AS employer, toUInt32(toDate(e.published_at)) AS day,
     e.source AS source, e.language AS language, e.text_length AS text_length, e.tokens AS tokens, e.truncated AS truncated, e.attributes AS attributes,
@@ -44,13 +44,13 @@ SELECT cityHash64(e.vacancy_id) AS vacancy, if(e.employer_hash = '', 0, cityHash
 FROM
 (
     SELECT raw_topic_id, raw_partition, raw_offset, vacancy_id, employer_hash, published_at, source, language, text_length, tokens, truncated, attributes
-    FROM embeddings
+    FROM %s
     WHERE published_at >= fromUnixTimestamp64Milli({from:Int64}, 'UTC') AND published_at < fromUnixTimestamp64Milli({to:Int64}, 'UTC') AND encoder = {encoder:String}
 ) AS e
 LEFT JOIN
 (
     SELECT raw_topic_id, raw_partition, raw_offset, model, category_index, category, probabilities, confidence, length(occupations) AS occupations, length(skills) AS skills, length(tasks) AS tasks
-    FROM predictions
+    FROM %s
     WHERE published_at >= fromUnixTimestamp64Milli({from:Int64}, 'UTC') AND published_at < fromUnixTimestamp64Milli({to:Int64}, 'UTC')
         AND encoder = {encoder:String} AND ({model:String} = '' OR model = {model:String})
     ORDER BY classified_at DESC, model
@@ -67,11 +67,11 @@ func (w Window) parameters(encoder string) clickhouse.Parameters {
 }
 
 // readRows calls f with every vacancy of a window.
-func readRows(ctx context.Context, w *warehouse.Warehouse, window Window, encoder, model string, f func(*row)) error {
-	parameters := window.parameters(encoder)
-	parameters["model"] = model
+func readRows(ctx context.Context, w *warehouse.Warehouse, window Window, o Options, f func(*row)) error {
+	parameters := window.parameters(o.Encoder)
+	parameters["model"] = o.Model
 	ctx = clickhouse.Context(ctx, clickhouse.WithParameters(parameters), clickhouse.WithSettings(clickhouse.Settings{"join_use_nulls": 0}))
-	rows, err := w.Conn().Query(ctx, rowsQuery)
+	rows, err := w.Conn().Query(ctx, fmt.Sprintf(rowsQuery, o.Origin.View("embeddings"), o.Origin.View("predictions")))
 	if err != nil {
 		return fmt.Errorf("reading the vacancies of %s: %w", window, err)
 	}
@@ -142,7 +142,7 @@ func readFrames(ctx context.Context, w *warehouse.Warehouse, o Options) (*frames
 		frame  *frame
 	}{{o.Reference, &fs.reference}, {o.Current, &fs.current}} {
 		*one.frame = frame{words: map[string][]int32{}, numbers: map[string][]float64{}, models: map[string]int{}}
-		if err := readRows(ctx, w, one.window, o.Encoder, o.Model, func(r *row) { fs.add(one.frame, r) }); err != nil {
+		if err := readRows(ctx, w, one.window, o, func(r *row) { fs.add(one.frame, r) }); err != nil {
 			return nil, err
 		}
 	}

@@ -42,10 +42,14 @@ func (v *Vectors) shuffled(most int, seed uint64) *Vectors {
 	return s
 }
 
-// ReadVectors reads the vectors of a window, in the order of their coordinates. Beyond the limit it takes a sample: the rows whose coordinates hash lowest with
+// ReadVectors reads the stream's vectors of a window, in the order of their coordinates. Beyond the limit it takes a sample: the rows whose coordinates hash lowest with
 // the seed, so that the same seed takes the same rows of the same window. Without an encoder all vectors are read, which must then be of one; its error wraps
 // ErrIncomparable if they are not, or are of unequal width.
 func ReadVectors(ctx context.Context, w *warehouse.Warehouse, window Window, encoder string, limit int, seed uint64) (*Vectors, error) {
+	return readVectors(ctx, w, window, warehouse.OriginStream, encoder, limit, seed)
+}
+
+func readVectors(ctx context.Context, w *warehouse.Warehouse, window Window, origin warehouse.Origin, encoder string, limit int, seed uint64) (*Vectors, error) {
 	if err := window.Validate(); err != nil {
 		return nil, fmt.Errorf("reading vectors: %w", err)
 	}
@@ -55,7 +59,7 @@ func ReadVectors(ctx context.Context, w *warehouse.Warehouse, window Window, enc
 	ctx = clickhouse.Context(ctx, clickhouse.WithParameters(clickhouse.Parameters{
 		"from": parameter(window.From), "to": parameter(window.To), "encoder": encoder, "limit": strconv.Itoa(limit), "seed": strconv.FormatUint(seed, 10),
 	}))
-	const chosen = `FROM embeddings
+	chosen := `FROM ` + origin.View("embeddings") + `
 		WHERE ({encoder:String} = '' OR encoder = {encoder:String}) AND published_at >= {from:DateTime64(3, 'UTC')} AND published_at < {to:DateTime64(3, 'UTC')}`
 	var v Vectors
 	var encoders []string

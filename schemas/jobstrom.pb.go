@@ -1379,7 +1379,9 @@ type TrainingHistory struct {
 	First *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=first,proto3" json:"first,omitempty"`
 	Last  *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=last,proto3" json:"last,omitempty"`
 	// source is where the vacancies come from; empty for all sources.
-	Source        string `protobuf:"bytes,6,opt,name=source,proto3" json:"source,omitempty"`
+	Source string `protobuf:"bytes,6,opt,name=source,proto3" json:"source,omitempty"`
+	// origin is whose answers they are: api (the API's) or all (the stream's, too); empty for the stream's alone.
+	Origin        string `protobuf:"bytes,7,opt,name=origin,proto3" json:"origin,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1452,6 +1454,13 @@ func (x *TrainingHistory) GetLast() *timestamppb.Timestamp {
 func (x *TrainingHistory) GetSource() string {
 	if x != nil {
 		return x.Source
+	}
+	return ""
+}
+
+func (x *TrainingHistory) GetOrigin() string {
+	if x != nil {
+		return x.Origin
 	}
 	return ""
 }
@@ -2454,14 +2463,15 @@ const file_jobstrom_proto_rawDesc = "" +
 	"\ahistory\x18\x03 \x01(\v2\x1c.jobstrom.v1.TrainingHistoryR\ahistory\x120\n" +
 	"\x05split\x18\x04 \x01(\v2\x1a.jobstrom.v1.TrainingSplitR\x05split\x12:\n" +
 	"\vcalibration\x18\x05 \x01(\v2\x18.jobstrom.v1.CalibrationR\vcalibration\x121\n" +
-	"\bbaseline\x18\x06 \x01(\v2\x15.jobstrom.v1.BaselineR\bbaseline\"\x83\x02\n" +
+	"\bbaseline\x18\x06 \x01(\v2\x15.jobstrom.v1.BaselineR\bbaseline\"\x9b\x02\n" +
 	"\x0fTrainingHistory\x12\x12\n" +
 	"\x04rows\x18\x01 \x01(\x04R\x04rows\x120\n" +
 	"\x05since\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x05since\x120\n" +
 	"\x05until\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\x05until\x120\n" +
 	"\x05first\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\x05first\x12.\n" +
 	"\x04last\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\x04last\x12\x16\n" +
-	"\x06source\x18\x06 \x01(\tR\x06source\"\x85\x01\n" +
+	"\x06source\x18\x06 \x01(\tR\x06source\x12\x16\n" +
+	"\x06origin\x18\a \x01(\tR\x06origin\"\x85\x01\n" +
 	"\rTrainingSplit\x12\x14\n" +
 	"\x05train\x18\x01 \x01(\x04R\x05train\x12\x1e\n" +
 	"\n" +

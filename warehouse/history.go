@@ -24,9 +24,11 @@ type HistoryRow struct {
 // HistoryFilter chooses from the history; a zero field does not restrict it.
 type HistoryFilter struct {
 	Encoder string
-	Since   time.Time // received at this time or later
-	Until   time.Time // received before this time
-	Source  string    // where the vacancy comes from
+	// Origin says whose embeddings; of OriginAll a vacancy is there once, as it was answered last. Empty is the stream.
+	Origin Origin
+	Since  time.Time // received at this time or later
+	Until  time.Time // received before this time
+	Source string    // where the vacancy comes from
 }
 
 func (f HistoryFilter) where() (string, []any) {
@@ -62,7 +64,7 @@ func (w *Warehouse) ReadHistory(ctx context.Context, filter HistoryFilter, f fun
 		"max_block_size":                 8192,
 	}))
 	rows, err := w.conn.Query(ctx, `SELECT vacancy_id, encoder, vector, category_index, source, employer_hash, received_at, labelled_at
-		FROM history`+where+` ORDER BY vacancy_id, encoder`, args...)
+		FROM `+filter.Origin.View("history")+where+` ORDER BY vacancy_id, encoder`, args...)
 	if err != nil {
 		return fmt.Errorf("reading the labelled history: %w", err)
 	}
@@ -86,15 +88,15 @@ func (w *Warehouse) ReadHistory(ctx context.Context, filter HistoryFilter, f fun
 func (w *Warehouse) CountHistory(ctx context.Context, filter HistoryFilter) (uint64, error) {
 	where, args := filter.where()
 	var n uint64
-	if err := w.conn.QueryRow(ctx, "SELECT count() FROM history"+where, args...).Scan(&n); err != nil {
+	if err := w.conn.QueryRow(ctx, "SELECT count() FROM "+filter.Origin.View("history")+where, args...).Scan(&n); err != nil {
 		return 0, fmt.Errorf("counting the labelled history: %w", err)
 	}
 	return n, nil
 }
 
-// CountHistoryByEncoder returns how many labelled vacancies there are of each encoder.
-func (w *Warehouse) CountHistoryByEncoder(ctx context.Context) (map[string]uint64, error) {
-	rows, err := w.conn.Query(ctx, "SELECT encoder, count() FROM history GROUP BY encoder")
+// CountHistoryByEncoder returns how many labelled vacancies of an origin there are of each encoder.
+func (w *Warehouse) CountHistoryByEncoder(ctx context.Context, origin Origin) (map[string]uint64, error) {
+	rows, err := w.conn.Query(ctx, "SELECT encoder, count() FROM "+origin.View("history")+" GROUP BY encoder")
 	if err != nil {
 		return nil, fmt.Errorf("counting the labelled history: %w", err)
 	}

@@ -47,7 +47,7 @@ func (w *Warehouse) touch(ctx context.Context, h hours) error {
 	return nil
 }
 
-// hoursOf returns the hours in which these vacancies were published, by the rows that are there. Labels belong to the hours of the embeddings.
+// hoursOf returns the hours in which these vacancies were published, by the stream's rows that are there. Labels belong to the hours of the embeddings.
 func (w *Warehouse) hoursOf(ctx context.Context, ids []string, datasets ...string) (hours, error) {
 	found := hours{}
 	ctx, err := external(ctx, ids)
@@ -60,7 +60,7 @@ func (w *Warehouse) hoursOf(ctx context.Context, ids []string, datasets ...strin
 		if dataset == datasetPredictions {
 			table = "prediction_rows"
 		}
-		selects = append(selects, fmt.Sprintf("SELECT '%s' AS dataset, published_at FROM %s WHERE vacancy_id IN (SELECT id FROM ids)", dataset, table))
+		selects = append(selects, fmt.Sprintf("SELECT '%s' AS dataset, published_at FROM %s WHERE origin = '%s' AND vacancy_id IN (SELECT id FROM ids)", dataset, table, OriginStream))
 	}
 	rows, err := w.conn.Query(ctx, "SELECT DISTINCT dataset, published_at FROM ("+strings.Join(selects, " UNION ALL ")+")")
 	if err != nil {

@@ -11,7 +11,7 @@ import (
 	"github.com/google/uuid"
 )
 
-// Coordinates name a record of the raw topic; rows made from the same record carry the same.
+// Coordinates name a record of the raw topic, or for what the API answered one of predictions.api; rows made from the same record carry the same.
 type Coordinates struct {
 	TopicID   uuid.UUID `ch:"raw_topic_id"`
 	Partition int32     `ch:"raw_partition"`

@@ -2,7 +2,7 @@
 -- they send its query itself, because a view is planned several times, which here takes longer than to compare a million values.
 -- Parameters: those of drift_components. Columns: those of drift_components but ks_q and z_q. Where note says why there is nothing to say, there is one row, and
 -- all else is meaningless.
--- For the same reason it looks at embedding_rows as the view embeddings does, duplicates and erased rows left out, and not through it.
+-- For the same reason it looks at embedding_rows as the view embeddings does, duplicates, erased rows and what the API answered left out, and not through it.
 -- Arrays of arrays are joined twice, as a join makes blocks of no less than what one row holds, and small blocks take far less memory and time.
 -- A value and its window are sorted as one Float64, whose last bit says which window: values are Float32, whose distances are beyond 1e-12 of them, so the bit
 -- changes neither order nor ties. The difference of F and G, times nm, is the running sum of +m and -n in that order, in whole numbers.
@@ -61,7 +61,7 @@ FROM
                         SELECT vector, encoder, arraySlice(vector, {component_from:UInt32}, toInt64({component_to:UInt32}) - {component_from:UInt32} + 1) AS slice,
                             published_at >= {cur_from:DateTime64(3, 'UTC')} AND published_at < {cur_to:DateTime64(3, 'UTC')} AS current
                         FROM embedding_rows FINAL
-                        WHERE ({encoder:String} = '' OR encoder = {encoder:String})
+                        WHERE origin = 'stream' AND ({encoder:String} = '' OR encoder = {encoder:String})
                             AND (published_at >= {ref_from:DateTime64(3, 'UTC')} AND published_at < {ref_to:DateTime64(3, 'UTC')}
                                 OR published_at >= {cur_from:DateTime64(3, 'UTC')} AND published_at < {cur_to:DateTime64(3, 'UTC')})
                             AND (raw_topic_id, raw_partition, raw_offset) NOT IN
