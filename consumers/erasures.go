@@ -21,12 +21,13 @@ const purgeEvery = 24 * time.Hour
 // has what its topic brought late deleted.
 func (s *sink) addErasure(b *block, r *kgo.Record) error {
 	id := string(r.Key)
-	if r.Topic == kafka.Labels { // labels are known by their own place, not by the vacancy's
-		b.erasures = append(b.erasures, warehouse.Erasure{VacancyID: id, TopicID: uuid.UUID(s.labels), Partition: r.Partition, Offset: r.Offset, ErasedAt: r.Timestamp})
+	topic, own := s.begin[r.Topic]
+	if own { // labels and the API's predictions are known by their own place, not by the raw record's
+		b.erasures = append(b.erasures, warehouse.Erasure{VacancyID: id, TopicID: uuid.UUID(topic), Partition: r.Partition, Offset: r.Offset, ErasedAt: r.Timestamp})
 	}
 	c, err := kafka.CoordinatesOf(r)
-	if err != nil && r.Topic == kafka.Labels {
-		return nil // a publisher's own: it takes back labels alone
+	if err != nil && own {
+		return nil // a publisher's own: it takes back what lies on this topic alone
 	}
 	if err != nil {
 		return fmt.Errorf("%w tombstone: %w", schemas.ErrMalformed, err)
@@ -50,6 +51,8 @@ func (s *sink) erase(ctx context.Context, b *block) error {
 	b.predictions = slices.DeleteFunc(b.predictions, func(r warehouse.PredictionRow) bool { return gone(r.VacancyID, r.Coordinates) })
 	b.dead = slices.DeleteFunc(b.dead, func(r warehouse.DeadLetterRow) bool { return gone(r.VacancyID, r.Coordinates) })
 	b.shadows = slices.DeleteFunc(b.shadows, func(r warehouse.ShadowRow) bool { return gone(r.VacancyID, r.Coordinates) })
+	b.apiEmbeddings = slices.DeleteFunc(b.apiEmbeddings, func(r warehouse.EmbeddingRow) bool { return gone(r.VacancyID, r.Coordinates) })
+	b.apiPredictions = slices.DeleteFunc(b.apiPredictions, func(r warehouse.PredictionRow) bool { return gone(r.VacancyID, r.Coordinates) })
 	b.labels = slices.DeleteFunc(b.labels, func(r warehouse.LabelRow) bool { return erased.Has(r.VacancyID, r.TopicID, r.Partition, r.Offset) })
 	return nil
 }
@@ -70,6 +73,9 @@ func (b *block) vacancies() []string {
 		ids = append(ids, r.VacancyID)
 	}
 	for _, r := range b.shadows {
+		ids = append(ids, r.VacancyID)
+	}
+	for _, r := range b.apiPredictions { // its embedding is the same vacancy's
 		ids = append(ids, r.VacancyID)
 	}
 	slices.Sort(ids)

@@ -104,7 +104,7 @@ func hasReadAll(t *testing.T, o kafka.Options, admin *kadm.Client) bool {
 func rowsOf(t *testing.T, w *warehouse.Warehouse, vacancy string) map[string]uint64 {
 	t.Helper()
 	counts := map[string]uint64{}
-	for _, from := range append(warehouse.ErasableTables(), "embeddings", "predictions", "labels", "dead_letters", "history") {
+	for _, from := range append(warehouse.ErasableTables(), "embeddings", "predictions", "labels", "dead_letters", "history", "api_embeddings", "api_predictions", "api_history") {
 		var n uint64
 		// A table counts a replayed row once, too: the engine has not always merged it yet.
 		if err := w.Conn().QueryRow(t.Context(), fmt.Sprintf("SELECT uniqExact(toString(tuple(* EXCEPT (%s)))) FROM %s WHERE vacancy_id = ?", exceptOf(from), from), vacancy).Scan(&n); err != nil {
@@ -150,26 +150,30 @@ func eraseForGood(t *testing.T, o kafka.Options, client *kgo.Client) {
 	if err := client.ProduceSync(t.Context(), refused).FirstErr(); err != nil {
 		t.Fatal(err)
 	}
+	recordAnswers(t, o, "cook")
 	whole := map[string]uint64{"embedding_rows": 1, "prediction_rows": 1, "label_rows": 1, "embeddings": 1, "predictions": 1, "labels": 1, "history": 1}
-	withLetter := maps.Clone(whole)
-	withLetter["deadletter_rows"], withLetter["dead_letters"] = 1, 1
+	everywhere, withAnswer := maps.Clone(whole), maps.Clone(whole)
+	for _, of := range []map[string]uint64{everywhere, withAnswer} {
+		of["embedding_rows"], of["prediction_rows"], of["api_embeddings"], of["api_predictions"], of["api_history"] = 2, 2, 1, 1, 1
+	}
+	everywhere["deadletter_rows"], everywhere["dead_letters"] = 1, 1
 	holds := func(cook, other map[string]uint64) func() bool {
 		return func() bool { return cmp.Equal(rowsOf(t, w, "cook"), cook) && cmp.Equal(rowsOf(t, w, "other"), other) }
 	}
 	none := map[string]uint64{}
-	runSink(t, o, client, w, false, holds(withLetter, whole))
+	runSink(t, o, client, w, false, holds(everywhere, whole))
 
 	erased := 0
 	partitions, err := producers.Erase(t.Context(), producers.EraseOptions{Kafka: o, Erased: func(n int) { erased += n }}, []string{"cook", "never published"})
 	if err != nil || partitions != 3 || erased != 2 {
 		t.Fatalf("%d partitions, %d vacancies, %v", partitions, erased, err)
 	}
-	tombstones := func() bool { // raw and label partitions of both vacancies
+	tombstones := func() bool { // raw, label and predictions.api partitions of both vacancies
 		var n uint64
 		if err := w.Conn().QueryRow(t.Context(), "SELECT count() FROM erasures").Scan(&n); err != nil {
 			t.Fatal(err)
 		}
-		return n == 12
+		return n == 18
 	}
 	runSink(t, o, client, w, false, func() bool { return tombstones() && holds(none, whole)() })
 	runSink(t, o, client, w, true, func() bool { return tombstones() && holds(none, whole)() })
@@ -177,12 +181,15 @@ func eraseForGood(t *testing.T, o kafka.Options, client *kgo.Client) {
 	sendVacancy(t, client, cook)
 	runSink(t, o, client, w, false, holds(whole, whole))
 	runSink(t, o, client, w, true, holds(whole, whole))
+	recordAnswers(t, o, "cook") // somebody asks the API again
+	runSink(t, o, client, w, false, holds(withAnswer, whole))
+	runSink(t, o, client, w, true, holds(withAnswer, whole))
 
 	// The tombstone is on every topic, with the coordinates of the raw one, and nothing took it for a dead letter.
 	if counts, err := w.Counts(t.Context()); err != nil || counts["dead_letters"] != 0 {
 		t.Errorf("%d dead letters, %v", counts["dead_letters"], err)
 	}
-	for _, topic := range []string{kafka.Extracted, kafka.Embedded(testEncoder), kafka.Classified, kafka.Labels, kafka.DeadLetter} {
+	for _, topic := range []string{kafka.Extracted, kafka.Embedded(testEncoder), kafka.Classified, kafka.Labels, kafka.DeadLetter, kafka.APIPredictions} {
 		got := map[string]int{}
 		err := kafka.Scan(t.Context(), o, kafka.ScanOptions{Topics: []string{topic}, Whole: true}, func(r *kgo.Record) error {
 			if kafka.IsErasure(r) {

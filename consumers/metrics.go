@@ -84,7 +84,7 @@ type sinkMetrics struct {
 	seconds, age, records prometheus.Histogram
 }
 
-var tables = []string{"embeddings", "predictions", "labels", "dead_letters", "dead_letter_replays", "erasures", "shadows"}
+var tables = []string{"embeddings", "predictions", "labels", "dead_letters", "dead_letter_replays", "erasures", "shadows", "api_embeddings", "api_predictions"}
 
 func newSinkMetrics(registerer prometheus.Registerer) *sinkMetrics {
 	histogram := func(name, help string, first float64, count int) prometheus.Histogram {
@@ -118,7 +118,7 @@ func (m *sinkMetrics) stored(b *block, took time.Duration) {
 	m.blocks.Inc()
 	m.seconds.Observe(took.Seconds())
 	m.records.Observe(float64(b.records))
-	for i, n := range []int{len(b.embeddings), len(b.predictions), len(b.labels), len(b.dead), len(b.replays), len(b.erasures), len(b.shadows)} {
+	for i, n := range []int{len(b.embeddings), len(b.predictions), len(b.labels), len(b.dead), len(b.replays), len(b.erasures), len(b.shadows), len(b.apiEmbeddings), len(b.apiPredictions)} {
 		m.rows.WithLabelValues(tables[i]).Add(float64(n))
 	}
 	now := time.Now()

@@ -53,8 +53,9 @@ type sink struct {
 	SinkOptions
 	client   *kgo.Client
 	embedded string
-	labels   kafka.TopicID
-	metrics  *sinkMetrics
+	// begin holds the ids of the topics whose records are known by their own places: labels and the API's predictions.
+	begin   map[string]kafka.TopicID
+	metrics *sinkMetrics
 }
 
 // block is what one round inserts.
@@ -66,10 +67,13 @@ type block struct {
 	replays     []warehouse.DeadLetterReplayRow
 	erasures    []warehouse.Erasure
 	shadows     []warehouse.ShadowRow
-	events      []warehouse.ModelEventRow
-	refused     []*kgo.Record // dead letters of the sink's own
-	records     int
-	failed      error // nobody can retry it
+	// apiEmbeddings and apiPredictions are what the API answered.
+	apiEmbeddings  []warehouse.EmbeddingRow
+	apiPredictions []warehouse.PredictionRow
+	events         []warehouse.ModelEventRow
+	refused        []*kgo.Record // dead letters of the sink's own
+	records        int
+	failed         error // nobody can retry it
 }
 
 // Sink inserts what the flow made, until ctx ends (nil). Offsets are committed after ClickHouse has the rows; what is read again after a crash
@@ -97,7 +101,7 @@ func Sink(ctx context.Context, o SinkOptions) error {
 // sinkOf inserts what one group reads.
 func sinkOf(ctx context.Context, o SinkOptions, r kafka.Reader, metrics *sinkMetrics) error {
 	o.Kafka.ClientID, o.Kafka.Registerer = r.Group(), o.Registerer
-	s := &sink{SinkOptions: o, embedded: kafka.Embedded(o.Encoder), metrics: metrics}
+	s := &sink{SinkOptions: o, embedded: kafka.Embedded(o.Encoder), begin: map[string]kafka.TopicID{}, metrics: metrics}
 	client, err := kafka.NewClient(o.Kafka,
 		kgo.ConsumerGroup(r.Group()),
 		kgo.ConsumeTopics(r.Topics...),
@@ -112,11 +116,13 @@ func sinkOf(ctx context.Context, o SinkOptions, r kafka.Reader, metrics *sinkMet
 	// Closing must not wait for a rebalance that the last poll still holds off.
 	defer client.CloseAllowingRebalance()
 	s.client = client
-	if s.labels, err = kafka.IDOf(ctx, client, kafka.Labels); err != nil {
-		if ctx.Err() != nil {
-			return nil // ended before it began
+	for _, topic := range []string{kafka.Labels, kafka.APIPredictions} {
+		if s.begin[topic], err = kafka.IDOf(ctx, client, topic); err != nil {
+			if ctx.Err() != nil {
+				return nil // ended before it began
+			}
+			return kafka.Denied(err, kafka.ReadTopic(topic))
 		}
-		return err
 	}
 	if r.Encoder != "" {
 		if err := kafka.TakeOver(ctx, client, "sink", r.Encoder, s.embedded, ""); err != nil && ctx.Err() == nil {
@@ -165,7 +171,7 @@ func (s *sink) collect(ctx context.Context) *block {
 			if err := s.add(b, r); err != nil {
 				s.metrics.dead.WithLabelValues("sink", Class(err)).Inc()
 				s.Logger.Info("dead letter", "stage", "sink", "class", Class(err), "topic", r.Topic, "partition", r.Partition, "offset", r.Offset)
-				b.refused = append(b.refused, deadLetter(r, refusal{Stage: "sink", Version: s.Version, Topic: s.labels, Attempts: 1, Reason: err}))
+				b.refused = append(b.refused, deadLetter(r, refusal{Stage: "sink", Version: s.Version, Topic: s.begin[r.Topic], Attempts: 1, Reason: err}))
 			}
 		})
 		if over || b.failed != nil {
@@ -226,6 +232,7 @@ func (s *sink) insert(ctx context.Context, b *block) error {
 		s.Warehouse.InsertDeadLetters(ctx, b.dead),
 		s.Warehouse.InsertDeadLetterReplays(ctx, b.replays),
 		s.Warehouse.InsertShadows(ctx, b.shadows),
+		s.Warehouse.InsertAPI(ctx, b.apiEmbeddings, b.apiPredictions),
 		s.Warehouse.InsertModelEvents(ctx, b.events),
 	)
 	if err != nil {
@@ -275,7 +282,7 @@ func (s *sink) add(b *block, r *kgo.Record) error {
 		if l.Id == "" || l.Category == "" {
 			return fmt.Errorf("%w label: id or category is missing", schemas.ErrMalformed)
 		}
-		place := kafka.Identity(r, s.labels)
+		place := kafka.Identity(r, s.begin[r.Topic])
 		labelled := place.Time
 		if l.LabelledAt != nil {
 			labelled = l.LabelledAt.AsTime()
@@ -285,6 +292,8 @@ func (s *sink) add(b *block, r *kgo.Record) error {
 			VacancyID: l.Id, CategoryIndex: uint16(l.CategoryIndex), Category: l.Category, Source: l.Source, LabelledAt: labelled,
 		})
 		return nil
+	case kafka.APIPredictions:
+		return s.addAPIPrediction(b, r)
 	case kafka.DeadLetter:
 		if kafka.Header(r, kafka.ReplayMarker) != "" {
 			it, err := decode(r, &schemas.Replay{})
@@ -310,6 +319,29 @@ func (s *sink) add(b *block, r *kgo.Record) error {
 		}
 		return err
 	}
+	return nil
+}
+
+// addAPIPrediction takes what the API answered. Its rows are known by its own place.
+func (s *sink) addAPIPrediction(b *block, r *kgo.Record) error {
+	m := &schemas.ApiPrediction{}
+	if err := schemas.Decode(kafka.Header(r, kafka.ContentType), r.Value, m); err != nil {
+		return err
+	}
+	e, c := m.GetEmbedding(), m.GetClassification()
+	switch {
+	case c.GetId() == "" || c.GetId() != e.GetExtraction().GetId() || c.GetId() != string(r.Key):
+		return fmt.Errorf("%w prediction of the API: its key, embedding and classification must be of one vacancy", schemas.ErrMalformed)
+	case c.Encoder == "" || c.Encoder != e.Encoder || c.Model == "" || len(e.Vector) == 0 || !finite(e.Vector):
+		return fmt.Errorf("%w prediction of the API: encoder, model or vector is missing or wrong", schemas.ErrMalformed)
+	case len(m.TextHash) != 0 && len(m.TextHash) != len(warehouse.TextHash{}):
+		return fmt.Errorf("%w prediction of the API: text_hash has %d bytes, want 32 or none", schemas.ErrMalformed, len(m.TextHash))
+	}
+	place := kafka.Identity(r, s.begin[r.Topic])
+	row := embeddingRow(item[*schemas.Embedding]{e, place})
+	copy(row.TextHash[:], m.TextHash)
+	b.apiEmbeddings = append(b.apiEmbeddings, row)
+	b.apiPredictions = append(b.apiPredictions, predictionRow(item[*schemas.Classification]{c, place}))
 	return nil
 }
 

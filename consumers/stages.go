@@ -34,7 +34,9 @@ func Extract(x *extract.Extractor, raw kafka.TopicID) Stage {
 			if kafka.IsErasure(r) {
 				place := kafka.Identity(r, raw)
 				answers[i].Record = kafka.ForwardErasure(kafka.Extracted, r, place)
-				answers[i].Also = []*kgo.Record{kafka.ForwardErasure(kafka.Labels, r, place), kafka.ForwardErasure(kafka.DeadLetter, r, place)}
+				for _, topic := range []string{kafka.Labels, kafka.DeadLetter, kafka.APIPredictions} {
+					answers[i].Also = append(answers[i].Also, kafka.ForwardErasure(topic, r, place))
+				}
 				continue
 			}
 			v, err := schemas.DecodeVacancy(kafka.Header(r, kafka.ContentType), r.Value)

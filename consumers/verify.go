@@ -84,10 +84,7 @@ func Verify(ctx context.Context, o VerifyOptions, ids []string) ([]Verification,
 		topic := topics[at]
 		if kafka.IsErasure(r) {
 			if id := string(r.Key); wanted[id] {
-				tombstones.Add(id, kafka.Identity(r, topic.id))
-				if r.Topic == kafka.Labels { // labels are known by their own place
-					tombstones.Add(id, kafka.Coordinates{Topic: topic.id, Partition: r.Partition, Offset: r.Offset, Time: r.Timestamp})
-				}
+				tombstones.Add(id, kafka.Identity(r, topic.id)) // its own place where labels and the API's predictions lie
 			}
 			return nil
 		}

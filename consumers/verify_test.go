@@ -58,14 +58,18 @@ func verify(t *testing.T, o kafka.Options, client *kgo.Client) {
 	send(&kgo.Record{Topic: kafka.Raw, Value: value, Timestamp: at}, // it has no id of its own
 		&kgo.Record{Topic: kafka.Raw, Value: []byte(`{"id":"` + id + `","text":""}`), Timestamp: at}, // refused
 		&kgo.Record{Topic: kafka.Labels, Value: []byte(`{"id":"` + id + `","category":"Ledelse","category_index":10}`), Timestamp: at})
+	recordAnswers(t, o, id)
 	embedded := kafka.Embedded(testEncoder)
-	flow := []string{kafka.Raw, kafka.Extracted, embedded, kafka.Classified, kafka.Labels, kafka.DeadLetter, "embedding_rows", "prediction_rows", "label_rows", "deadletter_rows"}
+	flow := []string{kafka.Raw, kafka.Extracted, embedded, kafka.Classified, kafka.Labels, kafka.DeadLetter, kafka.APIPredictions, "embedding_rows", "prediction_rows", "label_rows", "deadletter_rows"}
 	expect := func(old, since int, raw [2]int) map[string][2]int {
 		want := map[string][2]int{}
 		for _, place := range flow {
 			want[place] = [2]int{old, since}
 		}
 		want[kafka.Raw] = raw
+		for _, table := range flow[7:9] { // what the API answered besides
+			want[table] = [2]int{2 * old, since}
+		}
 		return want
 	}
 	holds := func(want map[string][2]int) func() bool {
@@ -85,11 +89,11 @@ func verify(t *testing.T, o kafka.Options, client *kgo.Client) {
 	}
 	// While the sink is away the rows are left, and old.
 	v, traces := verification(id)
-	if v.Clean() || v.ErasedAt.IsZero() || traces["prediction_rows"].Old != 1 || !traces["prediction_rows"].Left() {
+	if v.Clean() || v.ErasedAt.IsZero() || traces["prediction_rows"].Old != 2 || !traces["prediction_rows"].Left() {
 		t.Errorf("before the sink: %+v", v)
 	}
 	gone := expect(1, 0, [2]int{2, 0})
-	for _, table := range flow[6:] {
+	for _, table := range flow[7:] {
 		delete(gone, table)
 	}
 	runSink(t, o, client, w, false, holds(gone))
@@ -106,8 +110,8 @@ func verify(t *testing.T, o kafka.Options, client *kgo.Client) {
 	}
 	send(&kgo.Record{Topic: kafka.Raw, Value: value})
 	again := expect(1, 1, [2]int{2, 1})
-	again[kafka.Labels], again[kafka.DeadLetter] = [2]int{1, 0}, [2]int{1, 0}
-	for _, table := range flow[6:8] {
+	again[kafka.Labels], again[kafka.DeadLetter], again[kafka.APIPredictions] = [2]int{1, 0}, [2]int{1, 0}, [2]int{1, 0}
+	for _, table := range flow[7:9] {
 		again[table] = [2]int{0, 1}
 	}
 	delete(again, "label_rows")

@@ -38,8 +38,8 @@ func ParsePlace(s string) (Place, error) {
 	return Place{int32(partition), int64(offset)}, nil
 }
 
-// beginsFlow says that records of a topic come from publishers: what such a header says of coordinates counts only after a replay.
-func beginsFlow(topic string) bool { return topic == Raw || topic == Labels }
+// beginsFlow says that records of a topic come from publishers or the API: what such a header says of coordinates counts only after a replay.
+func beginsFlow(topic string) bool { return topic == Raw || topic == Labels || topic == APIPredictions }
 
 // splitReplay returns the headers a record had before its last replay, and how often it was replayed; 0 when it never was.
 func splitReplay(topic string, headers []kgo.RecordHeader) (own []kgo.RecordHeader, replays int) {

@@ -105,7 +105,7 @@ func EnsureTopics(ctx context.Context, client *kgo.Client, encoder string, layou
 		// A broker deletes whole segments: a record stays until the youngest of its segment is old enough, at most a segment's time more.
 		segment := strconv.FormatInt(day.Milliseconds(), 10)
 		configs := map[string]*string{"cleanup.policy": &policy, "retention.ms": &retention, "segment.ms": &segment}
-		if t.Name == Raw || t.Name == Labels || t.Name == APIPredictions { // where records of their own begin
+		if beginsFlow(t.Name) {
 			// A publisher's clock must not say when a record expires: one of the past would be deleted unread, one of the future kept for ever.
 			brokersClock := "LogAppendTime"
 			configs["message.timestamp.type"] = &brokersClock

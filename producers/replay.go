@@ -167,7 +167,7 @@ func (o ReplayOptions) choose(ctx context.Context, client *kgo.Client, letters *
 		return nil, fmt.Errorf("listing topics: %w", err)
 	}
 	for topic, d := range details {
-		if d.Err == nil && strings.HasPrefix(topic, "vacancies.") { // a letter must not write to the registry
+		if d.Err == nil && (strings.HasPrefix(topic, "vacancies.") || topic == kafka.APIPredictions) { // a letter must not write to the registry
 			partitions[topic] = int32(len(d.Partitions))
 		}
 	}
