@@ -31,9 +31,11 @@ type stream struct {
 
 func (s *stream) publish(t *testing.T, w *warehouse.Warehouse, from time.Time, bursts int) {
 	t.Helper()
-	var embeddings []warehouse.EmbeddingRow
-	var predictions []warehouse.PredictionRow
-	var labels []warehouse.LabelRow
+	insert(t, w, s.rows(from, bursts))
+}
+
+// rows makes the rows of so many bursts in the 20 days from then on.
+func (s *stream) rows(from time.Time, bursts int) (r rows) {
 	for burst := range bursts {
 		names := []string{"Ledelse", "It", "Sundhed", "Salg"}
 		category := names[s.random.IntN(3)]
@@ -50,9 +52,9 @@ func (s *stream) publish(t *testing.T, w *warehouse.Warehouse, from time.Time, b
 			}
 			vector[0] += s.shift
 			vector[len(category)%16] += 2
-			c := warehouse.Coordinates{TopicID: uuid.UUID{1}, Offset: s.offset}
+			c := warehouse.Coordinates{TopicID: topic, Offset: s.offset}
 			id := fmt.Sprint("v", s.offset)
-			embeddings = append(embeddings, warehouse.EmbeddingRow{
+			r.embeddings = append(r.embeddings, warehouse.EmbeddingRow{
 				Coordinates: c, ReceivedAt: day(30, 0), VacancyID: id, Encoder: "e1", Vector: vector, Tokens: 100, Source: "test", Language: "da",
 				TextLength: uint32(math.Exp(7 + s.longer + s.random.NormFloat64()/2)), EmployerHash: employer, PublishedAt: published, Attributes: map[string]string{"region": s.region},
 			})
@@ -64,18 +66,16 @@ func (s *stream) publish(t *testing.T, w *warehouse.Warehouse, from time.Time, b
 			if s.random.Float32() > confidence {
 				truth = names[(index+1+s.random.IntN(3))%4]
 			}
-			predictions = append(predictions, warehouse.PredictionRow{
+			r.predictions = append(r.predictions, warehouse.PredictionRow{
 				Coordinates: c, ReceivedAt: day(30, 0), VacancyID: id, Encoder: "e1", Model: "m1", CategoryIndex: uint16(index), Category: category, Confidence: confidence,
 				Probabilities: chances, Occupations: make([]string, 1+s.random.IntN(3)), PublishedAt: published, ClassifiedAt: day(30, 1),
 			})
 			if s.offset%4 == 0 {
-				labels = append(labels, warehouse.LabelRow{TopicID: uuid.UUID{2}, Offset: s.offset, ReceivedAt: day(30, 2), VacancyID: id, Category: truth, LabelledAt: day(30, 2)})
+				r.labels = append(r.labels, warehouse.LabelRow{TopicID: uuid.UUID{2}, Offset: s.offset, ReceivedAt: day(30, 2), VacancyID: id, Category: truth, LabelledAt: day(30, 2)})
 			}
 		}
 	}
-	if err := errors.Join(w.InsertEmbeddings(t.Context(), embeddings), w.InsertPredictions(t.Context(), predictions), w.InsertLabels(t.Context(), labels)); err != nil {
-		t.Fatal(err)
-	}
+	return r
 }
 
 func TestCompare(t *testing.T) {

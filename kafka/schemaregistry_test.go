@@ -101,7 +101,10 @@ var (
 		kafka.Classified:      {schemas.JSON, &schemas.Classification{Id: "a", Category: "Ledelse", CategoryIndex: 10, Confidence: .5, Probabilities: []float32{.5}, PublishedAt: at, ClassifiedAt: at}},
 		kafka.Shadow:          {schemas.JSON, &schemas.Classification{Id: "a", Category: "Ledelse", Probabilities: []float32{1}}},
 		kafka.Labels:          {schemas.JSON, &schemas.Label{Id: "a", Category: "Ledelse", LabelledAt: at}},
-		kafka.DeadLetter:      {schemas.JSON, &schemas.DeadLetter{Stage: "extract", Topic: kafka.Raw, Offset: 1 << 40, Value: []byte{0, 1}, Headers: []*schemas.Header{{Name: "h", Value: []byte("v")}}, FailedAt: at}},
+		kafka.APIPredictions: {schemas.Protobuf, &schemas.ApiPrediction{
+			Embedding: &schemas.Embedding{Extraction: &schemas.Extraction{Id: "a"}, Vector: []float32{1, 0}, Encoder: "abc"}, Classification: &schemas.Classification{Id: "a"}, TextHash: []byte{1},
+		}},
+		kafka.DeadLetter: {schemas.JSON, &schemas.DeadLetter{Stage: "extract", Topic: kafka.Raw, Offset: 1 << 40, Value: []byte{0, 1}, Headers: []*schemas.Header{{Name: "h", Value: []byte("v")}}, FailedAt: at}},
 		kafka.DriftEvents: {schemas.JSON, &schemas.DriftEvent{
 			Id: "e", At: at, Kind: "raised", Column: "category", Effect: .25, Reference: &schemas.TimeWindow{From: at, To: at, Vacancies: 1 << 40},
 			Changes: []*schemas.ShareChange{{Value: "Salg", Reference: .1, Current: .35}},

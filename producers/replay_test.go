@@ -243,6 +243,35 @@ func values(t *testing.T, o kafka.Options) (all []string) {
 	return all
 }
 
+// A letter of a record that the API wrote goes back to predictions.api, with its own place there for its identity, and none goes to the registry.
+func TestReplayOfTheAPIsRecords(t *testing.T) {
+	onEach(t, func(t *testing.T, o kafka.Options, client *kgo.Client) {
+		id, err := kafka.IDOf(t.Context(), client, kafka.APIPredictions)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for range 2 { // the record that was refused, and one of another partition
+			produce(t, client, &kgo.Record{Topic: kafka.APIPredictions, Partition: 1, Key: []byte("v"), Value: []byte("what was refused")})
+		}
+		letters(t, client, 2, func(i int, m *schemas.DeadLetter, c *kafka.Coordinates) {
+			m.Stage, m.Topic, m.Partition, m.Offset, m.Key = "sink", []string{kafka.APIPredictions, kafka.Models}[i], int32(1-i), int64(0), []byte("v")
+			*c = kafka.Coordinates{Topic: id, Partition: 1, Offset: 0, Time: noon}
+		})
+		result, err := producers.Replay(t.Context(), producers.ReplayOptions{Kafka: o})
+		if err != nil || result.Replayed != 1 || result.Topics[kafka.APIPredictions] != 1 || len(result.Refused) != 1 || result.Refused[0].Why != producers.NoPlace {
+			t.Fatalf("got %+v, %v", result, err)
+		}
+		replayed := read(t, o, kafka.APIPredictions, isReplay)
+		if len(replayed) != 1 {
+			t.Fatalf("%d records were replayed", len(replayed))
+		}
+		want := kafka.Coordinates{Topic: id, Partition: 1, Offset: 0, Time: noon}
+		if got := kafka.Identity(replayed[0], id); got != want || replayed[0].Partition != 1 {
+			t.Errorf("it is known as %v, want %v", got, want)
+		}
+	})
+}
+
 func TestReplayFilters(t *testing.T) {
 	onEach(t, func(t *testing.T, o kafka.Options, client *kgo.Client) {
 		places := letters(t, client, 4, func(i int, m *schemas.DeadLetter, _ *kafka.Coordinates) {
