@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -21,6 +23,23 @@ type FollowOptions struct {
 	FromStart bool
 	// Ready is called when everything written from now on will be read. Nil is allowed.
 	Ready func()
+	// Heard is called after each answer of a broker, and with the error where there was none. A follower that waits hears several times a second. Nil is allowed.
+	Heard func(error)
+}
+
+// hearing tells what is heard of brokers.
+type hearing func(error)
+
+// OnBrokerRead is called by the client after each answer.
+func (h hearing) OnBrokerRead(_ kgo.BrokerMetadata, _ int16, _ int, _, _ time.Duration, err error) {
+	h(err)
+}
+
+// OnBrokerConnect is called by the client after each try to connect.
+func (h hearing) OnBrokerConnect(_ kgo.BrokerMetadata, _ time.Duration, _ net.Conn, err error) {
+	if err != nil {
+		h(err)
+	}
 }
 
 // Follow calls f for each committed record, in the order of its partition, until f returns false or an error, or ctx ends (nil).
@@ -28,7 +47,11 @@ func Follow(ctx context.Context, o FollowOptions, f func(*kgo.Record) (more bool
 	if len(o.Topics) == 0 {
 		o.Topics = []string{kafka.Classified}
 	}
-	client, err := kafka.NewClient(o.Kafka)
+	var own []kgo.Opt
+	if o.Heard != nil {
+		own = append(own, kgo.WithHooks(hearing(o.Heard)))
+	}
+	client, err := kafka.NewClient(o.Kafka, own...)
 	if err != nil {
 		return err
 	}
