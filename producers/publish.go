@@ -4,12 +4,9 @@ import (
 	"context"
 	"fmt"
 	"sync"
-	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
-	"google.golang.org/protobuf/proto"
 
-	"jobstrom/kafka"
 	"jobstrom/schemas"
 )
 
@@ -35,19 +32,15 @@ func (p *Publisher) Publish(ctx context.Context, v *schemas.Vacancy) error {
 	if err := p.Err(); err != nil {
 		return err
 	}
-	now := time.Now()
-	var label *schemas.Label
-	if v.Category != "" {
-		category, err := p.taxonomy.Find(v.Category)
-		if err != nil {
-			return err
-		}
-		label = &schemas.Label{Id: v.Id, Category: category.Name, CategoryIndex: uint32(category.Index), Source: "publisher", LabelledAt: schemas.Time(now)}
-	}
-	if err := p.send(ctx, kafka.Raw, v.Id, v, &p.published); err != nil || label == nil {
+	raw, label, err := vacancyRecords(p.taxonomy, v)
+	if err != nil {
 		return err
 	}
-	return p.send(ctx, kafka.Labels, v.Id, label, &p.labelled)
+	p.send(ctx, raw, &p.published)
+	if label != nil {
+		p.send(ctx, label, &p.labelled)
+	}
+	return nil
 }
 
 // Err returns why Kafka did not take a record: then none that follows is sent.
@@ -57,22 +50,16 @@ func (p *Publisher) Err() error {
 	return p.err
 }
 
-func (p *Publisher) send(ctx context.Context, topic, key string, m proto.Message, count *int) error {
-	value, err := schemas.Encode(schemas.JSON, m)
-	if err != nil {
-		return err
-	}
-	record := &kgo.Record{Topic: topic, Key: []byte(key), Value: value, Headers: []kgo.RecordHeader{{Key: kafka.ContentType, Value: []byte(schemas.JSON)}}}
+func (p *Publisher) send(ctx context.Context, record *kgo.Record, count *int) {
 	p.client.Produce(ctx, record, func(_ *kgo.Record, err error) {
 		p.mu.Lock()
 		defer p.mu.Unlock()
 		if err == nil {
 			*count++
 		} else if p.err == nil {
-			p.err = fmt.Errorf("publishing to %s: %w", topic, err)
+			p.err = fmt.Errorf("publishing to %s: %w", record.Topic, err)
 		}
 	})
-	return nil
 }
 
 // Close waits until Kafka has acknowledged everything and returns how many vacancies and labels it took.
