@@ -44,6 +44,7 @@ type flow struct {
 	warehouse *warehouse.Warehouse
 	pipeline  *pipeline.Pipeline
 	encoder   string // identity of the encoder whose vectors flow
+	dim       int    // their length
 	owners    *registry.Owners
 	metrics   *prometheus.Registry
 	board     *health.Board
@@ -100,7 +101,7 @@ func (a *app) start(ctx context.Context, need parts) (*flow, error) {
 			if err != nil {
 				return err
 			}
-			f.encoder = card.ID
+			f.encoder, f.dim = card.ID, card.Dim
 			f.pipeline, err = a.pipeline(key, need)
 			if err != nil {
 				return err
@@ -372,7 +373,7 @@ func (f *flow) runStages(ctx context.Context, names []string, slot string) error
 			stage.Owns = f.owners.Owns
 		case "sink":
 			f.actors.Go(func() error {
-				return consumers.Sink(f.work, consumers.SinkOptions{Kafka: f.kafka, Warehouse: f.warehouse, Encoder: encoder, Version: version, Board: f.board, Logger: f.log, Registerer: f.metrics})
+				return consumers.Sink(f.work, consumers.SinkOptions{Kafka: f.kafka, Warehouse: f.warehouse, Encoder: encoder, Dim: f.dim, Version: version, Board: f.board, Logger: f.log, Registerer: f.metrics})
 			})
 			f.actors.Go(func() error {
 				return drift.Keep(f.work, drift.KeepOptions{Warehouse: f.warehouse, Board: f.board, Logger: f.log})

@@ -24,6 +24,8 @@ type SinkOptions struct {
 	Warehouse *warehouse.Warehouse
 	// Encoder says whose vectors are kept.
 	Encoder string
+	// Dim is the length of the encoder's vectors: the sink makes the table in which similar vacancies are searched by an index. 0 makes none.
+	Dim int
 	// Interval and MaxRows bound a block: whichever is first. Defaults 1 s and 100,000.
 	Interval time.Duration
 	MaxRows  int
@@ -87,6 +89,9 @@ func Sink(ctx context.Context, o SinkOptions) error {
 	metrics := newSinkMetrics(o.Registerer)
 	groups, work := errgroup.WithContext(ctx)
 	groups.Go(func() error { return purge(work, o) })
+	if o.Dim > 0 {
+		groups.Go(func() error { ensureSimilar(work, o); return nil })
+	}
 	for _, r := range kafka.Readers(o.Encoder) {
 		if r.Stage == "sink" {
 			groups.Go(func() error { return sinkOf(work, o, r, metrics) })
@@ -96,6 +101,20 @@ func Sink(ctx context.Context, o SinkOptions) error {
 		return fmt.Errorf("running the sink: %w", err)
 	}
 	return nil
+}
+
+// ensureSimilar tries until ClickHouse has the table of similar vacancies, or ctx ends. Nobody waits for it: without the table searches take longer.
+func ensureSimilar(ctx context.Context, o SinkOptions) {
+	for failures := 1; ; failures++ {
+		err := o.Warehouse.EnsureSimilar(ctx, o.Encoder, o.Dim)
+		if err == nil || ctx.Err() != nil {
+			return
+		}
+		o.Logger.Warn("similar vacancies are searched without an index for now", "error", err)
+		if !pause(ctx, failures) {
+			return
+		}
+	}
 }
 
 // sinkOf inserts what one group reads.

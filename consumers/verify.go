@@ -112,6 +112,10 @@ func Verify(ctx context.Context, o VerifyOptions, ids []string) ([]Verification,
 		place := kafka.Coordinates{Topic: kafka.TopicID(r.TopicID), Partition: r.Partition, Offset: r.Offset, Time: r.ReceivedAt}
 		records[r.VacancyID] = append(records[r.VacancyID], found{Coordinates: place, place: r.Table})
 	}
+	tables, err := o.Warehouse.ErasableTables(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("verifying: %w", err)
+	}
 	verifications := make([]Verification, len(ids))
 	for i, id := range ids {
 		v := Verification{ID: id, ErasedAt: tombstones.At(id)}
@@ -119,7 +123,7 @@ func Verify(ctx context.Context, o VerifyOptions, ids []string) ([]Verification,
 		for _, t := range topics {
 			v.Traces = append(v.Traces, traceOf(t.name, records[id], old))
 		}
-		for _, table := range warehouse.ErasableTables() {
+		for _, table := range tables {
 			trace := traceOf(table, records[id], old)
 			trace.Table = true
 			v.Traces = append(v.Traces, trace)

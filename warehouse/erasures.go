@@ -25,7 +25,7 @@ type Erasure struct {
 // place is a table whose rows belong to vacancies, and the columns of their coordinates.
 type place struct{ table, topic, partition, offset string }
 
-// erasable lists every table that holds rows of a vacancy.
+// erasable lists the tables that hold rows of a vacancy, but for those of similar vacancies, which each encoder has of its own.
 var erasable = []place{
 	{"embedding_rows", "raw_topic_id", "raw_partition", "raw_offset"},
 	{"prediction_rows", "raw_topic_id", "raw_partition", "raw_offset"},
@@ -55,7 +55,11 @@ func (w *Warehouse) Erase(ctx context.Context, erasures []Erasure) error {
 	if err := w.touch(ctx, touched); err != nil {
 		return err
 	}
-	for _, p := range erasable {
+	places, err := w.erasable(ctx)
+	if err != nil {
+		return err
+	}
+	for _, p := range places {
 		if err := w.erase(ctx, p, ids); err != nil {
 			return fmt.Errorf("erasing rows of %s: %w", p.table, err)
 		}
@@ -103,7 +107,11 @@ func (w *Warehouse) erase(ctx context.Context, p place, ids []string) error {
 
 // Purge rewrites the parts that still hold deleted rows, so that their bytes leave the disk too. It starts the work and does not wait for it.
 func (w *Warehouse) Purge(ctx context.Context) error {
-	for _, p := range erasable {
+	places, err := w.erasable(ctx)
+	if err != nil {
+		return err
+	}
+	for _, p := range places {
 		var masked uint64
 		err := w.conn.QueryRow(ctx, "SELECT count() FROM "+p.table+" WHERE NOT _row_exists SETTINGS apply_deleted_mask = 0").Scan(&masked)
 		if err == nil && masked > 0 {
@@ -185,7 +193,11 @@ type Trace struct {
 // ReadTraces returns the rows that tables hold of these vacancies, duplicates and what views leave out included.
 func (w *Warehouse) ReadTraces(ctx context.Context, ids []string) ([]Trace, error) {
 	var all []Trace
-	for _, p := range erasable {
+	places, err := w.erasable(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for _, p := range places {
 		withIDs, err := external(ctx, ids)
 		var some []Trace
 		if err == nil {
@@ -204,10 +216,21 @@ func (w *Warehouse) ReadTraces(ctx context.Context, ids []string) ([]Trace, erro
 }
 
 // ErasableTables names the tables that hold rows of a vacancy.
-func ErasableTables() []string {
-	names := make([]string, len(erasable))
-	for i, p := range erasable {
+func (w *Warehouse) ErasableTables(ctx context.Context) ([]string, error) {
+	places, err := w.erasable(ctx)
+	names := make([]string, len(places))
+	for i, p := range places {
 		names[i] = p.table
 	}
-	return names
+	return names, err
+}
+
+// erasable lists every table that holds rows of a vacancy.
+func (w *Warehouse) erasable(ctx context.Context) ([]place, error) {
+	places := slices.Clone(erasable)
+	tables, err := w.similarTables(ctx)
+	for _, table := range tables {
+		places = append(places, place{table, "raw_topic_id", "raw_partition", "raw_offset"})
+	}
+	return places, err
 }

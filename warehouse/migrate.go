@@ -37,7 +37,15 @@ func (w *Warehouse) Migrate(ctx context.Context, logger *slog.Logger) error {
 	if err := w.migrate(ctx, migrationFiles, logger); err != nil {
 		return fmt.Errorf("migrating the database %s: %w", w.options.Database, err)
 	}
-	for _, r := range w.options.Retention.tables() {
+	kept := w.options.Retention.tables()
+	similar, err := w.similarTables(ctx)
+	if err != nil {
+		return fmt.Errorf("migrating the database %s: %w", w.options.Database, err)
+	}
+	for _, table := range similar {
+		kept = append(kept, tableRetention{table, w.options.Retention.Embeddings})
+	}
+	for _, r := range kept {
 		if err := w.retain(ctx, r, logger); err != nil {
 			return fmt.Errorf("setting the retention of %s to %v: %w", r.table, r.keep, err)
 		}

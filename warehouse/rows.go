@@ -222,7 +222,7 @@ func insert[Row any](ctx context.Context, w *Warehouse, table string, rows []Row
 		last := len(blocks) - 1
 		blocks[last] = append(blocks[last], i)
 	}
-	ctx = clickhouse.Context(ctx, clickhouse.WithSettings(clickhouse.Settings{"max_partitions_per_insert_block": maxMonths}))
+	ctx = withoutIndexing(ctx, clickhouse.Settings{"max_partitions_per_insert_block": maxMonths})
 	for _, block := range blocks {
 		if err := insertBlock(ctx, w, table, columns, rows, block); err != nil {
 			return err
