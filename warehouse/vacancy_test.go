@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"testing"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 // What happened last to the last record of a vacancy is what became of it.
@@ -67,4 +69,42 @@ func TestReadVacancy(t *testing.T) {
 	f("it's gone", "erased")
 	must(w.InsertPredictions(t.Context(), []PredictionRow{prediction(11, "it's gone", "m1")})) // published anew
 	f("it's gone", "classified by m1 at 11")
+}
+
+// Letters come with what became of them, the newest first; only those whose place is known, and not too old, are listed and counted.
+func TestReadDeadLetters(t *testing.T) {
+	w := openMigrated(t)
+	var letters []DeadLetterRow
+	for offset := range int64(5) {
+		l := deadLetter(offset, "extract")
+		l.FailedAt, l.VacancyID = noon.Add(time.Duration(offset)*time.Hour), fmt.Sprint("v-", offset)
+		letters = append(letters, l)
+	}
+	letters[4].LetterPartition, letters[4].LetterOffset = -1, -1 // of a version that did not know it
+	err := errors.Join(
+		w.InsertDeadLetters(t.Context(), append(letters, letters[2])), // a replay of the sink
+		w.InsertDeadLetterReplays(t.Context(), []DeadLetterReplayRow{replay(2, "extract")}),
+		w.Erase(t.Context(), tombstones("v-3", 10)),
+	)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := func(since time.Time, most int, wantWaiting uint64, want ...string) {
+		t.Helper()
+		rows, waiting, err := w.ReadDeadLetters(t.Context(), since, most)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for _, r := range rows {
+			got = append(got, fmt.Sprintf("%d/%d %s %s %v", r.LetterPartition, r.LetterOffset, r.Class, r.VacancyID, r.ReplayedAt != nil))
+		}
+		if diff := cmp.Diff(want, got); diff != "" || waiting != wantWaiting {
+			t.Errorf("%d wait, want %d\n%s", waiting, wantWaiting, diff)
+		}
+	}
+	f(noon, 10, 2, "1/102 malformed v-2 true", "1/101 malformed v-1 false", "1/100 malformed v-0 false")
+	f(noon, 1, 2, "1/102 malformed v-2 true")
+	f(noon.Add(time.Hour), 10, 1, "1/102 malformed v-2 true", "1/101 malformed v-1 false")
+	f(noon.Add(5*time.Hour), 10, 0)
 }
