@@ -26,6 +26,9 @@ const replayBytes = 4 << 20
 // sent is marked, so nothing is sent twice.
 var ErrReplayTakenOver = errors.New("another replay has begun meanwhile, or this one stood still too long: run it again for what is left")
 
+// ErrNoLetter says that a letter was named by a place where none lies.
+var ErrNoLetter = errors.New("there is none")
+
 // ReplayOptions configure a replay of dead letters.
 type ReplayOptions struct {
 	Kafka kafka.Options
@@ -152,7 +155,7 @@ func (o ReplayOptions) choose(ctx context.Context, client *kgo.Client, letters *
 		}
 	}
 	for p := range missing {
-		return nil, fmt.Errorf("choosing letters: there is none at %v: it has expired, or that is not its place (see jobstrom deadletter list)", p)
+		return nil, fmt.Errorf("choosing letters: %w at %v: it has expired, or that is not its place (see jobstrom deadletter list)", ErrNoLetter, p)
 	}
 	if len(chosen) == 0 {
 		return nil, nil
