@@ -183,6 +183,19 @@ func (f *flow) startWarehouse(ctx context.Context, stopLater func(func())) error
 	return drift.Install(ctx, w)
 }
 
+// askWarehouse opens a ClickHouse that another process keeps, and which may be away.
+func (f *flow) askWarehouse(ctx context.Context) error {
+	options := f.config.warehouseOptions()
+	options.Lazy = true
+	w, err := warehouse.Open(ctx, options)
+	if err != nil {
+		return err
+	}
+	f.stops = append(f.stops, func() { _ = w.Close() })
+	f.warehouse = w
+	return nil
+}
+
 // startEngine starts ClickHouse here, and again on the same ports and data whenever it ends by itself: meanwhile the sink waits and the stages go on.
 func (f *flow) startEngine(ctx context.Context, o embedded.ClickHouseOptions, stopLater func(func())) (*embedded.ClickHouse, error) {
 	engine, err := embedded.StartClickHouse(ctx, o)
@@ -417,11 +430,12 @@ func (f *flow) serve() (string, error) {
 	}
 	options := f.config.accessOptions(f.config.HTTP)
 	options.Board = f.board
+	sources, err := f.apiSources()
+	if err != nil {
+		return "", err
+	}
 	handler, err := server.New(f.work, server.Options{
-		API: api.Options{
-			Sources: api.Sources{Classify: pipeline.NewLimit(f.pipeline.Run, f.config.UnderWay).Do, Taxonomy: f.pipeline.Taxonomy, Encoder: f.encoder},
-			Limits:  f.config.apiLimits(), Version: version,
-		},
+		API:    api.Options{Sources: sources, Limits: f.config.apiLimits(), Version: version},
 		Access: options, Problems: f.board.Problems, Gatherer: f.metrics, Registerer: f.metrics, Logger: f.log,
 	})
 	if err != nil {

@@ -1,11 +1,13 @@
 package cli
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"maps"
 	"os"
+	"path/filepath"
 	"slices"
 	"time"
 
@@ -121,6 +123,21 @@ func (a *app) logRun(ctx context.Context, o mlflow.Options, r report.Report, wri
 		return err
 	}
 	a.log.Info("logged to MLflow", "run", id)
+	return nil
+}
+
+// writePage writes a report's page alone.
+func writePage(path string, r report.Report) error {
+	var page bytes.Buffer
+	if err := r.HTML(&page); err != nil {
+		return err
+	}
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		return fmt.Errorf("writing the report: %w", err)
+	}
+	if err := writeWhole(path, page.Bytes(), 0o644); err != nil {
+		return fmt.Errorf("writing the report: %w", err)
+	}
 	return nil
 }
 

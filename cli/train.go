@@ -136,6 +136,11 @@ func (a *app) trainAndRegister(ctx context.Context, w *warehouse.Warehouse, t tr
 	if err := w.InsertTrainingRun(ctx, trainingRun(result, done.Report, t.seed, done.Promoted)); err != nil {
 		return done, err
 	}
+	if page, ok := a.config.modelPage(result.Classifier.Id); ok { // where the API and the web page look for it
+		if err := writePage(page, done.Report); err != nil {
+			return done, err
+		}
+	}
 	done.text = result.Text(taxonomy.Names())
 	done.Written, err = a.files(ctx, done.Report, r.dir, done.File)
 	return done, err

@@ -103,8 +103,9 @@ func (a *app) serveCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "serve",
 		Short: "Run the web page and the API",
-		Long:  "Run the web page and the API. With --brokers the live classifier follows the registry on Kafka; without, the default one answers.",
-		Args:  args(cobra.NoArgs),
+		Long: `Run the web page and the API. With --brokers the live classifier follows the registry on Kafka, vacancies and labels can be published, and what happens in the flow is shown;
+without, the default classifier answers. With --clickhouse there are similar vacancies, what became of those that were published, and drift. Either may be away for a while: only what needs it says so.`,
+		Args: args(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := a.config.checkReach(); err != nil {
 				return err
@@ -115,6 +116,11 @@ func (a *app) serveCommand() *cobra.Command {
 				return err
 			}
 			defer f.stop()
+			if len(a.config.ClickHouse) > 0 {
+				if err := f.askWarehouse(cmd.Context()); err != nil {
+					return err
+				}
+			}
 			if follow {
 				if err := f.ensureTopics(cmd.Context(), f.encoder); err != nil {
 					return err

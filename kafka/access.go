@@ -118,7 +118,12 @@ func Roles(encoder string) []Role {
 			ReadTopic(embedded), ReadTopic(Classified), ReadTopic(Labels), ReadTopic(DeadLetter), ReadTopic(Shadow), ReadTopic(APIPredictions), ReadTopic(ModelHistory), WriteTopic(DeadLetter),
 			ReadGroup(Group("sink", encoder)), ReadGroup(Group("sink", "")),
 		}},
-		{"serve", []Right{ReadTopic(Models), WriteTopic(APIPredictions)}},
+		// The first two answer requests; each further route needs what its command does: produce, follow, deadletter, models, deadletter replay.
+		{"serve", []Right{
+			ReadTopic(Models), WriteTopic(APIPredictions), WriteTopic(Raw), WriteTopic(Labels), ReadTopic(Classified), ReadTopic(DeadLetter), ReadTopic(ModelHistory),
+			WriteTopic(Models), WriteTopic(ModelHistory), WriteTransactions("jobstrom.registry"),
+			WriteTopic(DeadLetter), WriteTopic(Extracted), WriteTopic(embedded), WriteTopic(Classified), WriteTransactions("jobstrom.replay"),
+		}},
 		{"produce", []Right{WriteTopic(Raw), WriteTopic(Labels)}},
 		{"follow", []Right{ReadTopic(Classified)}},
 		{"train", registry},
