@@ -15,6 +15,8 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"jobstrom/bench/bare"
+	"jobstrom/bench/figures"
 	"jobstrom/health"
 	"jobstrom/pipeline"
 	"jobstrom/schemas"
@@ -38,7 +40,7 @@ const (
 func latency(ctx context.Context, b *bench) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	loop, err := newBare(b.encoder, b.pipeline.Encoder.Card())
+	loop, err := bare.Open(b.encoder, nil)
 	if err != nil {
 		return err
 	}
@@ -50,14 +52,14 @@ func latency(ctx context.Context, b *bench) error {
 	return errors.Join(b.measureLatency(ctx, loop, c), stop())
 }
 
-func (b *bench) measureLatency(ctx context.Context, loop *bare, c *caller) error {
+func (b *bench) measureLatency(ctx context.Context, loop *bare.Loop, c *caller) error {
 	if len(b.vacancies) <= warmAsks {
 		return fmt.Errorf("-vacancies (%d) must be more than %d", len(b.vacancies), warmAsks)
 	}
-	var bare, posts []float64 // milliseconds
+	var limits, posts []float64 // milliseconds
 	for i := range min(alone, len(b.vacancies)) {
 		began := time.Now()
-		if err := loop.text(b.texts[i]); err != nil {
+		if _, err := loop.Do(b.texts[i : i+1]); err != nil {
 			return err
 		}
 		middle := time.Now()
@@ -65,11 +67,11 @@ func (b *bench) measureLatency(ctx context.Context, loop *bare, c *caller) error
 			return err
 		}
 		if i >= warmAsks {
-			bare, posts = append(bare, 1e3*middle.Sub(began).Seconds()), append(posts, 1e3*time.Since(middle).Seconds())
+			limits, posts = append(limits, 1e3*middle.Sub(began).Seconds()), append(posts, 1e3*time.Since(middle).Seconds())
 		}
 	}
-	note("alone: bare tokenise and infer %.2f ms, 99 %%: %.2f ms; POST /classify %.2f ms, 99 %%: %.2f ms", median(bare), quantile(bare, .99), median(posts), quantile(posts, .99))
-	bounded("POST /classify alone / bare tokenise and infer, medians", median(posts)/median(bare), targetAlone)
+	figures.Note("alone: bare tokenise and infer %.2f ms, 99 %%: %.2f ms; POST /classify %.2f ms, 99 %%: %.2f ms", figures.Median(limits), figures.Quantile(limits, .99), figures.Median(posts), figures.Quantile(posts, .99))
+	figures.AtMost("POST /classify alone / bare tokenise and infer, medians", figures.Median(posts)/figures.Median(limits), targetAlone)
 
 	capacity, err := c.capacity(ctx)
 	if err != nil {
@@ -80,10 +82,10 @@ func (b *bench) measureLatency(ctx context.Context, loop *bare, c *caller) error
 	if err != nil {
 		return err
 	}
-	note("capacity with %d callers: %.1f/s; load: %.1f/s for %s, at random times, %d answers, median %.1f ms, 90 %%: %.1f ms, 99 %%: %.1f ms, that / bare 99 %% %.2f", callers, capacity, rate, b.load, len(answers),
-		median(answers), quantile(answers, .9), quantile(answers, .99), quantile(answers, .99)/quantile(bare, .99))
-	note("the same in theory, texts one by one to the first free of %d workers: 99 %% at %.2f of the bare median", b.encoder.Workers, waitingAlone(bare, b.encoder.Workers))
-	bounded("POST /classify at 80 % of capacity, 99th percentile from when it was due / bare median", quantile(answers, .99)/median(bare), targetLoad)
+	figures.Note("capacity with %d callers: %.1f/s; load: %.1f/s for %s, at random times, %d answers, median %.1f ms, 90 %%: %.1f ms, 99 %%: %.1f ms, that / bare 99 %% %.2f", callers, capacity, rate, b.load, len(answers),
+		figures.Median(answers), figures.Quantile(answers, .9), figures.Quantile(answers, .99), figures.Quantile(answers, .99)/figures.Quantile(limits, .99))
+	figures.Note("the same in theory, texts one by one to the first free of %d workers: 99 %% at %.2f of the bare median", b.encoder.Workers, waitingAlone(limits, b.encoder.Workers))
+	figures.AtMost("POST /classify at 80 % of capacity, 99th percentile from when it was due / bare median", figures.Quantile(answers, .99)/figures.Median(limits), targetLoad)
 	return nil
 }
 
@@ -108,16 +110,7 @@ func waitingAlone(times []float64, workers int) float64 {
 		free[first] = max(now, free[first]) + times[random.IntN(len(times))]
 		answers[i] = free[first] - now
 	}
-	return quantile(answers, .99) / median(times)
-}
-
-// text tokenises and runs one text.
-func (b *bare) text(text string) error {
-	prepared, err := b.prepare([]string{text})
-	if err != nil {
-		return err
-	}
-	return errors.Join(b.one(prepared[0], make([][]float32, 1)), destroy(prepared))
+	return figures.Quantile(answers, .99) / figures.Median(times)
 }
 
 // caller asks a server.

@@ -21,6 +21,7 @@ import (
 
 	onnxruntime "github.com/yalue/onnxruntime_go"
 
+	"jobstrom/bench/figures"
 	"jobstrom/models/onnx"
 	"jobstrom/pipeline/embed"
 )
@@ -87,8 +88,8 @@ func run(ctx context.Context, o options) error {
 	}
 	defer b.pipeline.Encoder.Close()
 	card := b.pipeline.Encoder.Card()
-	note("%s %s/%s, %d CPUs (%s), ONNX Runtime %s, encoder %s (%s), provider %s, %d workers × %d threads, at most %d tokens and %d rows a sub-batch, no cache", runtime.Version(), runtime.GOOS,
-		runtime.GOARCH, runtime.NumCPU(), processor(), onnxruntime.GetVersion(), card.Name, card.Recipe.Graph, o.encoder.Provider, o.encoder.Workers, o.encoder.Threads, o.encoder.BatchTokens, o.encoder.MaxBatch)
+	figures.Note("%s %s/%s, %d CPUs (%s), ONNX Runtime %s, encoder %s (%s), provider %s, %d workers × %d threads, at most %d tokens and %d rows a sub-batch, no cache", runtime.Version(), runtime.GOOS,
+		runtime.GOARCH, runtime.NumCPU(), figures.Processor(), onnxruntime.GetVersion(), card.Name, card.Recipe.Graph, o.encoder.Provider, o.encoder.Workers, o.encoder.Threads, o.encoder.BatchTokens, o.encoder.MaxBatch)
 	for _, p := range parts {
 		if o.part != "" && o.part != p {
 			continue
@@ -97,7 +98,7 @@ func run(ctx context.Context, o options) error {
 		if err := measure[p](ctx, b); err != nil {
 			return fmt.Errorf("measuring %s: %w", p, err)
 		}
-		note("part %s took %.0f s", p, time.Since(began).Seconds())
+		figures.Note("part %s took %.0f s", p, time.Since(began).Seconds())
 	}
 	return nil
 }
@@ -115,18 +116,4 @@ func (o options) validate() error {
 		return fmt.Errorf("-load (%s) must be at least 1s", o.load)
 	}
 	return nil
-}
-
-// processor names the machine's, where Linux tells.
-func processor() string {
-	data, err := os.ReadFile("/proc/cpuinfo")
-	if err != nil {
-		return runtime.GOARCH
-	}
-	for l := range strings.Lines(string(data)) {
-		if name, value, ok := strings.Cut(l, ":"); ok && strings.TrimSpace(name) == "model name" {
-			return strings.TrimSpace(value)
-		}
-	}
-	return runtime.GOARCH
 }

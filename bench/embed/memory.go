@@ -14,6 +14,8 @@ import (
 
 	"gonum.org/v1/gonum/stat"
 
+	"jobstrom/bench/figures"
+	"jobstrom/bench/vacancies"
 	"jobstrom/models"
 	"jobstrom/pipeline/embed"
 )
@@ -59,7 +61,7 @@ func memory(ctx context.Context, b *bench) error {
 			return fmt.Errorf("reading resident memory: %w", err)
 		}
 		lines = append(lines, l)
-		note("memory: %.1f MB after %d texts", l.Bytes/1e6, l.Texts)
+		figures.Note("memory: %.1f MB after %d texts", l.Bytes/1e6, l.Texts)
 	}
 	if err := cmd.Wait(); err != nil {
 		return fmt.Errorf("embedding %d texts: %w", b.options.texts, err)
@@ -71,16 +73,16 @@ func memory(ctx context.Context, b *bench) error {
 	if err != nil {
 		return err
 	}
-	note("memory: the model's files have %.1f MB; warm after %d vacancies", model/1e6, warmVacancies)
-	bounded("resident memory, warm / model file and 300 MB", lines[0].Bytes/(model+programBytes), 1)
+	figures.Note("memory: the model's files have %.1f MB; warm after %d vacancies", model/1e6, warmVacancies)
+	figures.AtMost("resident memory, warm / model file and 300 MB", lines[0].Bytes/(model+programBytes), 1)
 	var texts, bytes []float64
 	for _, l := range lines[1+memorySamples/2:] {
 		texts, bytes = append(texts, float64(l.Texts)), append(bytes, l.Bytes)
 	}
 	_, slope := stat.LinearRegression(texts, bytes, nil, false)
 	half := float64(lines[len(lines)-1].Texts) / 2
-	note("memory: %.2f MB in the second half by the slope of %d readings; least %.1f, most %.1f MB", slope*half/1e6, len(bytes), quantile(bytes, 0)/1e6, quantile(bytes, 1)/1e6)
-	bounded(fmt.Sprintf("growth of resident memory in the second half of %d texts / 10 MB", b.options.texts), slope*half/growthBytes, 1)
+	figures.Note("memory: %.2f MB in the second half by the slope of %d readings; least %.1f, most %.1f MB", slope*half/1e6, len(bytes), figures.Quantile(bytes, 0)/1e6, figures.Quantile(bytes, 1)/1e6)
+	figures.AtMost(fmt.Sprintf("growth of resident memory in the second half of %d texts / 10 MB", b.options.texts), slope*half/growthBytes, 1)
 	return nil
 }
 
@@ -111,7 +113,7 @@ func remember(ctx context.Context, o options) error {
 		return err
 	}
 	defer encoder.Close()
-	warm, err := vacancies(warmVacancies)
+	warm, err := vacancies.Distinct(warmVacancies)
 	if err != nil {
 		return err
 	}

@@ -11,6 +11,8 @@ import (
 	"strings"
 
 	"github.com/google/pprof/profile"
+
+	"jobstrom/bench/figures"
 )
 
 // profiles are those of the rounds.
@@ -52,7 +54,7 @@ func (p profiles) write(path string) error {
 	}
 	for _, name := range slices.SortedFunc(maps.Keys(times), func(a, b string) int { return cmp.Compare(times[b], times[a]) }) {
 		if share := 100 * float64(times[name]) / float64(sum); share >= .1 {
-			note("profile: %5.1f %% %s", share, name)
+			figures.Note("profile: %5.1f %% %s", share, name)
 		}
 	}
 	return f.Close()

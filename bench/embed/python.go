@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"time"
 
+	"jobstrom/bench/figures"
 	"jobstrom/models"
 	"jobstrom/models/onnx"
 	"jobstrom/pipeline/embed"
@@ -57,7 +58,7 @@ func python(ctx context.Context, b *bench) (err error) {
 		defer func() { err = errors.Join(err, same.stop()) }()
 		sides = append(sides, &side{goals: []goal{sameGraph}, peer: same})
 	} else {
-		note("our provider and graph are those of the reference way here: one side shows both")
+		figures.Note("our provider and graph are those of the reference way here: one side shows both")
 		sides[0].goals = append(sides[0].goals, sameGraph)
 	}
 	return b.comparePython(ctx, ours, sides)
@@ -99,7 +100,7 @@ func (b *bench) comparePython(ctx context.Context, ours [][]float32, sides []*si
 		if err != nil {
 			return err
 		}
-		note("%s: %s; least cosine to ours %.5f", s.goals[0].name, v.Versions, least)
+		figures.Note("%s: %s; least cosine to ours %.5f", s.goals[0].name, v.Versions, least)
 	}
 	n := float64(len(b.texts))
 	for i := range b.rounds {
@@ -108,19 +109,19 @@ func (b *bench) comparePython(ctx context.Context, ours [][]float32, sides []*si
 			return err
 		}
 		our := time.Since(began).Seconds()
-		note("round %d: ours %.1f/s", i+1, n/our)
+		figures.Note("round %d: ours %.1f/s", i+1, n/our)
 		for k, s := range sides {
 			var threads, intra took
 			if err := errors.Join(s.peer.ask("threads", &threads), s.peer.ask("intra", &intra)); err != nil {
 				return err
 			}
-			note("round %d: Python, side %d: %d threads of 1 %.1f/s, 1 session of %d threads %.1f/s", i+1, k+1, b.peerThreads(), n/threads.Seconds, b.peerThreads(), n/intra.Seconds)
+			figures.Note("round %d: Python, side %d: %d threads of 1 %.1f/s, 1 session of %d threads %.1f/s", i+1, k+1, b.peerThreads(), n/threads.Seconds, b.peerThreads(), n/intra.Seconds)
 			s.ratios = append(s.ratios, min(threads.Seconds, intra.Seconds)/our)
 		}
 	}
 	for _, s := range sides {
 		for _, g := range s.goals {
-			figure(g.name+", throughput", median(s.ratios), g.target)
+			figures.AtLeast(g.name+", throughput", figures.Median(s.ratios), g.target)
 		}
 	}
 	return nil

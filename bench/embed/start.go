@@ -6,13 +6,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"path/filepath"
 	"time"
 
-	"github.com/daulet/tokenizers"
-
-	"jobstrom/models"
-	"jobstrom/models/onnx"
+	"jobstrom/bench/bare"
+	"jobstrom/bench/figures"
 	"jobstrom/pipeline/embed"
 )
 
@@ -69,10 +66,10 @@ func start(ctx context.Context, b *bench) error {
 		for _, of := range all {
 			seconds, bytes = append(seconds, of[i].Seconds), append(bytes, of[i].Bytes)
 		}
-		note("start, one after another: %s %.3f s, %.0f MB resident after it", p.Name, median(seconds), median(bytes)/1e6)
+		figures.Note("start, one after another: %s %.3f s, %.0f MB resident after it", p.Name, figures.Median(seconds), figures.Median(bytes)/1e6)
 	}
-	note("start: %.3f to %.3f s", quantile(seconds, 0), quantile(seconds, 1))
-	bounded("start to the first vector, seconds", median(seconds), targetStart)
+	figures.Note("start: %.3f to %.3f s", figures.Quantile(seconds, 0), figures.Quantile(seconds, 1))
+	figures.AtMost("start to the first vector, seconds", figures.Median(seconds), targetStart)
 	return nil
 }
 
@@ -107,33 +104,12 @@ func phases(ctx context.Context, o options) error {
 		all, last = append(all, p), time.Now()
 	}
 	lap("nothing")
-	card, err := models.Verify(o.encoder.ModelDir)
+	loop, err := bare.Open(o.encoder, lap)
 	if err != nil {
 		return err
 	}
-	lap("verifying the files")
-	tokenizer, err := tokenizers.FromFile(filepath.Join(o.encoder.ModelDir, card.Tokenizer.Name))
-	if err != nil {
-		return err
-	}
-	defer tokenizer.Close()
-	lap("loading the tokenizer")
-	if err := onnx.Open(o.encoder.Library); err != nil {
-		return err
-	}
-	defer onnx.Close()
-	lap("loading ONNX Runtime")
-	session, err := onnx.Session(filepath.Join(o.encoder.ModelDir, card.Graph.Name), []string{"input_ids", "attention_mask"}, []string{card.Output}, onnx.Execution{Provider: o.encoder.Provider, Threads: o.encoder.Threads, Runs: o.encoder.Workers})
-	if err != nil {
-		return err
-	}
-	lap("loading the graph")
-	b := &bare{options: o.encoder, card: card, tokenizer: tokenizer, session: session}
-	prepared, err := b.prepare([]string{warmText})
-	if err != nil {
-		return err
-	}
-	if err := errors.Join(b.run(prepared, make([][]float32, 1)), destroy(prepared), session.Destroy()); err != nil {
+	defer loop.Close()
+	if _, err := loop.Do([]string{warmText}); err != nil {
 		return err
 	}
 	lap("the first vector")

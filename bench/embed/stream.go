@@ -14,6 +14,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 	"golang.org/x/sync/errgroup"
 
+	"jobstrom/bench/bare"
+	"jobstrom/bench/figures"
 	"jobstrom/consumers"
 	"jobstrom/embedded"
 	"jobstrom/kafka"
@@ -31,16 +33,16 @@ const (
 
 // stream compares the flow with the bare loop, in turns.
 func stream(ctx context.Context, b *bench) (err error) {
-	loop, err := newBare(b.encoder, b.pipeline.Encoder.Card())
+	loop, err := bare.Open(b.encoder, nil)
 	if err != nil {
 		return err
 	}
 	defer loop.Close()
-	prepared, err := loop.prepare(b.texts)
+	prepared, err := loop.Prepare(b.texts)
 	if err != nil {
 		return err
 	}
-	defer destroy(prepared)
+	defer bare.Free(prepared)
 	if err := b.explainPadding(loop, prepared); err != nil {
 		return err
 	}
@@ -62,10 +64,10 @@ func stream(ctx context.Context, b *bench) (err error) {
 	for i := range b.rounds {
 		before := processors()
 		began := time.Now()
-		if err := loop.run(prepared, vectors); err != nil {
+		if err := loop.Run(prepared, vectors); err != nil {
 			return err
 		}
-		bare, bareCPU := time.Since(began), processors()-before
+		limit, limitCPU := time.Since(began), processors()-before
 		before = processors()
 		if b.profile != "" {
 			if err := pprof.StartCPUProfile(profiles.next()); err != nil {
@@ -78,65 +80,61 @@ func stream(ctx context.Context, b *bench) (err error) {
 			return err
 		}
 		wholeCPU := processors() - before
-		ratios, shares = append(ratios, bare.Seconds()/whole.Seconds()), append(shares, bareCPU.Seconds()/wholeCPU.Seconds())
-		note("round %d: bare %.1f/s, %.2f ms of processors a text; stream %.1f/s, %.2f ms", i+1, n/bare.Seconds(), 1e3*bareCPU.Seconds()/n, n/whole.Seconds(), 1e3*wholeCPU.Seconds()/n)
+		ratios, shares = append(ratios, limit.Seconds()/whole.Seconds()), append(shares, limitCPU.Seconds()/wholeCPU.Seconds())
+		figures.Note("round %d: bare %.1f/s, %.2f ms of processors a text; stream %.1f/s, %.2f ms", i+1, n/limit.Seconds(), 1e3*limitCPU.Seconds()/n, n/whole.Seconds(), 1e3*wholeCPU.Seconds()/n)
 	}
 	if b.profile != "" {
 		if err := profiles.write(b.profile); err != nil {
 			return err
 		}
 	}
-	note("ratios of the rounds: throughput %.3f to %.3f, processors a text %.3f to %.3f, median %.3f", slices.Min(ratios), slices.Max(ratios), slices.Min(shares), slices.Max(shares), median(shares))
-	figure("stream, raw to classified / bare loop, throughput", median(ratios), targetStream)
+	figures.Note("ratios of the rounds: throughput %.3f to %.3f, processors a text %.3f to %.3f, median %.3f", slices.Min(ratios), slices.Max(ratios), slices.Min(shares), slices.Max(shares), figures.Median(shares))
+	figures.AtLeast("stream, raw to classified / bare loop, throughput", figures.Median(ratios), targetStream)
 	return nil
 }
 
 // explainPadding says how many tokens are computed.
-func (b *bench) explainPadding(loop *bare, all []tokens) error {
-	count := func(prepared []tokens) (tokens, pad, batches int) {
+func (b *bench) explainPadding(loop *bare.Loop, all []bare.Batch) error {
+	count := func(prepared []bare.Batch) (tokens, pad, batches int) {
 		for _, t := range prepared {
-			tokens, pad = tokens+t.tokens, pad+t.pad
+			tokens, pad = tokens+t.Tokens, pad+t.Pad
 		}
 		return tokens, pad, len(prepared)
 	}
 	tokens, pad, batches := count(all)
-	note("%d vacancies, %.0f tokens on average; all sorted: %d sub-batches, %.1f %% padding", len(b.texts), float64(tokens)/float64(len(b.texts)), batches, 100*float64(pad)/float64(tokens))
+	figures.Note("%d vacancies, %.0f tokens on average; all sorted: %d sub-batches, %.1f %% padding", len(b.texts), float64(tokens)/float64(len(b.texts)), batches, 100*float64(pad)/float64(tokens))
 	const window = 64
 	pad, batches = 0, 0
 	for texts := range slices.Chunk(b.texts, window) {
-		some, err := loop.prepare(texts)
+		some, err := loop.Prepare(texts)
 		if err != nil {
 			return err
 		}
 		_, p, n := count(some)
 		pad, batches = pad+p, batches+n
-		if err := destroy(some); err != nil {
+		if err := bare.Free(some); err != nil {
 			return err
 		}
 	}
-	note("sorted in windows of %d, as a stage sees about at once: %d sub-batches, %.1f %% padding", window, batches, 100*float64(pad)/float64(tokens))
+	figures.Note("sorted in windows of %d, as a stage sees about at once: %d sub-batches, %.1f %% padding", window, batches, 100*float64(pad)/float64(tokens))
 	return nil
 }
 
 // same fails unless the bare loop computes what the encoder does. Both are warm then.
-func (b *bench) same(ctx context.Context, loop *bare, texts []string) error {
+func (b *bench) same(ctx context.Context, loop *bare.Loop, texts []string) error {
 	got, err := b.pipeline.Encoder.Embed(ctx, texts)
 	if err != nil {
 		return err
 	}
-	prepared, err := loop.prepare(texts)
+	vectors, err := loop.Do(texts)
 	if err != nil {
-		return err
-	}
-	vectors := make([][]float32, len(texts))
-	if err := errors.Join(loop.run(prepared, vectors), destroy(prepared)); err != nil {
 		return err
 	}
 	least := 1.0
 	for i, v := range vectors {
 		least = min(least, cosine(v, got[i].Values))
 	}
-	note("least cosine of the bare loop's vectors to the encoder's: %.6f", least)
+	figures.Note("least cosine of the bare loop's vectors to the encoder's: %.6f", least)
 	if least < .999 {
 		return fmt.Errorf("comparing the bare loop's vectors with the encoder's: the least cosine is %g", least)
 	}

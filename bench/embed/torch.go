@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"time"
 
+	"jobstrom/bench/figures"
 	"jobstrom/models"
 	"jobstrom/models/convert"
 	"jobstrom/models/onnx"
@@ -65,7 +66,7 @@ func (b *bench) compareTorch(ctx context.Context, p *peer, texts []string, exact
 	if err != nil {
 		return err
 	}
-	note("%s, %d threads, %d texts, one at a time; least cosine to our fp32 graph %.6f", v.Versions, b.peerThreads(), len(texts), least)
+	figures.Note("%s, %d threads, %d texts, one at a time; least cosine to our fp32 graph %.6f", v.Versions, b.peerThreads(), len(texts), least)
 	var ratios []float64
 	n := float64(len(texts))
 	for i := range b.rounds {
@@ -78,9 +79,9 @@ func (b *bench) compareTorch(ctx context.Context, p *peer, texts []string, exact
 		if err := p.ask("run", &theirs); err != nil {
 			return err
 		}
-		note("round %d: ours %.1f/s, theirs %.1f/s", i+1, n/ours, n/theirs.Seconds)
+		figures.Note("round %d: ours %.1f/s, theirs %.1f/s", i+1, n/ours, n/theirs.Seconds)
 		ratios = append(ratios, theirs.Seconds/ours)
 	}
-	figure("ours / sentence-transformers, torch fp32, one text at a time, throughput", median(ratios), targetTorch)
+	figures.AtLeast("ours / sentence-transformers, torch fp32, one text at a time, throughput", figures.Median(ratios), targetTorch)
 	return nil
 }

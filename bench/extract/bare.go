@@ -11,6 +11,7 @@ import (
 	ort "github.com/yalue/onnxruntime_go"
 	"golang.org/x/sync/errgroup"
 
+	"jobstrom/bench/figures"
 	"jobstrom/models"
 	"jobstrom/models/onnx"
 	"jobstrom/pipeline/extract/gliner2"
@@ -99,7 +100,7 @@ func (b *bare) prepare(o gliner2.Options, ids [][]int64, words []int, hidden int
 			return err
 		}
 	}
-	note("%d runs of %d tokens and %d of padding", len(b.batches), tokens, padding)
+	figures.Note("%d runs of %d tokens and %d of padding", len(b.batches), tokens, padding)
 	return nil
 }
 

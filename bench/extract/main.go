@@ -21,6 +21,7 @@ import (
 
 	onnxruntime "github.com/yalue/onnxruntime_go"
 
+	"jobstrom/bench/figures"
 	"jobstrom/models"
 	"jobstrom/models/repository"
 	"jobstrom/pipeline/extract/gliner2"
@@ -77,10 +78,10 @@ func run(ctx context.Context, o options) (err error) {
 	}
 	defer func() { err = errors.Join(err, b.model.Close()) }()
 	e := b.extractor
-	note("%s %s/%s, %d CPUs (%s), ONNX Runtime %s, %d workers × %d threads, at most %d tokens a run", runtime.Version(), runtime.GOOS, runtime.GOARCH, runtime.NumCPU(), processor(),
+	figures.Note("%s %s/%s, %d CPUs (%s), ONNX Runtime %s, %d workers × %d threads, at most %d tokens a run", runtime.Version(), runtime.GOOS, runtime.GOARCH, runtime.NumCPU(), figures.Processor(),
 		onnxruntime.GetVersion(), e.Workers, e.Threads, e.BatchTokens)
 	for _, n := range b.model.Notes() {
-		note("%s", n)
+		figures.Note("%s", n)
 	}
 	sides, stop, err := b.sides(ctx)
 	if err != nil {
@@ -157,7 +158,7 @@ func (b *bench) sides(ctx context.Context) (sides []*side, stop func() error, er
 	for _, e := range ours {
 		found += len(e)
 	}
-	note("%d vacancies of %d words, %.1f entities each", len(b.texts), b.words, float64(found)/float64(len(b.texts)))
+	figures.Note("%d vacancies of %d words, %.1f entities each", len(b.texts), b.words, float64(found)/float64(len(b.texts)))
 	wanted := func(part string) bool { return b.part == "" || b.part == part }
 	if wanted(partONNX) {
 		p, err := b.startPeer(ctx, partONNX, b.extractor.Dir)
@@ -185,7 +186,7 @@ func (b *bench) sides(ctx context.Context) (sides []*side, stop func() error, er
 	if err := told.check(ours); err != nil {
 		return nil, stop, err
 	}
-	note("%s: the same entities in %d vacancies", told.Versions, len(told.Entities))
+	figures.Note("%s: the same entities in %d vacancies", told.Versions, len(told.Entities))
 	if wanted(partTorch) {
 		sides = append(sides, &side{name: "ours / gliner2 on torch", target: targetTorch, take: p.fastest("one", "batch")})
 	}
@@ -209,18 +210,18 @@ func (b *bench) compare(ctx context.Context, sides []*side) error {
 			return err
 		}
 		ours := time.Since(began)
-		note("round %d: ours %.2f/s", i+1, n/ours.Seconds())
+		figures.Note("round %d: ours %.2f/s", i+1, n/ours.Seconds())
 		for _, s := range sides {
 			took, err := s.take()
 			if err != nil {
 				return err
 			}
-			note("round %d: %s: %.2f/s", i+1, s.name[len("ours / "):], n/took.Seconds())
+			figures.Note("round %d: %s: %.2f/s", i+1, s.name[len("ours / "):], n/took.Seconds())
 			s.ratios = append(s.ratios, took.Seconds()/ours.Seconds())
 		}
 	}
 	for _, s := range sides {
-		figure(s.name+", throughput", median(s.ratios), s.target)
+		figures.AtLeast(s.name+", throughput", figures.Median(s.ratios), s.target)
 	}
 	return nil
 }

@@ -13,6 +13,7 @@ import (
 	"strconv"
 	"time"
 
+	"jobstrom/bench/figures"
 	"jobstrom/pipeline/extract/gliner2"
 )
 
@@ -158,6 +159,6 @@ func (b *bench) checkONNX(ctx context.Context, p *peer) error {
 	if err := told.check(ours); err != nil {
 		return fmt.Errorf("%s: %w", told.Versions, err)
 	}
-	note("%s: the same entities in %d vacancies", told.Versions, len(told.Entities))
+	figures.Note("%s: the same entities in %d vacancies", told.Versions, len(told.Entities))
 	return nil
 }
