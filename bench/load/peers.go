@@ -156,11 +156,11 @@ func (b *bench) compareTorch(ctx context.Context) (err error) {
 // agree fails unless a peer gives at least a share of the first vacancies the categories that ours gives them.
 func (b *bench) agree(ctx context.Context, s, p *server, least float64) error {
 	n := min(checked, len(b.texts))
-	ours, err := b.together(ctx, s, n)
+	ours, err := b.attack(ctx, s, make(arrivals, n), 1) // one client: answers come in the order of the requests
 	if err != nil {
 		return err
 	}
-	theirs, err := b.together(ctx, p, n)
+	theirs, err := b.attack(ctx, p, make(arrivals, n), 1)
 	if err != nil {
 		return err
 	}
@@ -168,7 +168,7 @@ func (b *bench) agree(ctx context.Context, s, p *server, least float64) error {
 	if err != nil {
 		return err
 	}
-	figures.Note("%s: the same category in %.0f of %d vacancies, probabilities within %.4f", p.about, categories*float64(n), n, difference)
+	figures.Note("%s: the same category in %.0f of %d vacancies, the greatest difference of a probability is %.2g", p.about, categories*float64(n), n, difference)
 	if categories < least {
 		return fmt.Errorf("comparing the categories of %s with ours: %.3f are the same, at least %g must be", p.name, categories, least)
 	}
