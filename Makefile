@@ -3,7 +3,7 @@ SHELL := bash
 export CGO_LDFLAGS := -L$(CURDIR)/.native/lib
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 
-.PHONY: help demo up kafka test test-peers lint openvino bench bench-embed bench-extract bench-stream bench-train bench-drift chaos fuzz build setup setup-test doctor generate classifier clean
+.PHONY: help demo up kafka test test-peers lint openvino bench bench-embed bench-extract bench-stream bench-train bench-drift load chaos fuzz build setup setup-test doctor generate classifier clean
 
 help: ## Say what the targets do
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
@@ -81,6 +81,10 @@ bench-drift: build ## Measure drift: false alarms and power, speed beside Eviden
 	$(if $(filter speed hours,$(PART)),,go build -o bin/bench-drift ./bench/drift && bin/bench-drift $(if $(PART),-part $(PART)))
 	$(if $(filter alarms embeddings watch hours,$(PART)),,bench/drift/speed/setup.sh && go build -o bin/bench-drift-speed ./bench/drift/speed && bin/bench-drift-speed)
 	$(if $(filter alarms embeddings watch speed,$(PART)),,go build -o bin/bench-drift-hours ./bench/drift/hours && bin/bench-drift-hours)
+
+load: build ## Measure the API under load: against a bare loop, FastAPI and torch, and beyond capacity (PART=bare, fastapi, torch, overload; fastapi and torch take 6 GB of disk)
+	$(if $(filter bare overload,$(PART)),,bench/load/setup.sh)
+	go build -o bin/bench-load ./bench/load && bin/bench-load $(if $(PART),-part $(PART))
 
 chaos: setup-test build ## Kill processes while 100,000 vacancies stream, say what became of each (SHORT=1: 5 minutes, real encoder)
 	go build -o bin/chaos ./chaos/run

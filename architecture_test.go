@@ -89,6 +89,8 @@ var layer = map[string][]string{
 	"server/api/apitest/serve": {"health", "pipeline", "server", "server/api", "server/api/apitest"},
 	"server/web":               {"pipeline/extract", "producers", "schemas", "server/access", "server/api"},
 
+	"examples/go": {}, // what others write knows nothing of ours
+
 	"pipeline/extract/gliner2":             {"models", "models/onnx", "models/repository"},
 	"pipeline/extract/gliner2/gliner2test": {"models", "models/repository", "pipeline/extract/gliner2"},
 	"pipeline/extract/evaluate":            {"pipeline/extract", "schemas"},

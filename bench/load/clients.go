@@ -123,7 +123,10 @@ func (b *bench) warm(ctx context.Context, s *server) error {
 // checked is how many answers of a peer are compared with ours.
 const checked = 32
 
-// same compares answers and returns the share of the same categories and the greatest difference of a probability.
+// least is the lowest probability that is compared.
+const least = 1e-20
+
+// same compares answers and returns the share of the same categories and the greatest difference of the logarithms of a probability.
 func same(ours, theirs [][]byte) (categories, difference float64, err error) {
 	for i := range ours {
 		var a, b struct {
@@ -143,7 +146,7 @@ func same(ours, theirs [][]byte) (categories, difference float64, err error) {
 			categories += 1 / float64(len(ours))
 		}
 		for k, p := range a.Distribution {
-			difference = max(difference, math.Abs(p-b.Distribution[k]))
+			difference = max(difference, math.Abs(math.Log(max(p, least))-math.Log(max(b.Distribution[k], least))))
 		}
 	}
 	return categories, difference, nil

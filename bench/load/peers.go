@@ -168,7 +168,7 @@ func (b *bench) agree(ctx context.Context, s, p *server, least float64) error {
 	if err != nil {
 		return err
 	}
-	figures.Note("%s: the same category in %.0f of %d vacancies, the greatest difference of a probability is %.2g", p.about, categories*float64(n), n, difference)
+	figures.Note("%s: the same category in %.0f of %d vacancies, logarithms of probabilities within %.2g", p.about, categories*float64(n), n, difference)
 	if categories < least {
 		return fmt.Errorf("comparing the categories of %s with ours: %.3f are the same, at least %g must be", p.name, categories, least)
 	}
