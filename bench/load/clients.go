@@ -112,14 +112,6 @@ func (b *bench) together(ctx context.Context, s *server, n int) (seen, error) {
 	return got, err
 }
 
-// warming is how many vacancies pass before a server is measured.
-const warming = 64
-
-func (b *bench) warm(ctx context.Context, s *server) error {
-	_, err := b.together(ctx, s, min(warming, len(b.texts)))
-	return err
-}
-
 // checked is how many answers of a peer are compared with ours.
 const checked = 32
 

@@ -17,6 +17,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	onnxruntime "github.com/yalue/onnxruntime_go"
@@ -56,7 +57,7 @@ func main() {
 	flag.DurationVar(&o.load, "load", time.Minute, "how long the equal load of ours and of fastapi lasts")
 	flag.DurationVar(&o.overload, "overload", 20*time.Second, "how long overload asks too much, twice")
 	flag.Parse()
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	if err := run(ctx, o); err != nil {
 		fmt.Fprintln(os.Stderr, "bench-load:", err)

@@ -23,7 +23,7 @@ const (
 
 // overloaded asks more than can be answered, and then as much as before.
 func (b *bench) overloaded(ctx context.Context) (err error) {
-	s, err := b.ours(ctx, fmt.Sprintf("--under-way=%d", b.underWay))
+	s, err := b.ours(ctx, fmt.Sprintf("--under-way=%d", b.underWay), fmt.Sprintf("--max-texts=%d", b.underWay))
 	if err != nil {
 		return err
 	}

@@ -43,16 +43,12 @@ func (b *bench) peer(ctx context.Context, w way) (*server, error) {
 	if err != nil {
 		return nil, err
 	}
-	folder := filepath.Join(b.native, "bench-embed", "bin", "python")
-	cmd := exec.Command(folder, filepath.Join("bench", "load", "peer_fastapi.py"), "--way", w.name, "--graph", filepath.Join(w.encoder, card.Graph.Name), "--tokenizer", filepath.Join(w.encoder, card.Tokenizer.Name),
+	python := filepath.Join(b.native, "bench-embed", "bin", "python")
+	cmd := exec.Command(python, filepath.Join("bench", "load", "peer_fastapi.py"), "--way", w.name, "--graph", filepath.Join(w.encoder, card.Graph.Name), "--tokenizer", filepath.Join(w.encoder, card.Tokenizer.Name),
 		"--prefix", card.Prefix, "--pad", strconv.FormatInt(card.PadID, 10), "--tokens", strconv.Itoa(card.MaxTokens), "--classifier", b.classifierFile(), "--folder", filepath.Join(b.folder, "sentence"),
 		"--at-once", strconv.Itoa(w.atOnce), "--threads", strconv.Itoa(w.threads), "--most", strconv.Itoa(w.most), "--wait", fmt.Sprint(w.wait))
 	cmd.Env = append(os.Environ(), "HF_HUB_OFFLINE=1", "PYTHONPATH="+filepath.Join(b.native, "bench-load")+string(os.PathListSeparator)+filepath.Join("bench", "embed"))
-	s, err := serve(ctx, w.name, func(port int) string { return fmt.Sprintf("--port=%d", port) }, cmd)
-	if err != nil {
-		return nil, err
-	}
-	return s, b.warm(ctx, s)
+	return b.warm(ctx, w.name, "--port=", cmd)
 }
 
 // compareFastAPI compares with batches of several requests: throughput, then latency at a load that both can bear.
@@ -124,6 +120,7 @@ func (b *bench) choose(ctx context.Context) (way, error) {
 			best, highest = w, got.throughput()
 		}
 	}
+	figures.Note("the best of these is compared: %s", best)
 	return best, nil
 }
 

@@ -28,14 +28,14 @@ type server struct {
 // startWithin is how long a process may take until it answers: torch puts its model together first.
 const startWithin = 2 * time.Minute
 
-// serve starts a program and returns when it answers. It gets the port as its last argument, in a form of its own.
-func serve(ctx context.Context, name string, port func(int) string, cmd *exec.Cmd) (*server, error) {
+// serve starts a program and returns when it answers. Its last argument ends with the number of its port.
+func serve(ctx context.Context, name, port string, cmd *exec.Cmd) (*server, error) {
 	free, err := freePort()
 	if err != nil {
 		return nil, err
 	}
 	s := &server{name: name, url: fmt.Sprintf("http://127.0.0.1:%d", free), cmd: cmd, ended: make(chan struct{})}
-	cmd.Args = append(cmd.Args, port(free))
+	cmd.Args = append(cmd.Args, port+strconv.Itoa(free))
 	cmd.Stderr = os.Stderr
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // an interrupt is for this program, which then ends the others
 	if err := cmd.Start(); err != nil {
@@ -132,9 +132,20 @@ func (b *bench) ours(ctx context.Context, settings ...string) (*server, error) {
 			cmd.Env = append(cmd.Env, e)
 		}
 	}
-	s, err := serve(ctx, "jobstrom", func(port int) string { return fmt.Sprintf("--http=127.0.0.1:%d", port) }, cmd)
+	return b.warm(ctx, "jobstrom", "--http=127.0.0.1:", cmd)
+}
+
+// warming is how many vacancies pass before a server is measured.
+const warming = 64
+
+// warm starts a server and returns when it is warm.
+func (b *bench) warm(ctx context.Context, name, port string, cmd *exec.Cmd) (*server, error) {
+	s, err := serve(ctx, name, port, cmd)
 	if err != nil {
 		return nil, err
 	}
-	return s, b.warm(ctx, s)
+	if _, err := b.together(ctx, s, min(warming, len(b.texts))); err != nil {
+		return nil, errors.Join(err, s.stop())
+	}
+	return s, nil
 }
