@@ -3,7 +3,7 @@ SHELL := bash
 export CGO_LDFLAGS := -L$(CURDIR)/.native/lib
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 
-.PHONY: help demo up kafka test test-peers lint openvino bench bench-embed bench-extract bench-stream bench-train bench-drift load chaos fuzz build setup setup-test doctor generate classifier clean
+.PHONY: help demo up kafka test test-peers test-api lint openvino bench bench-embed bench-extract bench-stream bench-train bench-drift load chaos fuzz soak build setup setup-test doctor generate classifier clean
 
 help: ## Say what the targets do
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
@@ -54,6 +54,9 @@ test-peers: openvino ## Compare with scikit-learn, statsmodels, Evidently, MLflo
 	go test -count 1 -tags peers ./pipeline/extract/gliner2/export
 	go test -count 1 -tags peers -run 'ExportGLiNER2' ./cli
 
+test-api: setup ## Ask the API what its description allows and forbids: 10,000 cases of schemathesis (CASES= of each operation, SEED=)
+	server/api/apitest/test.sh
+
 lint: setup ## gofmt, staticcheck, generated code
 	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { gofmt -l $$(git ls-files '*.go'); echo 'run gofmt -w on these'; exit 1; }
 	go tool staticcheck ./...
@@ -92,6 +95,9 @@ chaos: setup-test build ## Kill processes while 100,000 vacancies stream, say wh
 
 fuzz: setup ## Write 1,000,000 fuzzed and malformed records, see that each is classified or a dead letter (RECORDS=, SEED=)
 	JOBSTROM_FUZZ=$(or $(RECORDS),1000000) JOBSTROM_FUZZ_SEED=$(or $(SEED),1) go test ./consumers -run 'TestFuzzedRecords' -v -count 1 -timeout 60m
+
+soak: setup ## Ask the API 1,000,000 times, see that heap and goroutines do not grow (REQUESTS=)
+	JOBSTROM_SOAK=$(or $(REQUESTS),1000000) go test ./server/api -run 'TestSoak' -v -count 1 -timeout 120m
 
 doctor: build ## Check libraries, model, broker, ClickHouse and settings
 	bin/jobstrom check

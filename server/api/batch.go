@@ -42,7 +42,7 @@ func (r *routes) batchRoutes() {
 	r.schema(BatchLine{})
 	add(r, operation{
 		method: http.MethodPost, path: "/v1/batch", id: "batch", tag: tagClassify, scope: access.Classify, content: ndjson,
-		errors:  []int{http.StatusRequestTimeout, http.StatusRequestEntityTooLarge, http.StatusUnprocessableEntity, http.StatusServiceUnavailable},
+		errors:  []int{http.StatusBadRequest, http.StatusRequestTimeout, http.StatusRequestEntityTooLarge, http.StatusUnprocessableEntity, http.StatusServiceUnavailable},
 		summary: "Classify any number of vacancies, line by line",
 		text: "Each line is a JSON string, or an object as for /v1/classify. Each line of the answer is an object of the schema BatchLine, in the order of the lines; a line that cannot be answered has a problem in its place. " +
 			"Answers come while lines are still read, and no further lines are read while answers are not taken: read while you send. When there is no room at the beginning the answer is 429; later the stream waits for room.",

@@ -11,11 +11,11 @@ import (
 
 type similarInput struct {
 	Body struct {
-		Text     string    `json:"text" doc:"a text, or words that say what is looked for" minLength:"1" maxLength:"1000000" example:"sygeplejerske på natarbejde"`
-		Category string    `json:"category,omitempty" doc:"only vacancies of this category: its name, code or index" maxLength:"200"`
-		Since    time.Time `json:"since,omitzero" doc:"published from then on"`
-		Until    time.Time `json:"until,omitzero" doc:"published before"`
-		Most     int       `json:"most,omitempty" minimum:"1" maximum:"100" default:"10"`
+		Text     string     `json:"text" doc:"a text, or words that say what is looked for" minLength:"1" maxLength:"1000000" example:"sygeplejerske på natarbejde"`
+		Category string     `json:"category,omitempty" doc:"only vacancies of this category: its name, code or index" maxLength:"200"`
+		Since    *time.Time `json:"since,omitempty" doc:"published from then on" nullable:"true"`
+		Until    *time.Time `json:"until,omitempty" doc:"published before" nullable:"true"`
+		Most     int        `json:"most,omitempty" minimum:"1" maximum:"100" default:"10"`
 	}
 }
 
@@ -51,7 +51,13 @@ func (r *routes) classifyRoutes() {
 		method: http.MethodPost, path: "/v1/similar", id: "similar", tag: tagClassify, scope: access.Classify, errors: bodyErrors,
 		summary: "Find vacancies of like meaning", text: "The stored vacancies whose vectors are nearest to the text's.",
 	}, func(ctx context.Context, in *similarInput) (*similarOutput, error) {
-		q := SimilarQuery{Category: -1, Since: in.Body.Since, Until: in.Body.Until, Most: in.Body.Most}
+		q := SimilarQuery{Category: -1, Most: in.Body.Most}
+		if in.Body.Since != nil {
+			q.Since = *in.Body.Since
+		}
+		if in.Body.Until != nil {
+			q.Until = *in.Body.Until
+		}
 		if in.Body.Category != "" {
 			c, err := r.Taxonomy.Find(in.Body.Category)
 			if err != nil {

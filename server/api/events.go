@@ -17,16 +17,23 @@ type streamOutput struct{ Body func(huma.Context) }
 
 // eventRoutes is the stream of what happens.
 func (r *routes) eventRoutes() {
-	r.schema(Event{})
+	event := r.schema(Event{})
 	add(r, operation{
 		method: http.MethodGet, path: "/v1/events", id: "events", tag: tagEvents, scope: access.Classify, errors: []int{http.StatusServiceUnavailable}, content: "text/event-stream",
-		summary: "Follow what is classified and refused", text: "Server-sent events from now on, until the caller goes: each is called classified or refused, and its data is an object of the schema Event. A comment comes when nothing happens for a while.",
+		summary: "Follow what is classified and refused", text: "Server-sent events from now on, until the caller goes: each is called classified or refused, and its data is an Event. A comment comes when nothing happens for a while.",
 	}, func(ctx context.Context, _ *struct{}) (*streamOutput, error) {
 		if r.Feed == nil {
 			return nil, noKafka("what happens is not known")
 		}
 		return &streamOutput{r.follow}, nil
 	})
+	// The schema is that of each event of the stream.
+	r.OpenAPI().Paths["/v1/events"].Get.Responses["200"].Content["text/event-stream"].Schema = &huma.Schema{
+		Type: huma.TypeObject, Required: []string{"event", "data"}, Properties: map[string]*huma.Schema{
+			"event": {Type: huma.TypeString, Enum: []any{"classified", "refused"}},
+			"data":  {Type: huma.TypeString, Extensions: map[string]any{"contentMediaType": "application/json", "contentSchema": event}},
+		},
+	}
 }
 
 // follow writes events until the caller or the process goes.

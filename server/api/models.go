@@ -11,14 +11,14 @@ type changeInput struct {
 	ID   string `path:"id" doc:"of the model" maxLength:"200"`
 	Body struct {
 		Expect string `json:"expect" doc:"the champion of now, or empty where there is none: when another was promoted meanwhile, the answer is 409" maxLength:"200"`
-		Reason string `json:"reason" doc:"why, for the history" maxLength:"1000" default:""`
+		Reason string `json:"reason,omitempty" doc:"why, for the history" maxLength:"1000"`
 	}
 }
 
 type rollbackInput struct {
 	Body struct {
 		Expect string `json:"expect" doc:"the champion of now: when another was promoted meanwhile, the answer is 409" maxLength:"200"`
-		Reason string `json:"reason" doc:"why, for the history" maxLength:"1000" default:""`
+		Reason string `json:"reason,omitempty" doc:"why, for the history" maxLength:"1000"`
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strconv"
 
 	"jobstrom/pipeline"
@@ -197,7 +198,7 @@ func (p Problem) Write(w http.ResponseWriter, r *http.Request) {
 	for name, values := range p.Header {
 		w.Header()[name] = values
 	}
-	p.Instance = access.RequestID(r.Context())
+	p.belongTo(access.RequestID(r.Context()), r.URL.Path)
 	w.Header().Set("Content-Type", problemType)
 	w.WriteHeader(p.Status)
 	if r.Method != http.MethodHead {
@@ -205,5 +206,12 @@ func (p Problem) Write(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// asReference adds what the reference system's routes say of errors.
-func (p *Problem) asReference() { p.Message, p.StatusCode = p.Detail, p.Status }
+// belongTo names the request, and adds what the reference system's routes say of errors.
+func (p *Problem) belongTo(id, path string) {
+	if p.Instance = id; slices.Contains(referencePaths, path) {
+		p.Message, p.StatusCode = p.Detail, p.Status
+	}
+}
+
+// referencePaths are the reference system's.
+var referencePaths = []string{"/classify", "/batch_classify"}

@@ -27,7 +27,7 @@ func Alive(w http.ResponseWriter, _ *http.Request) {
 }
 
 type referenceInput struct {
-	Text string        `query:"jobopslag" doc:"the vacancy's text; the body is then not looked at" maxLength:"1000000"`
+	Text string        `query:"jobopslag" doc:"the vacancy's text; the body is then not looked at. A request line has at most 64 KiB, a longer text goes into the body"`
 	Body *GivenVacancy `required:"false"`
 	// given says that jobopslag is there, perhaps empty.
 	given bool
@@ -63,7 +63,7 @@ func (r *routes) referenceRoutes() {
 	}
 	r.OpenAPI().AddOperation(alive)
 	add(r, operation{
-		method: http.MethodPost, path: "/classify", id: "classify-reference", tag: tagReference, scope: access.Classify, reference: true, errors: bodyErrors,
+		method: http.MethodPost, path: "/classify", id: "classify-reference", tag: tagReference, scope: access.Classify, errors: bodyErrors,
 		summary: "Classify a vacancy",
 		text:    "The text as the query parameter jobopslag or in the body. When fewer than 10 characters were extracted from it, frontend_error_message says so in Danish; nothing is then known, so each category has the same probability and the first is named.",
 	}, func(ctx context.Context, in *referenceInput) (*answerOutput, error) {
@@ -78,7 +78,7 @@ func (r *routes) referenceRoutes() {
 		return &answerOutput{outcome.Answer}, nil
 	})
 	add(r, operation{
-		method: http.MethodPost, path: "/batch_classify", id: "batch-classify-reference", tag: tagReference, scope: access.Classify, reference: true, errors: bodyErrors,
+		method: http.MethodPost, path: "/batch_classify", id: "batch-classify-reference", tag: tagReference, scope: access.Classify, errors: bodyErrors,
 		summary: "Classify several vacancies",
 		text:    "A list of texts, or of vacancies. The answer is an object from each one's index, \"0\", \"1\", …, to what /classify says of it; what cannot be answered has frontend_error_message.",
 	}, func(ctx context.Context, in *struct{ Body []TextOrVacancy }) (*referenceBatchOutput, error) {

@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
+	"slices"
 	"time"
 	"unicode/utf8"
 
@@ -35,8 +37,6 @@ type operation struct {
 	// status of success, 200 when zero; content is its content type where it is not JSON.
 	status  int
 	content string
-	// reference says that the route is the reference system's.
-	reference bool
 }
 
 // Register adds the API's routes, its description at /openapi.json and /openapi.yaml, and the page /docs. GET / is the assembly's: it answers OK to machines.
@@ -63,8 +63,11 @@ func (s *Service) Register(mux *http.ServeMux) error {
 func add[In, Out any](r *routes, o operation, f func(context.Context, *In) (*Out, error)) {
 	op := huma.Operation{
 		Method: o.method, Path: o.path, OperationID: o.id, Tags: []string{o.tag}, Summary: o.summary, Description: o.text, DefaultStatus: o.status,
-		MaxBodyBytes: r.MaxBytes + 1, BodyReadTimeout: patience, Responses: map[string]*huma.Response{}, Metadata: map[string]any{"reference": o.reference},
+		MaxBodyBytes: r.MaxBytes + 1, BodyReadTimeout: patience, Responses: map[string]*huma.Response{},
 		Middlewares: huma.Middlewares{r.admit(o)}, Security: []map[string][]string{{"token": {string(o.scope)}}},
+	}
+	if slices.Contains(referencePaths, o.path) {
+		op.Responses["431"] = &huma.Response{Description: "Request Header Fields Too Large", Content: map[string]*huma.MediaType{"text/plain": {Schema: &huma.Schema{Type: huma.TypeString}}}}
 	}
 	problem := r.OpenAPI().Components.Schemas.Schema(problemStruct, true, "")
 	for _, status := range append([]int{http.StatusUnauthorized, http.StatusForbidden, http.StatusTooManyRequests, http.StatusInternalServerError}, o.errors...) {
@@ -87,18 +90,28 @@ func (r *routes) admit(o operation) func(huma.Context, func(huma.Context)) {
 	return func(ctx huma.Context, next func(huma.Context)) {
 		request, w := humago.Unwrap(ctx)
 		if err := access.Allow(ctx.Context(), o.scope); err != nil {
-			p := *r.Problem(ctx.Context(), err)
-			if o.reference {
-				p.asReference()
-			}
-			p.Write(w, request)
+			r.Problem(ctx.Context(), err).Write(w, request)
 			return
 		}
-		if o.reference {
+		if name := emptyParameter(ctx.Operation(), request.URL.Query()); name != "" {
+			invalid("query.%s is empty", name).Write(w, request)
+			return
+		}
+		if slices.Contains(referencePaths, o.path) {
 			request.Header.Set("Content-Type", "application/json")
 		}
 		next(ctx)
 	}
+}
+
+// emptyParameter names a parameter that is there without a value, where none that is no string would do. huma takes it for absent.
+func emptyParameter(op *huma.Operation, query url.Values) string {
+	for _, p := range op.Parameters {
+		if values := query[p.Name]; p.In == "query" && len(values) > 0 && values[0] == "" && (p.Schema.Type != huma.TypeString || p.Schema.Format != "") {
+			return p.Name
+		}
+	}
+	return ""
 }
 
 // finish gives every problem its request's id, and huma's own errors the form of ours: they would quote what was sent.
@@ -112,10 +125,7 @@ func finish(ctx huma.Context, _ string, v any) (any, error) {
 	default:
 		return v, nil
 	}
-	p.Instance = access.RequestID(ctx.Context())
-	if ctx.Operation().Metadata["reference"] == true {
-		p.asReference()
-	}
+	p.belongTo(access.RequestID(ctx.Context()), ctx.Operation().Path)
 	return &p, nil
 }
 

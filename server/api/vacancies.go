@@ -23,7 +23,7 @@ type GivenVacancy struct {
 	Source      *string           `json:"source,omitempty" doc:"where the vacancy comes from" maxLength:"200" nullable:"true"`
 	PublishedAt *time.Time        `json:"published_at,omitempty" doc:"when the employer published it" nullable:"true"`
 	Category    *string           `json:"category,omitempty" doc:"the true category, by name, code or index, where it is known" maxLength:"200" nullable:"true"`
-	Attributes  map[string]string `json:"attributes,omitempty" doc:"the caller's own"`
+	Attributes  map[string]string `json:"attributes,omitempty" doc:"the caller's own" nullable:"true"`
 	_           struct{}          `json:"-" additionalProperties:"true"`
 }
 
