@@ -1,0 +1,7 @@
+// What the other scripts share: the header that asks for the piece of a page that changes, and how a piece is put in its place.
+export const piece = { "X-Piece": "1" };
+
+// A piece is parsed as a page of its own, in which no script runs.
+export function put(into, html) {
+  into.replaceChildren(...new DOMParser().parseFromString(html, "text/html").body.childNodes);
+}
