@@ -211,6 +211,18 @@ get_kafka() {
 	printf '%s jars' "$(wc -l <"$list")"
 }
 
+# axe-core finds what shuts people out of the web pages; only the tests load it.
+get_axe() {
+	local file target=$out/axe/axe.min.js
+	file=$(part axe-core)
+	current "$target" "$file" && { printf 'in place'; return; }
+	tar -xzf "$file" -C "$work" package/axe.min.js
+	mkdir -p "$out/axe"
+	mv "$work/package/axe.min.js" "$target"
+	printf '%s' "$file" >"$target.from"
+	printf 'axe.min.js'
+}
+
 # The Python client of the tests is kept unpacked, because its wheel depends on the Python that runs here.
 get_python_client() {
 	local list=$here/python.txt target=$out/python key kept
@@ -244,4 +256,5 @@ if [ "${1:-}" = test ]; then
 	step 'kcat (tests)' get_kcat
 	step 'Apache Kafka (tests)' get_kafka
 	step 'Python client (tests)' get_python_client
+	step 'axe-core (tests)' get_axe
 fi

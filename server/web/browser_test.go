@@ -54,7 +54,7 @@ func without(t *testing.T, why string) {
 // startBrowser starts Chromium, which must be installed: Debian's chromium, or Chrome.
 func startBrowser() {
 	path := ""
-	for _, name := range []string{"chromium", "chromium-browser", "google-chrome"} {
+	for _, name := range []string{"chromium", "google-chrome"} {
 		if found, err := exec.LookPath(name); err == nil {
 			path = found
 			break
@@ -65,7 +65,7 @@ func startBrowser() {
 		return
 	}
 	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(path), chromedp.NoSandbox, chromedp.DisableGPU,
-		chromedp.Flag("disable-dev-shm-usage", true), chromedp.Flag("font-render-hinting", "none"), chromedp.Flag("lang", "da-DK"), chromedp.Flag("force-color-profile", "srgb"))
+		chromedp.Flag("disable-dev-shm-usage", true), chromedp.Flag("font-render-hinting", "none"), chromedp.Env("LANG=da_DK.UTF-8", "LANGUAGE=da"), chromedp.Flag("force-color-profile", "srgb"))
 	allocator, stop := chromedp.NewExecAllocator(context.Background(), options...)
 	ctx, close := chromedp.NewContext(allocator)
 	if err := chromedp.Do(ctx); err != nil {
@@ -277,4 +277,14 @@ func (b *tab) fits(what string) {
 		culprit := is[string](b, `[...document.querySelectorAll("main *, header *, footer *")].filter(e => e.getBoundingClientRect().right > innerWidth + 1).slice(0, 5).map(e => e.outerHTML.slice(0, 120)).join(" | ")`)
 		b.t.Errorf("%s is %d px wider than the screen: %s", what, wide, culprit)
 	}
+}
+
+// at returns where the tab is: path and query.
+func (b *tab) at() string {
+	b.t.Helper()
+	location, err := chromedp.Run(b.ctx, chromedp.Location())
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return strings.TrimPrefix(location, b.url)
 }

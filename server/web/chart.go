@@ -3,6 +3,7 @@ package web
 import (
 	"cmp"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 	"time"
@@ -10,8 +11,8 @@ import (
 
 // The room of a chart, in units of its drawing.
 const (
-	chartWidth, chartHeight = 720.0, 190.0
-	chartLeft, chartBottom  = 40.0, 22.0
+	chartWidth, chartHeight = 720.0, 260.0
+	chartLeft, chartBottom  = 54.0, 28.0
 )
 
 // series is how many categories have a colour of their own in a chart; the rest is one.
@@ -62,6 +63,7 @@ type share struct {
 
 // newChart draws steps, the oldest first; label names a step's begin.
 func newChart(l *Language, steps []step, names []string, label func(time.Time) string) chart {
+	steps = known(steps, len(names))
 	totals, order := totalsOf(steps, len(names))
 	var c chart
 	for _, n := range totals {
@@ -89,12 +91,12 @@ func newChart(l *Language, steps []step, names []string, label func(time.Time) s
 		top = max(top, sum(s.Counts))
 	}
 	top = round(top)
-	height := func(n uint64) float64 { return float64(n) / float64(top) * (chartHeight - chartBottom - 8) }
+	height := func(n uint64) float64 { return float64(n) / float64(top) * (chartHeight - chartBottom - 12) }
 	width := (chartWidth - chartLeft) / float64(max(len(steps), 1))
 	for k, s := range steps {
 		x := chartLeft + float64(k)*width
 		stacked := make([]uint64, series+1)
-		for i, n := range s.Counts[:min(len(s.Counts), len(names))] {
+		for i, n := range s.Counts {
 			stacked[color[i]] += n
 		}
 		col, y := column{Title: label(s.From) + ": " + l.Whole(sum(s.Counts))}, chartHeight-chartBottom
@@ -117,11 +119,20 @@ func newChart(l *Language, steps []step, names []string, label func(time.Time) s
 	return c
 }
 
+// known leaves out what the taxonomy has no name for: the counts of another one.
+func known(steps []step, n int) []step {
+	out := make([]step, len(steps))
+	for i, s := range steps {
+		out[i] = step{s.From, s.Counts[:min(len(s.Counts), n)]}
+	}
+	return out
+}
+
 // totalsOf sums the steps and orders the categories by their totals.
 func totalsOf(steps []step, n int) (totals []uint64, order []int) {
 	totals, order = make([]uint64, n), make([]int, n)
 	for _, s := range steps {
-		for i, count := range s.Counts[:min(len(s.Counts), n)] {
+		for i, count := range s.Counts {
 			totals[i] += count
 		}
 	}
@@ -161,11 +172,15 @@ type trend struct {
 	Line string
 }
 
+// Moved says whether the share has changed by a percentage point or more.
+func (t trend) Moved() bool { return math.Abs(t.Change()) >= 1 }
+
 // Change is the second half's share less the first's, in percentage points.
 func (t trend) Change() float64 { return 100 * (t.After - t.Before) }
 
 // trendsOf returns the categories' shares over time, the largest first. Those without a vacancy are left out.
 func trendsOf(steps []step, names []string) []trend {
+	steps = known(steps, len(names))
 	totals, order := totalsOf(steps, len(names))
 	all := sum(totals)
 	var trends []trend

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"net/url"
 	"strconv"
 	"strings"
 	"time"
@@ -50,10 +51,11 @@ func (l *Language) Text(key string, args ...any) string {
 	if !known {
 		return key
 	}
+	var places []string
 	for i, arg := range args {
-		text = strings.ReplaceAll(text, "{"+strconv.Itoa(i)+"}", fmt.Sprint(arg))
+		places = append(places, "{"+strconv.Itoa(i)+"}", fmt.Sprint(arg))
 	}
-	return text
+	return strings.NewReplacer(places...).Replace(text)
 }
 
 // Many is Text of key.one or key.many, with n in place {0}.
@@ -112,7 +114,11 @@ func switched(r *http.Request, code string) (address, other string) {
 	if code == other {
 		other = languages()[1]
 	}
-	query := r.URL.Query()
+	query, path := r.URL.Query(), r.URL.EscapedPath()
+	if r.Method == http.MethodPost { // what a form answered has no address: go back to the form's page
+		first, _, _ := strings.Cut(strings.TrimPrefix(path, "/"), "/")
+		query, path = url.Values{}, destinationOf("/"+first)
+	}
 	query.Set(languageCookie, other)
-	return r.URL.EscapedPath() + "?" + query.Encode(), other
+	return path + "?" + query.Encode(), other
 }

@@ -348,14 +348,17 @@ func serve(t *testing.T, sources api.Sources, guarded access.Options) string {
 	return server.URL
 }
 
-// protect writes a file of tokens, one for each of these scopes, and returns the options of a guard that asks for them.
+// protect writes a file of tokens, one for each of these scopes and classify, and returns the options of a guard that asks for them.
 func protect(t *testing.T, scopes ...access.Scope) (o access.Options, tokens map[access.Scope]string) {
 	t.Helper()
 	o.Tokens, tokens = filepath.Join(t.TempDir(), "tokens.json"), map[access.Scope]string{}
 	err := access.ChangeTokens(o.Tokens, func(all []access.Token) ([]access.Token, error) {
 		for _, scope := range scopes {
-			given := []access.Scope{access.Classify, scope}
-			token, secret := access.NewToken(string(scope), given[:1+min(1, len(scope)-len(access.Classify)+1)], noon, time.Time{})
+			given := []access.Scope{access.Classify}
+			if scope != access.Classify {
+				given = append(given, scope)
+			}
+			token, secret := access.NewToken(string(scope), given, noon, time.Time{})
 			all, tokens[scope] = append(all, token), secret.Reveal()
 		}
 		return all, nil
@@ -380,4 +383,34 @@ func events(w *world) []api.Event {
 		all = append(all, e)
 	}
 	return all
+}
+
+// cut ends all subscriptions.
+func (f *feed) cut() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, c := range f.open {
+		close(c)
+	}
+	f.open = nil
+}
+
+// pipelineOf returns the real three stages.
+func pipelineOf(t *testing.T) *pipeline.Pipeline {
+	t.Helper()
+	p := &pipeline.Pipeline{Live: &classify.Live{}, Taxonomy: schemas.Jobnet()}
+	var err error
+	if p.Extractor, err = extract.New(extract.Options{Taxonomy: p.Taxonomy}); err != nil {
+		t.Fatal(err)
+	}
+	if p.Encoder, err = embed.New(embed.Options{}); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = p.Close() })
+	classifier, err := classify.Default(p.Taxonomy, p.Encoder.Card().ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.Live.Store(classifier)
+	return p
 }
