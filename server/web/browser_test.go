@@ -106,7 +106,7 @@ func open(t *testing.T, url string, l look) *tab {
 	}
 	ctx, cancel := chromedp.NewContext(chromium.ctx, chromedp.WithNewBrowserContext())
 	t.Cleanup(cancel)
-	ctx, stop := context.WithTimeout(ctx, 50*time.Second)
+	ctx, stop := context.WithTimeout(ctx, 5*time.Minute) // a busy machine takes its time
 	t.Cleanup(stop)
 	b := &tab{t: t, ctx: ctx, url: url}
 	t.Cleanup(func() {
@@ -165,7 +165,7 @@ func call[P, R any](b *tab, command cdp.Command[P, R], params P) {
 func (b *tab) run(actions ...chromedp.Action[chromedp.Void]) {
 	b.t.Helper()
 	for i, action := range actions {
-		ctx, cancel := context.WithTimeout(b.ctx, 15*time.Second)
+		ctx, cancel := context.WithTimeout(b.ctx, time.Minute)
 		err := chromedp.Do(ctx, action)
 		cancel()
 		if err != nil {
@@ -191,6 +191,12 @@ func (b *tab) click(selector string) {
 func (b *tab) write(selector, text string) {
 	b.t.Helper()
 	b.run(chromedp.WaitVisible(chromedp.CSS(selector)), chromedp.SendKeys(chromedp.CSS(selector), text))
+}
+
+// set gives a field a value, as choosing from a list or a calendar does.
+func (b *tab) set(id, value string) {
+	b.t.Helper()
+	is[string](b, fmt.Sprintf(`document.getElementById(%q).value = %q`, id, value))
 }
 
 // visible waits until something is.
@@ -219,7 +225,7 @@ func (b *tab) until(what string, holds func() bool) {
 	b.t.Helper()
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
-	for end := time.After(15 * time.Second); ; {
+	for end := time.After(time.Minute); ; {
 		if holds() {
 			return
 		}

@@ -17,11 +17,14 @@ const submit = `form[action="/"] button[type=submit]`
 
 // A caseworker pastes a vacancy, sees the category where it was pasted, and says what would have been right.
 func TestClassifyInPlace(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	b := open(t, serve(t, w.sources(), openDoor()), desktop())
 	b.see("/")
 	b.click("a[data-example]")
-	b.until("the example is in the form", func() bool { return strings.Contains(is[string](b, `document.getElementById("text").value`), "Nørreådal") })
+	b.until("the example is in the form", func() bool {
+		return strings.Contains(is[string](b, `document.getElementById("text").value`), "Nørreådal")
+	})
 	b.click(submit)
 	b.says("#category", "Sundhed, omsorg og personlig pleje")
 	b.says("#said", "Kategori: Sundhed, omsorg og personlig pleje. Sikkerhed: 90,0 %.")
@@ -44,7 +47,7 @@ func TestClassifyInPlace(t *testing.T) {
 	if marks := is[int](b, `document.querySelectorAll(".source mark").length`); marks < 3 {
 		t.Errorf("%d entities are marked", marks)
 	}
-	b.run(chromedp.SetValue(chromedp.CSS("#right"), "13"))
+	b.set("right", "13")
 	b.click(`form[action="/rettelse"] button`)
 	b.says("#corrected", "Rettelsen er gemt: Pædagogisk, socialt og kirkeligt arbejde.")
 	w.mu.Lock()
@@ -58,16 +61,18 @@ func TestClassifyInPlace(t *testing.T) {
 	w.mu.Lock()
 	w.fail = nil
 	w.mu.Unlock()
-	b.run(chromedp.SetValue(chromedp.CSS("#title"), ""), chromedp.SetValue(chromedp.CSS("#text"), "? ? ?"))
+	b.set("title", "")
+	b.set("text", "? ? ?")
 	b.click(submit)
 	b.says("#result", "Indsæt et mere beskrivende opslag")
-	if text := is[string](b, `document.querySelector("`+submit+`").textContent`); text != "Klassificér" {
+	if text := is[string](b, fmt.Sprintf(`document.querySelector(%q).textContent`, submit)); text != "Klassificér" {
 		t.Errorf("the button says %q", text)
 	}
 }
 
 // While an answer is on its way, the button says so, and a second click asks nothing.
 func TestClassifySaysThatItIsBusy(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.hold = make(chan struct{})
 	b := open(t, serve(t, w.sources(), openDoor()), desktop())
@@ -81,6 +86,7 @@ func TestClassifySaysThatItIsBusy(t *testing.T) {
 }
 
 func TestClassifyWithoutScript(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	l := desktop()
 	l.script = false
@@ -110,6 +116,7 @@ func TestClassifyWithoutScript(t *testing.T) {
 
 // Everything of the front page is done with the keyboard, and one sees where one is.
 func TestKeyboardOnly(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	b := open(t, serve(t, w.sources(), openDoor()), desktop())
 	b.see("/")
@@ -194,6 +201,7 @@ func vacancyFile(t *testing.T, n int) string {
 }
 
 func TestUploadWithProgress(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.hold = make(chan struct{}, 100)
 	b := open(t, serve(t, w.sources(), openDoor()), desktop())
@@ -219,6 +227,7 @@ func TestUploadWithProgress(t *testing.T) {
 }
 
 func TestUploadCancelled(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.hold = make(chan struct{})
 	b := open(t, serve(t, w.sources(), openDoor()), desktop())
@@ -233,6 +242,7 @@ func TestUploadCancelled(t *testing.T) {
 }
 
 func TestUploadWithoutScript(t *testing.T) {
+	t.Parallel()
 	l := desktop()
 	l.script = false
 	b := open(t, serve(t, newWorld(t).sources(), openDoor()), l)

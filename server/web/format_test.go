@@ -51,6 +51,7 @@ func TestNumbersAndTimes(t *testing.T) {
 
 // What the server writes and what the live page's script writes must look the same, so the browser's own forms are the measure.
 func TestFormsAreThoseOfTheBrowser(t *testing.T) {
+	t.Parallel()
 	b := open(t, serve(t, newWorld(t).sources(), openDoor()), desktop())
 	b.see("/")
 	for code, locale := range map[string]string{"da": "da-DK", "en": "en-GB"} {

@@ -14,11 +14,14 @@ import (
 )
 
 func TestLiveEventsArrive(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.feed.recent = events(w)
 	b := open(t, serve(t, w.sources(), openDoor()), desktop())
 	b.see("/live")
-	b.until("the page listens", func() bool { return w.feed.listeners() == 1 && is[string](b, `document.getElementById("events").dataset.open ?? ""`) == "1" })
+	b.until("the page listens", func() bool {
+		return w.feed.listeners() == 1 && is[string](b, `document.getElementById("events").dataset.open ?? ""`) == "1"
+	})
 	w.feed.happen(api.Event{Kind: "classified", At: noon.Add(9 * time.Second), ID: "x", Category: "Ledelse", CategoryIndex: 10, Confidence: 0.9312, Occupation: "Direktør", Seconds: 1.26, Missed: 1200})
 	b.says("#events li", "14.05.09Ledelse1.200 hændelser er sprunget over, fordi strømmen er hurtigere end siden.Direktør93,1 %1,3 s")
 	w.feed.happen(api.Event{Kind: "refused", At: noon.Add(10 * time.Second), Stage: "extract", Class: "malformed", Reason: "malformed vacancy: no text"})
@@ -46,6 +49,7 @@ func TestLiveEventsArrive(t *testing.T) {
 
 // When the connection breaks the page says so, and goes on when it is there again.
 func TestLiveSaysThatItIsCutOff(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	sources := w.sources()
 	b := open(t, serve(t, sources, openDoor()), desktop())
@@ -58,6 +62,7 @@ func TestLiveSaysThatItIsCutOff(t *testing.T) {
 }
 
 func TestLiveWithoutScript(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.feed.recent = events(w)
 	l := desktop()
@@ -73,6 +78,7 @@ func TestLiveWithoutScript(t *testing.T) {
 }
 
 func TestReplayOfDeadLetters(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	b := open(t, serve(t, w.sources(), openDoor()), desktop())
 	b.see("/live")
@@ -94,6 +100,7 @@ func TestReplayOfDeadLetters(t *testing.T) {
 }
 
 func TestDriftPage(t *testing.T) {
+	t.Parallel()
 	b := open(t, serve(t, newWorld(t).sources(), openDoor()), desktop())
 	b.see("/drift")
 	b.says(".alarm", "26.11.2026 08.05 Alarm Kategori forandring Forskel 0,142; grænsen er 0,100 (samlet forskel i andele). 20. november 2026 – 27. november 2026 (12.480 opslag)")
@@ -102,7 +109,7 @@ func TestDriftPage(t *testing.T) {
 	if from := is[string](b, `document.getElementById("fra").value`); from != "2026-11-13" {
 		t.Errorf("the form begins on %s", from)
 	}
-	b.run(chromedp.SetValue(chromedp.CSS("#fra"), "2026-11-20"))
+	b.set("fra", "2026-11-20")
 	b.click("form[action='/drift'] button:not([formaction])")
 	b.until("the days are in the address", func() bool { return b.at() == "/drift?fra=2026-11-20&til=2026-11-27" })
 	b.says("#shares ~ p", "20. november 2026 kl. 00.00 til 28. november 2026 kl. 00.00")
@@ -111,6 +118,7 @@ func TestDriftPage(t *testing.T) {
 }
 
 func TestPromoteAndRollBack(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	b := open(t, serve(t, w.sources(), openDoor()), desktop())
 	b.see("/modeller")
@@ -147,11 +155,14 @@ func TestPromoteAndRollBack(t *testing.T) {
 }
 
 func TestSearch(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	b := open(t, serve(t, w.sources(), openDoor()), desktop())
 	b.see("/soeg")
 	b.write("#text", "pleje patienter om natten")
-	b.run(chromedp.SetValue(chromedp.CSS("#category"), "16"), chromedp.SetValue(chromedp.CSS("#fra"), "2026-11-01"), chromedp.SetValue(chromedp.CSS("#til"), "2026-11-30"))
+	b.set("category", "16")
+	b.set("fra", "2026-11-01")
+	b.set("til", "2026-11-30")
 	b.click("form[action='/soeg'] button")
 	b.says("#hits", "4 opslag")
 	b.says("#said", "4 opslag")
@@ -164,7 +175,7 @@ func TestSearch(t *testing.T) {
 	if at := b.at(); at != "/soeg" {
 		t.Errorf("the search is in the address: %s", at)
 	}
-	b.run(chromedp.SetValue(chromedp.CSS("#category"), "3"))
+	b.set("category", "3")
 	b.click("form[action='/soeg'] button")
 	b.says("#found", "0 opslag Intet ligner i den kategori og periode.")
 	l := desktop()
@@ -177,6 +188,7 @@ func TestSearch(t *testing.T) {
 }
 
 func TestLogInAndOut(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	o, tokens := protect(t, access.Admin)
 	b := open(t, serve(t, w.sources(), o), desktop())
@@ -196,6 +208,7 @@ func TestLogInAndOut(t *testing.T) {
 
 // One chooses English once, and every page is English then.
 func TestEnglish(t *testing.T) {
+	t.Parallel()
 	b := open(t, serve(t, newWorld(t).sources(), openDoor()), desktop())
 	b.see("/")
 	b.click("a[hreflang=en]")
@@ -213,6 +226,7 @@ func TestEnglish(t *testing.T) {
 
 // The whole way with the real extractor, encoder and default classifier.
 func TestRealPipeline(t *testing.T) {
+	t.Parallel()
 	p := pipelineOf(t)
 	sources := api.Sources{Classify: p.Run, Taxonomy: p.Taxonomy, Encoder: p.Encoder.Card().ID, Label: func(context.Context, *schemas.Label) error { return nil }}
 	b := open(t, serve(t, sources, openDoor()), desktop())
