@@ -87,7 +87,7 @@ var layer = map[string][]string{
 	"server/api":               {"pipeline", "pipeline/classify", "pipeline/extract", "schemas", "server/access"},
 	"server/api/apitest":       {"pipeline", "pipeline/classify", "pipeline/embed", "pipeline/extract", "schemas", "server/api"},
 	"server/api/apitest/serve": {"health", "pipeline", "server", "server/access", "server/api", "server/api/apitest"},
-	"server/web":               {"pipeline/extract", "producers", "schemas", "server/access", "server/api"},
+	"server/web":               {"pipeline", "pipeline/extract", "producers", "schemas", "server/access", "server/api"},
 
 	"examples/go": {}, // what others write knows nothing of ours
 

@@ -13,17 +13,19 @@ import (
 
 	"jobstrom/server/access"
 	"jobstrom/server/api"
+	"jobstrom/server/web"
 )
 
 // requests hands requests to a mux, measures them by the pattern of their route, and answers for it where it serves nothing or panics.
 type requests struct {
 	mux     *http.ServeMux
+	pages   *web.Pages
 	seconds *prometheus.HistogramVec
 	logger  *slog.Logger
 }
 
-func newRequests(mux *http.ServeMux, registerer prometheus.Registerer, logger *slog.Logger) *requests {
-	q := &requests{mux, prometheus.NewHistogramVec(prometheus.HistogramOpts{
+func newRequests(mux *http.ServeMux, pages *web.Pages, registerer prometheus.Registerer, logger *slog.Logger) *requests {
+	q := &requests{mux, pages, prometheus.NewHistogramVec(prometheus.HistogramOpts{
 		Name: "jobstrom_http_request_seconds", Help: "Time of HTTP requests, by route and status.", Buckets: prometheus.ExponentialBuckets(0.001, 2, 14),
 	}, []string{"route", "status"}), logger}
 	if registerer != nil {
@@ -52,6 +54,10 @@ func (q *requests) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		if probe.status == http.StatusMethodNotAllowed {
 			problem = api.NotAllowed(probe.Header().Get("Allow"))
 		}
+		if wantsPage(r) {
+			q.pages.Fail(recorded, r, problem)
+			return
+		}
 		problem.Write(recorded, r)
 		return
 	}
@@ -75,6 +81,10 @@ func (q *requests) recover(w *recorder, r *http.Request) {
 	q.logger.Error("BUG: a request panicked", "panic", what, "request", access.RequestID(r.Context()), "stack", string(debug.Stack()))
 	if w.status != 0 {
 		panic(http.ErrAbortHandler) // the caller must see that the answer is not whole
+	}
+	if wantsPage(r) {
+		q.pages.Fail(w, r, api.Internal())
+		return
 	}
 	api.Internal().Write(w, r)
 }

@@ -4,12 +4,14 @@ import (
 	"context"
 	"log/slog"
 	"net/http"
+	"strings"
 
 	"github.com/prometheus/client_golang/prometheus"
 
 	"jobstrom/health"
 	"jobstrom/server/access"
 	"jobstrom/server/api"
+	"jobstrom/server/web"
 )
 
 // Options configure the handler. Its parts get the Registerer and the Logger where they have none of their own.
@@ -41,8 +43,13 @@ func New(ctx context.Context, o Options) (http.Handler, error) {
 	if o.Access.Registerer == nil {
 		o.Access.Registerer = o.Registerer
 	}
+	var pages *web.Pages // there before the first request is refused
 	if o.Access.Refuse == nil {
 		o.Access.Refuse = func(w http.ResponseWriter, r *http.Request, refusal *access.Refusal) {
+			if wantsPage(r) {
+				pages.Fail(w, r, refusal)
+				return
+			}
 			api.Refused(refusal).Write(w, r)
 		}
 	}
@@ -59,6 +66,19 @@ func New(ctx context.Context, o Options) (http.Handler, error) {
 	if err := service.Register(mux); err != nil {
 		return nil, err
 	}
-	addPage(mux, service)
-	return guard.Wrap(newRequests(mux, o.Registerer, o.Logger)), nil
+	if pages, err = web.New(service, guard, web.Options{Logger: o.Logger}); err != nil {
+		return nil, err
+	}
+	pages.Register(mux)
+	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, r *http.Request) {
+		if wantsPage(r) {
+			pages.Front(w, r)
+			return
+		}
+		api.Alive(w, r)
+	})
+	return guard.Wrap(newRequests(mux, pages, o.Registerer, o.Logger)), nil
 }
+
+// wantsPage says whether a person asks, by a browser.
+func wantsPage(r *http.Request) bool { return strings.Contains(r.Header.Get("Accept"), "text/html") }

@@ -3,6 +3,7 @@ package web
 import (
 	"context"
 	"errors"
+	"maps"
 	"math"
 	"net/http"
 	"strconv"
@@ -22,6 +23,8 @@ type failure struct {
 	message string
 	// detail is the program's own words, in English; they quote no content.
 	detail string
+	// header is what HTTP wants beside the status.
+	header http.Header
 	// wait is how many seconds to wait before trying again; 0 says nothing.
 	wait int
 }
@@ -71,7 +74,7 @@ func failureOf(err error) *failure {
 	case errors.Is(err, api.ErrAway):
 		return &failure{status: http.StatusServiceUnavailable, message: "error.away", wait: 5}
 	case errors.As(err, &problem):
-		return &failure{status: problem.Status, detail: problem.Detail}
+		return &failure{status: problem.Status, detail: problem.Detail, header: problem.Header}
 	case errors.Is(err, context.Canceled):
 		return &failure{status: 499}
 	}
@@ -104,9 +107,10 @@ type failed struct {
 // Fail answers with what went wrong, as a page, or as a piece of one where the page's script asked.
 func (p *Pages) Fail(w http.ResponseWriter, r *http.Request, err error) {
 	f := failureOf(err)
-	if f.status >= 500 && f.message == "" {
+	if f.status == http.StatusInternalServerError {
 		p.Logger.ErrorContext(r.Context(), "answering a page", "page", r.Pattern, "error", err)
 	}
+	maps.Copy(w.Header(), f.header)
 	if f.wait > 0 {
 		w.Header().Set("Retry-After", strconv.Itoa(f.wait))
 	}

@@ -94,7 +94,7 @@ func TestMessages(t *testing.T) {
 			t.Errorf("personal data of kind %s has no name", kind)
 		}
 	}
-	for _, status := range []string{"400", "401", "403", "404", "409", "413", "422", "429", "500", "503"} {
+	for _, status := range []string{"400", "401", "403", "404", "405", "409", "413", "422", "429", "500", "503"} {
 		if da.messages["error."+status+".title"] == "" || da.messages["error."+status+".text"] == "" {
 			t.Errorf("status %s has no page", status)
 		}

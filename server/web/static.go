@@ -7,6 +7,9 @@ import (
 	"fmt"
 	"net/http"
 	"path"
+	"strings"
+
+	"jobstrom/server/api"
 )
 
 //go:embed static
@@ -42,7 +45,11 @@ func readAssets() (map[string]asset, error) {
 func (p *Pages) static(w http.ResponseWriter, r *http.Request) error {
 	file, known := p.assets[r.PathValue("file")]
 	if !known {
-		return &failure{status: http.StatusNotFound}
+		if strings.Contains(r.Header.Get("Accept"), "text/html") {
+			return &failure{status: http.StatusNotFound}
+		}
+		api.NotFound().Write(w, r)
+		return nil
 	}
 	w.Header().Set("Content-Type", file.kind)
 	if r.URL.Query().Has("v") {
