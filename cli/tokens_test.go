@@ -176,6 +176,8 @@ func TestServeWithTokensAndTLS(t *testing.T) {
 	}
 	f("POST", "/classify", 200, "Bygge og anlæg", token)
 	f("POST", "/classify", 401, "not known here", token+"x")
+	f("POST", "/classify", 401, "", "")
+	f("POST", "/v1/models/rollback", 403, "here admin is needed", token)
 	f("GET", "/", 200, "OK", "")
 	f("GET", "/readyz", 200, "OK", "")
 	f("POST", "/classify", 200, "Bygge og anlæg", newToken("second", "admin"))
