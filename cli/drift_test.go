@@ -22,6 +22,7 @@ func TestDriftReportUsage(t *testing.T) {
 	f(2, "preset (psi) must be one of [calibrated evidently]", "--reference", "2022", "--current", "2024", "--preset", "psi")
 	f(2, "or no p is small enough", "--reference", "2022", "--current", "2024", "--alpha", "0.00001")
 	f(2, `--fail-on is "always"`, "--fail-on", "always")
+	f(2, `--origin is "web": use stream, api or all`, "--origin", "web")
 	f(2, `--format is "yaml"`, "--format", "yaml")
 	f(1, "connecting to ClickHouse at 127.0.0.1:1", "--reference", "2022", "--current", "2024")
 	f(1, "connecting to ClickHouse at 127.0.0.1:1", "--reference", "model:3fa9")

@@ -252,8 +252,8 @@ func testFlow(t *testing.T, broker string) {
 				f.until("labelled history is in ClickHouse", func() bool { return f.ask("SELECT count() FROM jobstrom.history") == "440" })
 			}
 			if strings.Contains(command, "--verify") {
-				f.until("the tombstones of all raw and label partitions are carried out", func() bool {
-					return f.ask("SELECT (SELECT count() FROM jobstrom.erasures WHERE vacancy_id = 'tavle-1'), (SELECT count() FROM jobstrom.prediction_rows WHERE vacancy_id = 'tavle-1')") == "8\t0"
+				f.until("the tombstones of all raw, label and API partitions are carried out", func() bool {
+					return f.ask("SELECT (SELECT count() FROM jobstrom.erasures WHERE vacancy_id = 'tavle-1'), (SELECT count() FROM jobstrom.prediction_rows WHERE vacancy_id = 'tavle-1')") == "12\t0"
 				})
 			}
 			if out := f.shell(command); strings.TrimSpace(out) == "" && !strings.Contains(command, "-P") {

@@ -116,6 +116,7 @@ func TestTrainFlags(t *testing.T) {
 	f("--prune is 1: use a share above 0 and below 1", "--prune", "1")
 	f(`--promote is "soon": use better, always or never`, "--promote", "soon")
 	f(`--since is "monday": use a day like 2026-01-31`, "--since", "monday")
+	f(`--origin is "web": use stream, api or all`, "--origin", "web")
 	f("--since 2026-02-01 must be before --until 2026-02-01", "--since", "2026-02-01", "--until", "2026-02-01")
 	f(`--memory is "much": use bytes like 4GiB`, "--memory", "much")
 	f("Memory (1000 bytes) must be >= 16777216", "--memory", "1kB")
