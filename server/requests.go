@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -41,7 +42,7 @@ func (q *requests) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	handler, route := q.mux.Handler(r)
 	defer func() {
 		failed := recover()
-		q.seconds.WithLabelValues(route, fmt.Sprint(recorded.status)).Observe(time.Since(began).Seconds())
+		q.seconds.WithLabelValues(route, fmt.Sprint(cmp.Or(recorded.status, http.StatusOK))).Observe(time.Since(began).Seconds())
 		if failed != nil {
 			panic(failed)
 		}

@@ -51,7 +51,7 @@ func (r *routes) batchRoutes() {
 		Required: true, Description: "lines of JSON",
 		Content: map[string]*huma.MediaType{ndjson: {
 			Schema:  &huma.Schema{Type: huma.TypeString},
-			Example: "\"Vi søger en kok til restauranten.\"\n{\"id\": \"a\", \"title\": \"Murer\", \"text\": \"Vi søger en murer til facaderenovering.\"}\n",
+			Example: "\"Vi søger en kok til restauranten, der kan lave mad til mange gæster.\"\n{\"id\": \"a\", \"title\": \"Murer\", \"text\": \"Vi søger en murer til facaderenovering.\"}\n",
 		}},
 	}
 }

@@ -35,6 +35,8 @@ type docsRoute struct {
 	Scope   string
 	Body    *docsBody
 	Answers []docsAnswer
+	// Problems are the statuses whose answer is a problem.
+	Problems string
 }
 
 type docsBody struct {
@@ -112,13 +114,20 @@ func routeOf(api *huma.OpenAPI, op *huma.Operation) docsRoute {
 			}
 		}
 	}
+	var problems []string
 	for _, status := range slices.Sorted(maps.Keys(op.Responses)) {
-		a := docsAnswer{Status: status, Text: op.Responses[status].Description}
-		for contentType, media := range op.Responses[status].Content {
+		response := op.Responses[status]
+		if response.Content[problemType] != nil {
+			problems = append(problems, status)
+			continue
+		}
+		a := docsAnswer{Status: status, Text: response.Description}
+		for contentType, media := range response.Content {
 			a.ContentType, a.Type = contentType, typeOf(media.Schema)
 		}
 		r.Answers = append(r.Answers, a)
 	}
+	r.Problems = strings.Join(problems, ", ")
 	return r
 }
 

@@ -11,7 +11,7 @@ import (
 
 // Tags group the routes.
 const (
-	tagReference = "The reference system's"
+	tagReference = "Reference system"
 	tagClassify  = "Classify"
 	tagVacancies = "Vacancies"
 	tagModels    = "Models"

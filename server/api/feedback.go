@@ -19,6 +19,9 @@ type Feedback struct {
 	By string
 }
 
+// maxBy bounds what a label says of who gave it, in bytes.
+const maxBy = 100
+
 // Feedback publishes a person's label and returns it when Kafka has it.
 func (s *Service) Feedback(ctx context.Context, f Feedback) (*Label, error) {
 	if s.Label == nil {
@@ -39,7 +42,7 @@ func (s *Service) Feedback(ctx context.Context, f Feedback) (*Label, error) {
 	now := time.Now().UTC()
 	l := &Label{Category: category.Name, CategoryIndex: category.Index, Source: "api", LabelledAt: now}
 	if f.By != "" {
-		l.Source += ":" + f.By
+		l.Source += ":" + strings.ToValidUTF8(f.By[:min(len(f.By), maxBy)], "")
 	}
 	message := &schemas.Label{Id: f.ID, Category: l.Category, CategoryIndex: uint32(l.CategoryIndex), Source: l.Source, LabelledAt: schemas.Time(now)}
 	if err := s.Label(ctx, message); err != nil {

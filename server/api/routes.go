@@ -1,6 +1,7 @@
 package api
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"encoding/json"
@@ -9,6 +10,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"os"
 	"slices"
 	"time"
 	"unicode/utf8"
@@ -63,7 +65,8 @@ func (s *Service) Register(mux *http.ServeMux) error {
 func add[In, Out any](r *routes, o operation, f func(context.Context, *In) (*Out, error)) {
 	op := huma.Operation{
 		Method: o.method, Path: o.path, OperationID: o.id, Tags: []string{o.tag}, Summary: o.summary, Description: o.text, DefaultStatus: o.status,
-		MaxBodyBytes: r.MaxBytes + 1, BodyReadTimeout: patience, Responses: map[string]*huma.Response{},
+		MaxBodyBytes: r.MaxBytes + 1, BodyReadTimeout: patience, // readBody holds them
+		Responses:   map[string]*huma.Response{},
 		Middlewares: huma.Middlewares{r.admit(o)}, Security: []map[string][]string{{"token": {string(o.scope)}}},
 	}
 	if slices.Contains(referencePaths, o.path) {
@@ -100,8 +103,31 @@ func (r *routes) admit(o operation) func(huma.Context, func(huma.Context)) {
 		if slices.Contains(referencePaths, o.path) {
 			request.Header.Set("Content-Type", "application/json")
 		}
+		if body := ctx.Operation().RequestBody; body != nil && body.Content["application/json"] != nil {
+			if err := r.readBody(w, request); err != nil {
+				r.Problem(ctx.Context(), err).Write(w, request)
+				return
+			}
+		}
 		next(ctx)
 	}
+}
+
+// readBody reads a body ahead of huma, for which a caller who goes would be an error of ours.
+func (r *routes) readBody(w http.ResponseWriter, request *http.Request) error {
+	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(patience))
+	data, err := io.ReadAll(http.MaxBytesReader(w, request.Body, r.MaxBytes))
+	var large *http.MaxBytesError
+	switch {
+	case err == nil:
+		request.Body = io.NopCloser(bytes.NewReader(data))
+		return nil
+	case errors.As(err, &large):
+		return err
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return newProblem(http.StatusRequestTimeout, kindSlow, fmt.Sprintf("the body did not come within %s", patience))
+	}
+	return newProblem(statusGone, kindGone, "the request broke off")
 }
 
 // emptyParameter names a parameter that is there without a value, where none that is no string would do. huma takes it for absent.
@@ -119,7 +145,7 @@ func finish(ctx huma.Context, _ string, v any) (any, error) {
 	var p Problem
 	switch v := v.(type) {
 	case *huma.ErrorModel:
-		p = *fromHuma(v, ctx.Operation().MaxBodyBytes-1)
+		p = *fromHuma(v)
 	case *Problem:
 		p = *v
 	default:
@@ -130,31 +156,25 @@ func finish(ctx huma.Context, _ string, v any) (any, error) {
 }
 
 // fromHuma takes over what huma found wrong with a request, without the values.
-func fromHuma(e *huma.ErrorModel, most int64) *Problem {
-	kinds := map[int]string{
-		http.StatusBadRequest: kindMalformed, http.StatusUnprocessableEntity: kindInvalid, http.StatusUnsupportedMediaType: kindMedia, http.StatusRequestTimeout: kindSlow,
-	}
-	switch kind, known := kinds[e.Status]; {
-	case e.Status == http.StatusRequestEntityTooLarge:
-		return tooLarge(most)
-	case !known:
+func fromHuma(e *huma.ErrorModel) *Problem {
+	kinds := map[int]string{http.StatusBadRequest: kindMalformed, http.StatusUnprocessableEntity: kindInvalid, http.StatusUnsupportedMediaType: kindMedia}
+	kind, known := kinds[e.Status]
+	if !known {
 		return Internal()
-	default:
-		p := newProblem(e.Status, kind, e.Detail)
-		for _, d := range e.Errors {
-			if d == nil {
-				continue
-			}
+	}
+	p := newProblem(e.Status, kind, e.Detail)
+	for _, d := range e.Errors {
+		if d != nil {
 			p.Errors = append(p.Errors, Violation{Location: d.Location, Message: d.Message})
 		}
-		if len(p.Errors) > 0 {
-			p.Detail = p.Errors[0].Message
-			if at := p.Errors[0].Location; at != "" {
-				p.Detail = at + ": " + p.Detail
-			}
-		}
-		return p
 	}
+	if len(p.Errors) > 0 {
+		p.Detail = p.Errors[0].Message
+		if at := p.Errors[0].Location; at != "" {
+			p.Detail = at + ": " + p.Detail
+		}
+	}
+	return p
 }
 
 func writeJSON(w io.Writer, v any) error {

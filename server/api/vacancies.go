@@ -57,7 +57,7 @@ func (t *TextOrVacancy) UnmarshalJSON(data []byte) error {
 
 // Schema describes either.
 func (TextOrVacancy) Schema(r huma.Registry) *huma.Schema {
-	return &huma.Schema{AnyOf: []*huma.Schema{{Type: huma.TypeString, MaxLength: new(schemas.MaxText)}, r.Schema(reflect.TypeFor[GivenVacancy](), true, "")}}
+	return &huma.Schema{AnyOf: []*huma.Schema{{Type: huma.TypeString, MaxLength: new(schemas.MaxText), Examples: []any{"Vi søger en kok til restauranten, der kan lave mad til mange gæster."}}, r.Schema(reflect.TypeFor[GivenVacancy](), true, "")}}
 }
 
 // VacancyOrList is one vacancy, or several.

@@ -11,7 +11,7 @@ if ! cmp -s "$here/requirements.txt" "$target/requirements.txt"; then
 	cp "$here/requirements.txt" "$target/requirements.txt"
 fi
 go build -o "$root/bin/api-serve" ./server/api/apitest/serve
-coproc server { exec "$root/bin/api-serve"; }
+coproc server { exec "$root/bin/api-serve" -for 3h; }
 trap 'kill "$server_PID" 2>/dev/null || true' EXIT
 read -r address token <&"${server[0]}"
 cd "$here"
