@@ -67,7 +67,7 @@ var (
 	ErrChanged = errors.New("the champion has changed meanwhile: look again")
 	ErrTooFew  = errors.New("too few vacancies to compare")
 	// ErrAway says that Kafka or ClickHouse cannot be reached now.
-	ErrAway = errors.New("cannot be reached now")
+	ErrAway = errors.New("is away now")
 )
 
 // Event is one vacancy that was classified or refused.
