@@ -143,7 +143,23 @@ func TestUserWithPassword(t *testing.T) {
 	if err := w.InsertEmbeddings(t.Context(), []EmbeddingRow{textOf(1, "b", "e5", "a text")}); err != nil {
 		t.Fatal(err)
 	}
-	o.Username, o.CreateDatabase, o.Lazy = "embedder", false, true
+	vector := textOf(1, "b", "e5", "a text").Vector
+	if err := errors.Join(w.EnsureSimilar(t.Context(), "e5", len(vector)), w.InsertPredictions(t.Context(), []PredictionRow{prediction(1, "b", "m1")})); err != nil {
+		t.Fatal(err)
+	}
+	o.Username, o.CreateDatabase, o.Lazy = "web", false, true // as jobstrom serve
+	for _, most := range []int{1, 2} {                        // by the index alone, and with a look at all
+		if found, err := open(t, o).Similar(t.Context(), SimilarQuery{Encoder: "e5", Vector: vector, Category: -1, Most: most}); err != nil || len(found) != 1 {
+			t.Errorf("similar: got %v, %v", found, err)
+		}
+	}
+	if v, err := open(t, o).ReadVacancy(t.Context(), "b"); err != nil || v.State != VacancyClassified {
+		t.Errorf("got %v, %v", v, err)
+	}
+	if _, _, err := open(t, o).ReadDeadLetters(t.Context(), noon, 10); err != nil {
+		t.Error(err)
+	}
+	o.Username = "embedder"
 	if found, err := open(t, o).ReadVectors(t.Context(), "e5", []TextHash{HashText("a text")}); err != nil || len(found) != 1 {
 		t.Errorf("got %v, %v", found, err)
 	}

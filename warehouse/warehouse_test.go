@@ -12,7 +12,7 @@ import (
 	"jobstrom/security"
 )
 
-// testUsers have passwords: worker has the rights that docs/security.md names, on the database worker; poor may only look, and embedder
+// testUsers have passwords: worker has the rights that docs/security.md names, on the database worker; poor may only look, web too and change no setting, and embedder
 // only where --embed-reuse does.
 const testUsers = `<clickhouse><profiles><reader><readonly>1</readonly></reader></profiles><users>
 <worker><password>s3cret-of-the-test</password><networks><ip>127.0.0.1</ip></networks><profile>default</profile><quota>default</quota><grants>
@@ -22,6 +22,9 @@ const testUsers = `<clickhouse><profiles><reader><readonly>1</readonly></reader>
 <poor><password>s3cret-of-the-test</password><networks><ip>127.0.0.1</ip></networks><profile>default</profile><quota>default</quota><grants>
   <query>GRANT SELECT ON worker.*</query>
 </grants></poor>
+<web><password>s3cret-of-the-test</password><networks><ip>127.0.0.1</ip></networks><profile>reader</profile><quota>default</quota><grants>
+  <query>GRANT SELECT ON worker.*</query>
+</grants></web>
 <embedder><password>s3cret-of-the-test</password><networks><ip>127.0.0.1</ip></networks><profile>reader</profile><quota>default</quota><grants>
   <query>GRANT SELECT ON worker.embedding_rows</query>
   <query>GRANT SELECT ON worker.erasure_rows</query>
