@@ -73,7 +73,7 @@ func TestAPIOfFlow(t *testing.T) {
 	const text = "Vi søger en sygeplejerske til nattevagter på medicinsk afdeling. Du skal pleje patienter, give medicin og måle blodtryk."
 	publish := func(id, text string) {
 		t.Helper()
-		if status := f.call("POST", "/v1/vacancies", map[string]any{"id": id, "title": "Sygeplejerske", "text": text}, nil); status != http.StatusAccepted {
+		if status := f.call("POST", "/v1/vacancies", map[string]any{"id": id, "text": text}, nil); status != http.StatusAccepted {
 			t.Fatalf("publishing: got %d", status)
 		}
 	}
@@ -128,9 +128,15 @@ func TestAPIOfFlow(t *testing.T) {
 	if f.call("GET", "/v1/vacancies/api-1", nil, &v); v.Label == nil || v.Label.CategoryIndex != 10 || v.Label.Source == "" {
 		t.Errorf("the label: got %+v", v.Label)
 	}
+	if status := f.call("POST", "/v1/classify", map[string]any{"id": "api-0", "text": text}, nil); status != http.StatusOK {
+		t.Errorf("classifying: got %d", status)
+	}
 	f.until("what the API predicted is in ClickHouse, apart", func() bool {
-		return f.ask("SELECT count() > 0 FROM jobstrom.prediction_rows WHERE origin = 'api'") == "1"
+		return f.ask("SELECT groupArray((vacancy_id, category)) FROM jobstrom.api_predictions") == "[('api-0','Sundhed, omsorg og personlig pleje')]"
 	})
+	if f.call("POST", "/v1/similar", map[string]any{"text": text, "most": 10}, &near); len(near.Neighbours) != 2 {
+		t.Errorf("got %+v, want what came by the flow alone", near.Neighbours)
+	}
 
 	var models api.Models
 	if status := f.call("GET", "/v1/models", nil, &models); status != http.StatusOK || len(models.Models) != 1 || models.Models[0].Role != "champion" || models.Models[0].HasReport {
@@ -164,7 +170,7 @@ func TestAPIOfFlow(t *testing.T) {
 		t.Errorf("a report of two vacancies: got %d", status)
 	}
 
-	publish("api-3", "Nu med en masse ord, som intet siger om noget.")
+	publish("api-3", "xyz qwerty")
 	var letters api.DeadLetters
 	f.until("the dead letter is listed", func() bool {
 		return f.call("GET", "/v1/deadletters", nil, &letters) == http.StatusOK && letters.Waiting == 1
