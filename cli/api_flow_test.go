@@ -170,7 +170,7 @@ func TestAPIOfFlow(t *testing.T) {
 		t.Errorf("a report of two vacancies: got %d", status)
 	}
 
-	publish("api-3", "xyz qwerty")
+	publish("api-3", "?")
 	var letters api.DeadLetters
 	f.until("the dead letter is listed", func() bool {
 		return f.call("GET", "/v1/deadletters", nil, &letters) == http.StatusOK && letters.Waiting == 1
