@@ -53,7 +53,7 @@ func main() {
 	flag.IntVar(&o.vacancies, "vacancies", 330, "vacancies of a round")
 	flag.IntVar(&o.torchTexts, "torch-texts", 100, "vacancies of a round of torch")
 	flag.IntVar(&o.clients, "clients", 64, "clients that ask at once when throughput is measured")
-	flag.IntVar(&o.underWay, "under-way", 128, "vacancies that may wait in overload's server")
+	flag.IntVar(&o.underWay, "under-way", 64, "vacancies that may wait in overload's server")
 	flag.DurationVar(&o.load, "load", time.Minute, "how long the equal load of ours and of fastapi lasts")
 	flag.DurationVar(&o.overload, "overload", 20*time.Second, "how long overload asks too much, twice")
 	flag.Parse()
