@@ -11,6 +11,8 @@ import (
 	"github.com/chromedp/cdproto/browser"
 	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
+
+	"jobstrom/server/access"
 )
 
 const submit = `form[action="/"] button[type=submit]`
@@ -68,6 +70,17 @@ func TestClassifyInPlace(t *testing.T) {
 	if text := is[string](b, fmt.Sprintf(`document.querySelector(%q).textContent`, submit)); text != "Klassificér" {
 		t.Errorf("the button says %q", text)
 	}
+}
+
+// Who asks too often is told so where the answer would have been.
+func TestTooManyRequestsInPlace(t *testing.T) {
+	t.Parallel()
+	b := open(t, serve(t, newWorld(t).sources(), access.Options{Rate: 0.001, Burst: 30}), desktop())
+	b.see("/?eksempel=1")
+	b.until("the limit is reached", func() bool {
+		b.click(submit)
+		return strings.Contains(is[string](b, `document.getElementById("result").innerText`), "Der er travlt lige nu")
+	})
 }
 
 // While an answer is on its way, the button says so, and a second click asks nothing.

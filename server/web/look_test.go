@@ -128,7 +128,7 @@ func (b *tab) picture(look, name string) {
 	if !slices.Contains(pictured()[look], name) {
 		return
 	}
-	b.run(chromedp.Evaluate[chromedp.Void](`window.scrollTo(0, document.querySelector(".result")?.offsetTop - 24 || 0); document.activeElement.blur(); undefined`))
+	b.run(chromedp.Evaluate[chromedp.Void](`window.scrollTo(0, document.querySelector(".result")?.offsetTop - 8 || 0); document.activeElement.blur(); undefined`))
 	shot, err := chromedp.Run(b.ctx, chromedp.CaptureScreenshot())
 	if err != nil {
 		b.t.Fatal(err)
@@ -156,7 +156,7 @@ func reduced(in image.Image) image.Image {
 	for y := bounds.Min.Y; y < bounds.Max.Y; y++ {
 		for x := bounds.Min.X; x < bounds.Max.X; x++ {
 			c := color.RGBAModel.Convert(in.At(x, y)).(color.RGBA)
-			count[color.RGBA{c.R &^ 3, c.G &^ 3, c.B &^ 3, 255}]++
+			count[c]++
 		}
 	}
 	var all []color.RGBA

@@ -37,6 +37,8 @@ func (p *Pages) upload(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	response := http.NewResponseController(w)
+	_ = response.SetWriteDeadline(time.Now().Add(chunkTime)) // where the connection has one, a long file needs more, again and again
 	first, err := p.classifyChunk(r.Context(), inputs[:min(p.chunk(), len(inputs))])
 	if err != nil {
 		return err // nothing is written yet: the page of the failure can be shown
@@ -52,7 +54,7 @@ func (p *Pages) upload(w http.ResponseWriter, r *http.Request) error {
 		w.Header().Set("Content-Type", "text/csv; charset=utf-8")
 		w.Header().Set("Content-Disposition", `attachment; filename="`+name+`"`)
 	}
-	p.fill(r.Context(), http.NewResponseController(w), out, l, inputs, first)
+	p.fill(r.Context(), response, out, l, inputs, first)
 	return nil
 }
 
@@ -84,7 +86,7 @@ func (p *Pages) fill(ctx context.Context, response *http.ResponseController, to 
 			}
 		}
 		s.Flush()
-		_ = response.SetWriteDeadline(time.Now().Add(chunkTime)) // where the connection has one, a long file needs it anew
+		_ = response.SetWriteDeadline(time.Now().Add(chunkTime))
 		if err = to.write(piece.String(), from+len(chunk), refused); err == nil {
 			err = response.Flush()
 		}

@@ -328,7 +328,13 @@ func serve(t *testing.T, sources api.Sources, guarded access.Options) string {
 		t.Fatal(err)
 	}
 	var pages *Pages
-	guarded.Refuse = func(w http.ResponseWriter, r *http.Request, refusal *access.Refusal) { pages.Fail(w, r, refusal) }
+	guarded.Refuse = func(w http.ResponseWriter, r *http.Request, refusal *access.Refusal) {
+		if !strings.Contains(r.Header.Get("Accept"), "text/html") {
+			api.Refused(refusal).Write(w, r)
+			return
+		}
+		pages.Fail(w, r, refusal)
+	}
 	guard, err := access.New(t.Context(), guarded)
 	if err != nil {
 		t.Fatal(err)
