@@ -36,7 +36,9 @@ type site struct {
 	flow *apitest.Flow
 	url  string
 	log  *lockedBuffer
-	stop context.CancelFunc
+	// handler is what answers.
+	handler http.Handler
+	stop    context.CancelFunc
 }
 
 // lockedBuffer keeps a log.
@@ -77,6 +79,7 @@ func serve(t *testing.T, change func(*server.Options)) *site {
 	if err != nil {
 		t.Fatal(err)
 	}
+	s.handler = handler
 	web := httptest.NewServer(handler)
 	s.url = web.URL
 	t.Cleanup(func() {

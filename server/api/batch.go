@@ -132,6 +132,7 @@ func (l *lines) chunk() (chunk []line, more bool, err error) {
 			chunk = append(chunk, decodeLine(data))
 		}
 		if err != nil {
+			_ = l.control.SetReadDeadline(time.Time{}) // net/http reads on to see the caller go, and a deadline then is that
 			return chunk, false, nil
 		}
 	}

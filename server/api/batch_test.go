@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -264,6 +265,45 @@ func TestEvents(t *testing.T) {
 	}
 	for s.flow.Followers() != 0 {
 		time.Sleep(time.Millisecond)
+	}
+}
+
+// A server's bounds of a request's time are not those of a stream.
+func TestStreamsOutlastRequests(t *testing.T) {
+	const bound = 200 * time.Millisecond
+	s := serve(t, func(o *server.Options) { o.API.Heartbeat = bound / 5 })
+	web := httptest.NewUnstartedServer(s.handler)
+	web.Config.ReadTimeout, web.Config.WriteTimeout = bound, bound
+	web.Start()
+	t.Cleanup(web.Close)
+	t.Cleanup(s.stop) // before Close, which waits for streams
+	s.url = web.URL
+	b := s.open(t.Context())
+	b.write(`"` + nurse + `"`)
+	if a := b.read(); a == nil || a.Answer == nil {
+		t.Fatalf("got %+v", a)
+	}
+	response, err := http.Get(s.url + "/v1/events")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	events := bufio.NewScanner(response.Body)
+	for beats := 0; beats < 15; { // 600 ms
+		if !events.Scan() {
+			t.Fatalf("the events end after %d heartbeats: %v", beats, events.Err())
+		}
+		if events.Text() == ": nothing" {
+			beats++
+		}
+	}
+	b.write(`"` + nurse + `"`)
+	if a := b.read(); a == nil || a.Answer == nil || a.Index != 1 {
+		t.Fatalf("got %+v", a)
+	}
+	_ = b.in.Close()
+	if b.read() != nil {
+		t.Error("there are more answers than lines")
 	}
 }
 

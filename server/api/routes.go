@@ -65,7 +65,7 @@ func (s *Service) Register(mux *http.ServeMux) error {
 func add[In, Out any](r *routes, o operation, f func(context.Context, *In) (*Out, error)) {
 	op := huma.Operation{
 		Method: o.method, Path: o.path, OperationID: o.id, Tags: []string{o.tag}, Summary: o.summary, Description: o.text, DefaultStatus: o.status,
-		MaxBodyBytes: r.MaxBytes + 1, BodyReadTimeout: patience, // readBody holds them
+		MaxBodyBytes: r.MaxBytes + 1, BodyReadTimeout: -1, // readBody holds them
 		Responses:   map[string]*huma.Response{},
 		Middlewares: huma.Middlewares{r.admit(o)}, Security: []map[string][]string{{"token": {string(o.scope)}}},
 	}
@@ -115,11 +115,13 @@ func (r *routes) admit(o operation) func(huma.Context, func(huma.Context)) {
 
 // readBody reads a body ahead of huma, for which a caller who goes would be an error of ours.
 func (r *routes) readBody(w http.ResponseWriter, request *http.Request) error {
-	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(patience))
+	control := http.NewResponseController(w)
+	_ = control.SetReadDeadline(time.Now().Add(patience))
 	data, err := io.ReadAll(http.MaxBytesReader(w, request.Body, r.MaxBytes))
 	var large *http.MaxBytesError
 	switch {
 	case err == nil:
+		_ = control.SetReadDeadline(time.Time{}) // net/http reads on to see the caller go, and a deadline then is that
 		request.Body = io.NopCloser(bytes.NewReader(data))
 		return nil
 	case errors.As(err, &large):
