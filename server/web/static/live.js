@@ -17,11 +17,15 @@ function seconds(s) {
 const most = 40, every = 2000;
 const list = document.getElementById("events"), figures = document.getElementById("figures");
 const pause = document.querySelector("[data-pause]"), broken = document.querySelector("[data-broken]");
-let paused = false, stale = true, asking = false;
+const toPause = pause?.textContent;
+let paused = false, stale = true, asking = false, waiting = 0;
 
 function show(event) {
   stale = true;
-  if (paused) return;
+  if (paused) {
+    pause.textContent = pause.dataset.waiting.replace("{0}", whole.format(++waiting));
+    return;
+  }
   const row = document.getElementById(event.kind === "refused" ? "refused" : "classified").content.firstElementChild.cloneNode(true);
   const set = (name, text) => { const at = row.querySelector(name); if (at) at.textContent = text; };
   const time = row.querySelector("time");
@@ -75,9 +79,8 @@ if (list) {
   pause.hidden = false;
   pause.addEventListener("click", () => {
     paused = !paused;
-    const other = pause.dataset.resume;
-    pause.dataset.resume = pause.textContent;
-    pause.textContent = other;
+    waiting = 0;
+    pause.textContent = paused ? pause.dataset.resume : toPause;
     refresh();
   });
 }
