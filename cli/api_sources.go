@@ -96,7 +96,7 @@ func (s *apiSources) away(ctx context.Context, err error) error {
 		return err
 	}
 	s.log.Warn("Kafka does not answer the API", "error", err)
-	return fmt.Errorf("Kafka %w", api.ErrAway)
+	return isAway("Kafka")
 }
 
 // Codes of ClickHouse's exceptions for what a flow makes when it starts.
@@ -122,10 +122,12 @@ func (s *apiSources) warehouseAway(ctx context.Context, err error) error {
 		return err
 	}
 	s.log.Warn("ClickHouse does not answer the API", "error", err)
-	return fmt.Errorf("ClickHouse %w", api.ErrAway)
+	return isAway("ClickHouse")
 }
 
 // isDialing says whether there was no connection to be had.
 func isDialing(err error) bool {
 	return errors.Is(err, clickhouse.ErrAcquireConnTimeout) || errors.Is(err, clickhouse.ErrAcquireConnNoAddress) || errors.Is(err, clickhouse.ErrServerUnexpectedData)
 }
+
+func isAway(part string) error { return fmt.Errorf("%s %w", part, api.ErrAway) }
