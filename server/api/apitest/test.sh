@@ -15,4 +15,4 @@ coproc server { exec "$root/bin/api-serve" -for 3h; }
 trap 'kill "$server_PID" 2>/dev/null || true' EXIT
 read -r address token <&"${server[0]}"
 cd "$here"
-"$target/bin/st" run "$address/openapi.json" --header "Authorization: Bearer $token" --max-examples "${CASES:-450}" --seed "${SEED:-1}" --no-color "$@"
+"$target/bin/st" run "$address/openapi.json" --header "Authorization: Bearer $token" --max-examples "${CASES:-500}" --seed "${SEED:-1}" --no-color "$@"
