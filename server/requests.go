@@ -6,8 +6,9 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"path/filepath"
 	"runtime"
-	"runtime/debug"
+	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -79,7 +80,7 @@ func (q *requests) recover(w *recorder, r *http.Request) {
 	if err, ok := failed.(runtime.Error); ok {
 		what = err.Error()
 	}
-	q.logger.Error("BUG: a request panicked", "panic", what, "request", access.RequestID(r.Context()), "stack", string(debug.Stack()))
+	q.logger.Error("BUG: a request panicked", "panic", what, "at", panicked(), "request", access.RequestID(r.Context()))
 	if w.status != 0 {
 		panic(http.ErrAbortHandler) // the caller must see that the answer is not whole
 	}
@@ -88,6 +89,21 @@ func (q *requests) recover(w *recorder, r *http.Request) {
 		return
 	}
 	api.Internal().Write(w, r)
+}
+
+// panicked returns where the code of ours stood that panicked: the first line outside the runtime. A whole stack in a log helps less than it hides.
+func panicked() string {
+	callers := make([]uintptr, 32)
+	frames := runtime.CallersFrames(callers[:runtime.Callers(4, callers)]) // without Callers, panicked, recover and the runtime's panic
+	for {
+		frame, more := frames.Next()
+		if !strings.HasPrefix(frame.Function, "runtime.") {
+			return fmt.Sprintf("%s, %s:%d", frame.Function, filepath.Base(frame.File), frame.Line)
+		}
+		if !more {
+			return "the runtime"
+		}
+	}
 }
 
 // recorder remembers the status.
