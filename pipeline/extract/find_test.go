@@ -71,6 +71,7 @@ func TestFind(t *testing.T) {
 
 	// Names of persons.
 	f("Kontakt Mette Krogsgaard på kontoret", "name Mette Krogsgaard")
+	f("Ring til Jens Hansen for mere", "name Jens Hansen")
 	f("hos Henrik von Rosen", "name Henrik von Rosen")
 	f("att. Jørgen P. Sandbæk, her", "name Jørgen P. Sandbæk")
 	f("Svend-Erik og Rikkes hold", "name Svend-Erik", "name Rikkes")
