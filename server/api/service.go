@@ -16,7 +16,9 @@ type Options struct {
 	Stopping context.Context
 	// Version of the API's description; empty is dev.
 	Version string
-	Logger  *slog.Logger
+	// Now is the time at which drift is looked at; nil is time.Now.
+	Now    func() time.Time
+	Logger *slog.Logger
 }
 
 // Limits bound a request.
@@ -70,6 +72,9 @@ func NewService(o Options) (*Service, error) {
 	}
 	if err := o.Limits.Validate(); err != nil {
 		return nil, fmt.Errorf("making the API: %w", err)
+	}
+	if o.Now == nil {
+		o.Now = time.Now
 	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)

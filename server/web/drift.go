@@ -33,7 +33,7 @@ func (p *Pages) drift(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	found, err := p.service.Drift(r.Context(), query)
+	found, err := p.service.DriftSeen(r.Context(), query)
 	if err != nil {
 		return err
 	}
@@ -89,7 +89,7 @@ func (p *Pages) driftReport(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	report, err := p.service.DriftReport(r.Context(), query)
+	report, err := p.service.DriftCompared(r.Context(), query)
 	if err != nil {
 		return err
 	}

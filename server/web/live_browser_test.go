@@ -107,7 +107,7 @@ func TestDriftPage(t *testing.T) {
 	b.says(".alarm", "26.11.2026 08.05 Alarm Kategori forandring Forskel 0,142; grænsen er 0,100 (samlet forskel i andele). 20. november 2026 – 27. november 2026 (12.480 opslag)")
 	b.says(".trends tr:nth-child(5)", "Sundhed, omsorg og personlig pleje3,9 %8,9 %+5,0")
 	b.says(".timeline > li:last-child", "Ophørt Tekstens længde ingen forandring")
-	if from := is[string](b, `document.getElementById("fra").value`); from != "2026-11-13" {
+	if from := is[string](b, `document.getElementById("fra").value`); from != "2026-10-28" {
 		t.Errorf("the form begins on %s", from)
 	}
 	b.set("fra", "2026-11-20")

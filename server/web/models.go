@@ -28,7 +28,8 @@ type registry struct {
 // model is one with its figures beside the champion's.
 type model struct {
 	api.Model
-	Figures []figure
+	// Figures are the first metrics, More the others.
+	Figures, More []figure
 	// Report is the address of the page of its training.
 	Report string
 	// Promote is the address of the page that asks whether to make it the champion.
@@ -39,7 +40,9 @@ type model struct {
 type figure struct {
 	Name            string
 	Value, Champion float64
-	Compared        bool
+	// Low and High bound it, of 95 in 100 such measurements; 0 where that is not known.
+	Low, High float64
+	Compared  bool
 	// Better is 1 where the value is better than the champion's, -1 where it is worse.
 	Better int
 }
@@ -107,7 +110,10 @@ func modelOf(m api.Model, champion *api.Model) model {
 		return cmp.Or(cmp.Compare(rank(a), rank(b)), strings.Compare(a, b))
 	})
 	for _, name := range names {
-		f := figure{Name: name, Value: m.Metrics[name]}
+		if name == "n" || strings.HasSuffix(name, "_low") || strings.HasSuffix(name, "_high") {
+			continue // shown with what they belong to
+		}
+		f := figure{Name: name, Value: m.Metrics[name], Low: m.Metrics[name+"_low"], High: m.Metrics[name+"_high"]}
 		if champion != nil && champion.ID != m.ID {
 			if f.Champion, f.Compared = champion.Metrics[name]; f.Compared {
 				if f.Better = cmp.Compare(f.Value, f.Champion); lessIsBetter(name) {
@@ -115,7 +121,11 @@ func modelOf(m api.Model, champion *api.Model) model {
 				}
 			}
 		}
-		out.Figures = append(out.Figures, f)
+		if slices.Contains(first(), name) {
+			out.Figures = append(out.Figures, f)
+		} else {
+			out.More = append(out.More, f)
+		}
 	}
 	return out
 }

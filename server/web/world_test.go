@@ -198,10 +198,7 @@ func (w *world) rollback(ctx context.Context, expect, reason, by string) (*api.M
 }
 
 func (w *world) drift(_ context.Context, q api.DriftQuery) (*api.Drift, error) {
-	d := &api.Drift{Since: noon.AddDate(0, 0, -14), Until: noon}
-	if !q.Since.IsZero() {
-		d.Since, d.Until = q.Since, q.Until
-	}
+	d := &api.Drift{Since: q.Since, Until: q.Until}
 	alarm := api.DriftEvent{
 		At: noon.Add(-30 * time.Hour), Kind: "raised", Column: "category", Verdict: "drift", Effect: 0.142, Gate: 0.1, Q: 0.0004, Measure: "total variation",
 		Current: api.TimeSpan{From: noon.AddDate(0, 0, -7), To: noon, Vacancies: 12480}, Compared: api.TimeSpan{From: noon.AddDate(0, -3, 0), To: noon.AddDate(0, 0, -20), Vacancies: 457824},
@@ -323,7 +320,7 @@ func (f *feed) listeners() int {
 // serve starts a server of the pages and the API, put together as package server does.
 func serve(t *testing.T, sources api.Sources, guarded access.Options) string {
 	t.Helper()
-	service, err := api.NewService(api.Options{Sources: sources, Stopping: t.Context()})
+	service, err := api.NewService(api.Options{Sources: sources, Stopping: t.Context(), Now: func() time.Time { return noon }})
 	if err != nil {
 		t.Fatal(err)
 	}
