@@ -16,8 +16,19 @@ import (
 	"jobstrom/warehouse"
 )
 
-// hourly is the longest time whose shares are counted by the hour; a longer one's are by the day.
-const hourly = 72 * time.Hour
+// stepOf returns in which steps the shares of a time are counted: few enough to be looked at.
+func stepOf(span time.Duration) time.Duration {
+	const day = 24 * time.Hour
+	switch {
+	case span <= 3*day:
+		return time.Hour
+	case span <= 120*day:
+		return day
+	case span <= 3*365*day:
+		return 7 * day
+	}
+	return 28 * day
+}
 
 // driftSeen returns the watch's events, the alarms that stand, and the shares of the categories.
 func (s *apiSources) driftSeen(ctx context.Context, q api.DriftQuery) (*api.Drift, error) {
@@ -42,29 +53,31 @@ func (s *apiSources) driftSeen(ctx context.Context, q api.DriftQuery) (*api.Drif
 			d.Alarms = append(d.Alarms, apiDriftEvent(e))
 		}
 	}
-	step := 24 * time.Hour
-	if q.Until.Sub(q.Since) <= hourly {
-		step = time.Hour
-	}
+	step := stepOf(q.Until.Sub(q.Since))
 	steps, err := drift.Series(asked, s.warehouse, "category", q.Since, q.Until, step)
 	if err != nil {
 		return nil, s.warehouseAway(ctx, err)
 	}
-	d.Shares = apiShares(steps, s.pipeline.Taxonomy)
+	d.Shares = apiShares(steps, step, s.pipeline.Taxonomy)
 	return d, nil
 }
 
-// apiShares puts counts into index order. A category of another taxonomy counts among the vacancies alone.
-func apiShares(steps []drift.Step, taxonomy *schemas.Taxonomy) []api.Share {
-	shares := make([]api.Share, len(steps))
-	for i, step := range steps {
-		shares[i] = api.Share{From: step.From, Categories: make([]uint64, len(taxonomy.Categories))}
+// apiShares puts counts into index order, and between the first and the last of them steps without a vacancy, so that time runs evenly. A category of another taxonomy counts
+// among the vacancies alone.
+func apiShares(steps []drift.Step, every time.Duration, taxonomy *schemas.Taxonomy) []api.Share {
+	var shares []api.Share
+	for _, step := range steps {
+		for n := len(shares); n > 0 && shares[n-1].From.Add(every).Before(step.From); n++ {
+			shares = append(shares, api.Share{From: shares[n-1].From.Add(every), Categories: make([]uint64, len(taxonomy.Categories))})
+		}
+		share := api.Share{From: step.From, Categories: make([]uint64, len(taxonomy.Categories))}
 		for value, n := range step.Counts {
-			shares[i].Vacancies += n
+			share.Vacancies += n
 			if c := slices.Index(taxonomy.Names(), value); c >= 0 {
-				shares[i].Categories[c] += n
+				share.Categories[c] += n
 			}
 		}
+		shares = append(shares, share)
 	}
 	return shares
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/ClickHouse/clickhouse-go/v2"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"jobstrom/drift"
 	"jobstrom/kafka"
 	"jobstrom/pipeline"
 	"jobstrom/schemas"
@@ -148,5 +149,22 @@ func TestSourcesAway(t *testing.T) {
 	goneNow()
 	if err := s.away(gone, io.EOF); errors.Is(err, api.ErrAway) {
 		t.Error("a caller who went away is taken for Kafka being away")
+	}
+}
+
+// Time runs evenly in the shares, also where nothing was published.
+func TestSharesOfEmptyDays(t *testing.T) {
+	day := func(n int) time.Time { return time.Date(2026, 11, n, 0, 0, 0, 0, time.UTC) }
+	shares := apiShares([]drift.Step{
+		{From: day(2), Counts: map[string]uint64{"Elever": 2, "of another taxonomy": 1}}, {From: day(3), Counts: map[string]uint64{"Elever": 1}}, {From: day(6), Counts: map[string]uint64{"Ledelse": 4}},
+	}, 24*time.Hour, schemas.Jobnet())
+	want := []struct{ all, pupils, leaders uint64 }{{3, 2, 0}, {1, 1, 0}, {}, {}, {4, 0, 4}}
+	if len(shares) != len(want) {
+		t.Fatalf("%d shares, want %d", len(shares), len(want))
+	}
+	for i, w := range want {
+		if s := shares[i]; !s.From.Equal(day(2+i)) || s.Vacancies != w.all || s.Categories[3] != w.pupils || s.Categories[10] != w.leaders {
+			t.Errorf("share %d: %+v", i, s)
+		}
 	}
 }
