@@ -198,11 +198,15 @@ func TestAPIOfFlow(t *testing.T) {
 	// A model that is trained here becomes the champion, and its report can be read.
 	lines := ""
 	for i := range 60 {
-		lines += fmt.Sprintf(`{"id":"l-%d","text":"Vi søger en murer nr. %d til facader. Du skal mure og pudse vægge.","category":"Bygge og anlæg"}`+"\n", i, i)
-		lines += fmt.Sprintf(`{"id":"m-%d","text":"Vi søger sygeplejerske nr. %d til nattevagter. Du skal pleje patienter.","category":"Sundhed, omsorg og personlig pleje"}`+"\n", i, i)
+		day := fmt.Sprintf("2026-%02d-%02dT08:00:00Z", 9+i%2, 1+i/3)
+		lines += fmt.Sprintf(`{"id":"l-%d","published_at":"%s","text":"Vi søger en murer nr. %[1]d til facader. Du skal mure og pudse vægge.","category":"Bygge og anlæg"}`+"\n", i, day)
+		lines += fmt.Sprintf(`{"id":"m-%d","published_at":"%s","text":"Vi søger sygeplejerske nr. %[1]d til nattevagter. Du skal pleje patienter.","category":"Sundhed, omsorg og personlig pleje"}`+"\n", i, day)
 	}
 	f.shell("cat > var/labelled.jsonl <<'E'\n" + lines + "E\nbin/jobstrom produce var/labelled.jsonl")
 	f.until("the labelled vacancies are in ClickHouse", func() bool { return f.ask("SELECT count() >= 120 FROM jobstrom.history") == "1" })
+	if status := f.call("GET", "/v1/drift/report?since=2026-09-01T00:00:00Z&until=2026-11-01T00:00:00Z", nil, nil); status != http.StatusOK {
+		t.Errorf("a report of two months: got %d", status)
+	}
 	f.shell("bin/jobstrom train --promote never")
 	if status := f.call("GET", "/v1/models", nil, &models); status != http.StatusOK || len(models.Models) != 2 {
 		t.Fatalf("models: got %d, %+v", status, models)
