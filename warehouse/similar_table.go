@@ -33,8 +33,8 @@ func similarTable(encoder string, dim int) string {
 // similarColumns are taken over from embedding_rows.
 const similarColumns = "vacancy_id, received_at, raw_topic_id, raw_partition, raw_offset, published_at, source, vector"
 
-// EnsureSimilar makes the table of an encoder's vectors of this length, with its index, unless it is there, and fills it with what embedding_rows has, which takes
-// about 10 s for a million. It may be repeated, and broken off: until it has returned once, Similar searches embedding_rows.
+// EnsureSimilar makes the table of an encoder's vectors of this length, with its index, unless it is there, and fills it with what embedding_rows has, which reads
+// all of its vectors once. It may be repeated, and broken off: until it has returned once, Similar searches embedding_rows.
 //
 // The index (HNSW in bfloat16) is built when parts are merged, not while the sink waits: what is not merged yet is searched without it.
 func (w *Warehouse) EnsureSimilar(ctx context.Context, encoder string, dim int) error {
