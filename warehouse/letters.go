@@ -17,9 +17,10 @@ type DeadLetterState struct {
 // replay. Of letters that tell of the same refusal there is one; those of erased vacancies are left out.
 func (w *Warehouse) ReadDeadLetters(ctx context.Context, since time.Time, most int) (letters []DeadLetterState, waiting uint64, err error) {
 	const chosen = " FROM dead_letters WHERE letter_offset >= 0 AND failed_at >= fromUnixTimestamp64Milli(toInt64(?), 'UTC')"
-	err = w.conn.Select(ctx, &letters, "SELECT *"+chosen+" ORDER BY failed_at DESC, letter_partition, letter_offset DESC LIMIT ?", within(since).UnixMilli(), most)
+	// Counted first: a letter that arrives meanwhile may be listed uncounted, but never counted without being there.
+	err = w.conn.QueryRow(ctx, "SELECT countIf(replayed_at IS NULL)"+chosen, within(since).UnixMilli()).Scan(&waiting)
 	if err == nil {
-		err = w.conn.QueryRow(ctx, "SELECT countIf(replayed_at IS NULL)"+chosen, within(since).UnixMilli()).Scan(&waiting)
+		err = w.conn.Select(ctx, &letters, "SELECT *"+chosen+" ORDER BY failed_at DESC, letter_partition, letter_offset DESC LIMIT ?", within(since).UnixMilli(), most)
 	}
 	if err != nil {
 		return nil, 0, fmt.Errorf("reading dead letters: %w", diagnose(Explain(err), w.options))
