@@ -3,12 +3,10 @@ package cli
 import (
 	"context"
 	"crypto/rand"
-	"crypto/tls"
 	"encoding/hex"
 	"errors"
 	"fmt"
 	"net"
-	"net/http"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -31,9 +29,6 @@ import (
 	"jobstrom/pipeline/classify"
 	"jobstrom/registry"
 	"jobstrom/schemas"
-	"jobstrom/server"
-	"jobstrom/server/access"
-	"jobstrom/server/api"
 	"jobstrom/warehouse"
 )
 
@@ -181,19 +176,6 @@ func (f *flow) startWarehouse(ctx context.Context, stopLater func(func())) error
 		return err
 	}
 	return drift.Install(ctx, w)
-}
-
-// askWarehouse opens a ClickHouse that another process keeps, and which may be away.
-func (f *flow) askWarehouse(ctx context.Context) error {
-	options := f.config.warehouseOptions()
-	options.Lazy = true
-	w, err := warehouse.Open(ctx, options)
-	if err != nil {
-		return err
-	}
-	f.stops = append(f.stops, func() { _ = w.Close() })
-	f.warehouse = w
-	return nil
 }
 
 // startEngine starts ClickHouse here, and again on the same ports and data whenever it ends by itself: meanwhile the sink waits and the stages go on.
@@ -420,66 +402,6 @@ func (f *flow) stored(ctx context.Context) (*consumers.Stored, error) {
 		options.Warehouse = w
 	}
 	return consumers.NewStored(f.pipeline.Encoder, options), nil
-}
-
-// serve adds the HTTP server and returns its address.
-func (f *flow) serve() (string, error) {
-	certificate, err := f.config.serverTLS().Config(f.log)
-	if err != nil {
-		return "", err
-	}
-	options := f.config.accessOptions(f.config.HTTP)
-	options.Board = f.board
-	sources, err := f.apiSources()
-	if err != nil {
-		return "", err
-	}
-	handler, err := server.New(f.work, server.Options{
-		API:    api.Options{Sources: sources, Limits: f.config.apiLimits(), Version: version},
-		Access: options, Problems: f.board.Problems, Gatherer: f.metrics, Registerer: f.metrics, Logger: f.log,
-	})
-	if err != nil {
-		return "", err
-	}
-	listener, err := net.Listen("tcp", f.config.HTTP)
-	if err != nil {
-		return "", fmt.Errorf("listening on %s: %w: choose another address with --http", f.config.HTTP, err)
-	}
-	f.serveHTTP(listener, handler, certificate)
-	f.board.Clear(starting)
-	return listener.Addr().String(), nil
-}
-
-// serveMetrics adds a server of health and metrics alone, for processes without a web page.
-func (f *flow) serveMetrics() error {
-	listener, err := net.Listen("tcp", f.config.MetricsAddress)
-	if err != nil {
-		return fmt.Errorf("listening on %s: %w: choose another address with --metrics-address", f.config.MetricsAddress, err)
-	}
-	f.serveHTTP(listener, server.NewWatched(f.board.Problems, f.metrics), nil)
-	f.log.Info("serving health and metrics", "address", listener.Addr())
-	return nil
-}
-
-// serveHTTP adds a server, with TLS when there is a certificate.
-func (f *flow) serveHTTP(listener net.Listener, handler http.Handler, certificate *tls.Config) {
-	web, listener := access.NewServer(listener, handler, access.Bounds{Connections: f.config.HTTPConnections}, f.log)
-	serve := web.Serve
-	if web.TLSConfig = certificate; certificate != nil {
-		serve = func(l net.Listener) error { return web.ServeTLS(l, "", "") }
-	}
-	f.actors.Go(func() error {
-		if err := serve(listener); !errors.Is(err, http.ErrServerClosed) {
-			return fmt.Errorf("serving HTTP: %w", err)
-		}
-		return nil
-	})
-	f.actors.Go(func() error {
-		<-f.work.Done()
-		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
-		defer cancel()
-		return web.Shutdown(ctx)
-	})
 }
 
 // wait returns when the flow was asked to end, or an actor failed.
