@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"time"
 
@@ -142,11 +141,9 @@ func asked(reason, by string) string {
 	return fmt.Sprintf("%s (asked by %s)", reason, by)
 }
 
-var modelIdentity = regexp.MustCompile(`^[0-9a-f]{64}$`)
-
 // modelPage is where the page of a model's training lies that was trained on this machine; not ok for what is no model's identity, which is thus no part of a path.
 func (c Config) modelPage(model string) (path string, ok bool) {
-	return filepath.Join(c.Data, "models", model+".html"), modelIdentity.MatchString(model)
+	return filepath.Join(c.Data, "models", model+".html"), registry.IsModel(model)
 }
 
 // modelReport reads that page.

@@ -43,8 +43,8 @@ func (s Scope) challengerKey(id string) string {
 
 var modelID = regexp.MustCompile(`^[0-9a-f]{64}$`)
 
-// isModel tells the key of a classifier from that of an alias.
-func isModel(key string) bool { return modelID.MatchString(key) }
+// IsModel tells the identity of a classifier, which is its key, from the key of an alias and from anything else.
+func IsModel(key string) bool { return modelID.MatchString(key) }
 
 // Actions of the history.
 const (
@@ -128,7 +128,7 @@ func (c *Contents) take(r *kgo.Record) {
 			return
 		}
 		c.History = append(c.History, event)
-	case isModel(key):
+	case IsModel(key):
 		delete(c.Models, key)
 		if r.Value == nil {
 			return

@@ -160,7 +160,7 @@ func (w *watcher) read(r *kgo.Record) {
 		} else {
 			w.challengers[id] = true
 		}
-	case isModel(key): // other keys are aliases of others
+	case IsModel(key): // other keys are aliases of others
 		if r.Value == nil {
 			delete(w.classifiers, key)
 		} else {
