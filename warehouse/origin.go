@@ -17,6 +17,9 @@ const (
 	OriginAll    Origin = "all"
 )
 
+// streamRows chooses what came by the flow.
+const streamRows = "origin = 'stream'"
+
 // Origins lists what may be chosen.
 func Origins() []Origin { return []Origin{OriginStream, OriginAPI, OriginAll} }
 

@@ -12,9 +12,6 @@ import (
 	"time"
 )
 
-// streamRows chooses what came by the flow.
-const streamRows = "origin = 'stream'"
-
 // SimilarQuery asks for the vacancies whose vectors are nearest to one.
 type SimilarQuery struct {
 	Encoder string
