@@ -28,7 +28,7 @@ func (p *Pages) drift(w http.ResponseWriter, r *http.Request) error {
 	if p.service.Drift == nil {
 		return missing()
 	}
-	l := p.view(w, r).language
+	l := p.language(r)
 	query, err := driftQuery(l, r)
 	if err != nil {
 		return err
@@ -85,7 +85,7 @@ func (p *Pages) driftReport(w http.ResponseWriter, r *http.Request) error {
 	if p.service.DriftReport == nil {
 		return missing()
 	}
-	query, err := driftQuery(p.view(w, r).language, r)
+	query, err := driftQuery(p.language(r), r)
 	if err != nil {
 		return err
 	}

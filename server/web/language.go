@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -87,25 +88,26 @@ func (l *Language) parseDay(value string) (time.Time, error) {
 	return t, nil
 }
 
-// choose returns the code of the language of a request: what its address asks for, which is remembered, else what was remembered, else Danish.
+// chosen returns the code of the language of a request: what its address asks for, else what was remembered, else Danish. Asked says that the address did.
+func chosen(r *http.Request) (code string, asked bool) {
+	if code := r.URL.Query().Get(languageCookie); slices.Contains(languages(), code) {
+		return code, true
+	}
+	if remembered, err := r.Cookie(languageCookie); err == nil && slices.Contains(languages(), remembered.Value) {
+		return remembered.Value, false
+	}
+	return languages()[0], false
+}
+
+// choose returns the same, and has what the address asks for remembered.
 func choose(w http.ResponseWriter, r *http.Request) string {
-	asked := r.URL.Query().Get(languageCookie)
-	for _, code := range languages() {
-		if asked == code {
-			http.SetCookie(w, &http.Cookie{
-				Name: languageCookie, Value: code, Path: "/", MaxAge: 365 * 24 * 3600, HttpOnly: true, Secure: r.TLS != nil, SameSite: http.SameSiteLaxMode,
-			})
-			return code
-		}
+	code, asked := chosen(r)
+	if asked {
+		http.SetCookie(w, &http.Cookie{
+			Name: languageCookie, Value: code, Path: "/", MaxAge: 365 * 24 * 3600, HttpOnly: true, Secure: r.TLS != nil, SameSite: http.SameSiteLaxMode,
+		})
 	}
-	if c, err := r.Cookie(languageCookie); err == nil {
-		for _, code := range languages() {
-			if c.Value == code {
-				return code
-			}
-		}
-	}
-	return languages()[0]
+	return code
 }
 
 // switched returns the address of this page in the other language, and that language.

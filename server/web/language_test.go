@@ -121,6 +121,19 @@ func TestLanguageOfARequest(t *testing.T) {
 	f("/?sprog=xx", "yy", "da", false)
 }
 
+// A page that needs the language before it is shown has it remembered once.
+func TestLanguageIsRememberedOnce(t *testing.T) {
+	site := serve(t, newWorld(t).sources(), openDoor())
+	response, err := http.Get(site + "/drift?sprog=en")
+	if err != nil {
+		t.Fatal(err)
+	}
+	response.Body.Close()
+	if cookies := response.Header.Values("Set-Cookie"); response.StatusCode != http.StatusOK || len(cookies) != 1 {
+		t.Errorf("%s, cookies %v", response.Status, cookies)
+	}
+}
+
 func TestTextFillsPlaces(t *testing.T) {
 	da := language(t, "da")
 	if got := da.Text("result.said", "It {1}", "93 %"); got != "Kategori: It {1}. Sikkerhed: 93 %." {

@@ -35,7 +35,7 @@ func (p *Pages) live(w http.ResponseWriter, r *http.Request) error {
 	if p.service.Feed == nil {
 		return missing()
 	}
-	l := p.view(w, r).language
+	l := p.language(r)
 	body := flow{Stats: p.service.Feed.Stats(), Events: p.service.Feed.Recent(mostEvents)}
 	steps := make([]step, len(body.Stats.Minutes))
 	for i, m := range body.Stats.Minutes {

@@ -163,6 +163,12 @@ func (v view) May(scope string) bool { return v.Caller.Has(access.Scope(scope)) 
 // Known says whether somebody is logged in.
 func (v view) Known() bool { return v.Protected && v.Caller.Name != "" }
 
+// language is that of a request's answer, for what is made before the page is shown.
+func (p *Pages) language(r *http.Request) *Language {
+	code, _ := chosen(r)
+	return p.languages[code]
+}
+
 func (p *Pages) view(w http.ResponseWriter, r *http.Request) view {
 	code := choose(w, r)
 	address, other := switched(r, code)

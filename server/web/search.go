@@ -56,7 +56,7 @@ func (p *Pages) search(w http.ResponseWriter, r *http.Request) error {
 		}
 		body.Category = n
 	}
-	times, err := driftQuery(p.view(w, r).language, r)
+	times, err := driftQuery(p.language(r), r)
 	if err != nil {
 		return err
 	}

@@ -43,7 +43,7 @@ func (p *Pages) upload(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err // nothing is written yet: the page of the failure can be shown
 	}
-	l := p.languages[choose(w, r)]
+	l := p.language(r)
 	name := l.Text("upload.name")
 	var out destination = &download{w}
 	w.Header().Set("Cache-Control", "no-store")
