@@ -116,8 +116,31 @@ Settings come from defaults < jobstrom.yaml < JOBSTROM_* in the environment < fl
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return fmt.Errorf("%w (%w)", err, errUsage)
 	})
-	root.AddCommand(a.demoCommand(), a.upCommand(), a.produceCommand(), a.followCommand(), a.deadletterCommand(), a.runCommand(), a.serveCommand(), a.trainCommand(), a.modelsCommand(), a.driftCommand(),
-		a.classifyCommand(), a.extractCommand(), a.evaluateCommand(), a.checkCommand(), a.topicsCommand(), a.lagCommand(), a.auditCommand(), a.eraseCommand(), a.reprocessCommand(), a.convertCommand(), a.benchCommand(), a.tokensCommand(), a.versionCommand())
+	root.AddCommand(
+		a.demoCommand(),
+		a.upCommand(),
+		a.produceCommand(),
+		a.followCommand(),
+		a.deadletterCommand(),
+		a.runCommand(),
+		a.serveCommand(),
+		a.trainCommand(),
+		a.modelsCommand(),
+		a.driftCommand(),
+		a.classifyCommand(),
+		a.extractCommand(),
+		a.evaluateCommand(),
+		a.checkCommand(),
+		a.topicsCommand(),
+		a.lagCommand(),
+		a.auditCommand(),
+		a.eraseCommand(),
+		a.reprocessCommand(),
+		a.convertCommand(),
+		a.benchCommand(),
+		a.tokensCommand(),
+		a.versionCommand(),
+	)
 	return root
 }
 
