@@ -42,6 +42,7 @@ type flow struct {
 	dim       int    // their length
 	owners    *registry.Owners
 	metrics   *prometheus.Registry
+	trained   *trainedGauge
 	board     *health.Board
 	// clickHouseHTTP is where the embedded engine answers HTTP; empty for another's.
 	clickHouseHTTP string
@@ -59,15 +60,15 @@ var (
 	noClassifier = health.Place{Part: "classifier"}
 )
 
-// parts says which parts of a flow a command needs. Extracts and encodes say that its pipeline must do that, too.
+// parts says which parts of a flow a command needs. Extracts, encodes and classifies say that its pipeline must do that, too.
 type parts struct {
-	kafka, warehouse, pipeline, extracts, encodes bool
+	kafka, warehouse, pipeline, extracts, encodes, classifies bool
 }
 
 // start brings up the parts, those that do not need each other side by side. On error what was started is stopped.
 func (a *app) start(ctx context.Context, need parts) (*flow, error) {
-	f := &flow{app: a, metrics: prometheus.NewRegistry(), kafka: a.config.kafkaOptions(a.log)}
-	f.metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	f := &flow{app: a, metrics: prometheus.NewRegistry(), trained: newTrainedGauge(), kafka: a.config.kafkaOptions(a.log)}
+	f.metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), buildInfo())
 	work, drain := context.WithCancel(ctx)
 	f.drain = drain
 	f.actors, f.work = errgroup.WithContext(work)
@@ -104,6 +105,10 @@ func (a *app) start(ctx context.Context, need parts) (*flow, error) {
 			stopLater(func() { _ = f.pipeline.Close() })
 			if need.encodes {
 				f.metrics.MustRegister(cacheMetrics(f.pipeline.Encoder)...)
+			}
+			if need.classifies {
+				f.metrics.MustRegister(f.trained)
+				f.trained.show(f.pipeline.Live.Load())
 			}
 			return nil
 		})
@@ -298,6 +303,7 @@ func (f *flow) watchRegistry(ctx context.Context) error {
 				err := f.promote(f.pipeline, c)
 				if err == nil {
 					f.board.Clear(noClassifier)
+					f.trained.show(f.pipeline.Live.Load())
 				}
 				return err
 			},
@@ -372,6 +378,9 @@ func (f *flow) runStages(ctx context.Context, names []string, slot string) error
 			})
 			f.actors.Go(func() error {
 				return drift.Keep(f.work, drift.KeepOptions{Warehouse: f.warehouse, Board: f.board, Logger: f.log})
+			})
+			f.actors.Go(func() error {
+				return consumers.MeasureUsage(f.work, consumers.UsageOptions{Kafka: f.kafka, Warehouse: f.warehouse, Topics: kafka.TopicNames(encoder), Logger: f.log, Registerer: f.metrics})
 			})
 			continue
 		}

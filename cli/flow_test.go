@@ -15,6 +15,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -329,6 +330,16 @@ func (f *flowUnderTest) hotSwap(t *testing.T) {
 	}
 	f.until("ClickHouse says who is live", func() bool {
 		return f.ask("SELECT model FROM jobstrom.champions WHERE live_until > now()") == trained
+	})
+	finished := f.ask("SELECT toUnixTimestamp(trained_at) FROM jobstrom.models WHERE model = '" + trained + "'")
+	f.until("the metrics say when the classifier in use was trained, and only of that", func() bool {
+		_, text := get("http://127.0.0.1:" + f.web + "/metrics")
+		ages := regexp.MustCompile(`(?m)^jobstrom_classifier_trained_timestamp_seconds\{classifier="(\w+)"\} (\S+)$`).FindAllStringSubmatch(text, -1)
+		if len(ages) != 1 || ages[0][1] != trained {
+			return false
+		}
+		at, err := strconv.ParseFloat(ages[0][2], 64)
+		return err == nil && strconv.Itoa(int(at)) == finished
 	})
 	n := 0
 	f.until("a vacancy is classified by the trained classifier", func() bool {

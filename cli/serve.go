@@ -29,7 +29,7 @@ without, the default classifier answers. With --clickhouse there are similar vac
 				return err
 			}
 			follow := len(a.config.Brokers) > 0
-			f, err := a.start(cmd.Context(), parts{kafka: follow, pipeline: true, extracts: true, encodes: true})
+			f, err := a.start(cmd.Context(), parts{kafka: follow, pipeline: true, extracts: true, encodes: true, classifies: true})
 			if err != nil {
 				return err
 			}

@@ -132,6 +132,7 @@ func TestRightsOnKfake(t *testing.T) {
 	g := grantedByFake(t)
 	t.Run("missing", func(t *testing.T) { missingRights(t, g) })
 	t.Run("denied", func(t *testing.T) { deniedIsNamed(t, g) })
+	t.Run("size", func(t *testing.T) { sizeDenied(t, g) })
 }
 
 func startApache(t *testing.T, s cluster.Security, settings map[string]string) *cluster.Cluster {
@@ -189,6 +190,7 @@ func TestApacheKafkaWithPasswords(t *testing.T) {
 	g := grantedByApache(t, c, ours)
 	t.Run("missing", func(t *testing.T) { missingRights(t, g) })
 	t.Run("denied", func(t *testing.T) { deniedIsNamed(t, g) })
+	t.Run("size", func(t *testing.T) { sizeDenied(t, g) })
 }
 
 // Apache Kafka that knows clients by their certificates, and shows an expired one itself.

@@ -85,7 +85,7 @@ type Layout struct {
 // may not see are left to others.
 func EnsureTopics(ctx context.Context, client *kgo.Client, encoder string, layout Layout) error {
 	admin := kadm.NewClient(client)
-	details, err := describe(ctx, client, names(encoder)...)
+	details, err := describe(ctx, client, TopicNames(encoder)...)
 	if err != nil {
 		return err
 	}
@@ -152,7 +152,7 @@ func awaitTopics(ctx context.Context, client *kgo.Client, encoder string) (kadm.
 	ctx, cancel := context.WithTimeout(ctx, topicsWait)
 	defer cancel()
 	for {
-		details, err := describe(ctx, client, names(encoder)...)
+		details, err := describe(ctx, client, TopicNames(encoder)...)
 		if err != nil {
 			return nil, err
 		}
@@ -194,7 +194,7 @@ func missingTopic(details kadm.TopicDetails, encoder string) error {
 
 // ListTopics describes the topics of a flow that exist.
 func ListTopics(ctx context.Context, client *kgo.Client, encoder string) (kadm.TopicDetails, error) {
-	details, err := describe(ctx, client, names(encoder)...)
+	details, err := describe(ctx, client, TopicNames(encoder)...)
 	for name, d := range details {
 		if d.Err != nil {
 			delete(details, name)
@@ -203,7 +203,8 @@ func ListTopics(ctx context.Context, client *kgo.Client, encoder string) (kadm.T
 	return details, err
 }
 
-func names(encoder string) []string {
+// TopicNames lists the names of Topics.
+func TopicNames(encoder string) []string {
 	var names []string
 	for _, t := range Topics(encoder) {
 		names = append(names, t.Name)

@@ -94,6 +94,9 @@ func hasCode(err error, code int32) bool {
 	return errors.As(err, &exception) && exception.Code == code
 }
 
+// IsDenied says that the server refused a statement because its user lacks a right.
+func IsDenied(err error) bool { return hasCode(err, codeAccessDenied) }
+
 // diagnose adds to a failed connection what is probably the matter.
 func diagnose(err error, o Options) error {
 	remedy, text := security.Diagnose(err, "clickhouse"), err.Error()

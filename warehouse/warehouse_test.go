@@ -18,6 +18,7 @@ const testUsers = `<clickhouse><profiles><reader><readonly>1</readonly></reader>
 <worker><password>s3cret-of-the-test</password><networks><ip>127.0.0.1</ip></networks><profile>default</profile><quota>default</quota><grants>
   <query>GRANT SELECT, INSERT, CREATE, ALTER, DROP ON worker.*</query>
   <query>GRANT TABLE ENGINE ON *</query>
+  <query>GRANT SELECT ON system.disks</query>
 </grants></worker>
 <poor><password>s3cret-of-the-test</password><networks><ip>127.0.0.1</ip></networks><profile>default</profile><quota>default</quota><grants>
   <query>GRANT SELECT ON worker.*</query>

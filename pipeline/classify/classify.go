@@ -12,6 +12,7 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"jobstrom/models"
 	"jobstrom/schemas"
@@ -39,6 +40,7 @@ type Prediction struct {
 // Classifier is a classifier ready for use. It never changes and is safe for concurrent use.
 type Classifier struct {
 	id, encoder string
+	trained     time.Time
 	dim         int
 	weights     weights
 	bias        []float64 // one a row
@@ -85,7 +87,7 @@ func New(c *schemas.Classifier, taxonomy *schemas.Taxonomy, opts Options) (*Clas
 		return nil, fmt.Errorf("opening classifier %.12s: %w", c.Id, err)
 	}
 	r := &Classifier{
-		id: c.Id, encoder: c.Encoder, dim: dim, weights: newWeights(c), bias: make([]float64, models.Rows(c)),
+		id: c.Id, encoder: c.Encoder, trained: c.TrainedAt.AsTime(), dim: dim, weights: newWeights(c), bias: make([]float64, models.Rows(c)),
 		mean: slices.Clone(c.Mean), temperature: float64(c.Temperature), shift: shift,
 	}
 	for row, b := range c.Bias {
@@ -105,6 +107,9 @@ func (c *Classifier) Model() string { return c.id }
 
 // Encoder returns the identity of the encoder whose vectors it takes.
 func (c *Classifier) Encoder() string { return c.encoder }
+
+// TrainedAt returns when it was trained; 1970 where that is not known.
+func (c *Classifier) TrainedAt() time.Time { return c.trained }
 
 // WeightBytes returns the memory that its weights take.
 func (c *Classifier) WeightBytes() int { return c.weights.bytes() }

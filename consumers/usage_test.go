@@ -1,0 +1,113 @@
+package consumers
+
+import (
+	"bytes"
+	"context"
+	"log/slog"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"jobstrom/embedded"
+	"jobstrom/kafka"
+	"jobstrom/models"
+	"jobstrom/warehouse"
+)
+
+// shown returns the values of a gauge of one label, by the label's value.
+func shown(t *testing.T, registry *prometheus.Registry, name string) map[string]float64 {
+	t.Helper()
+	families, err := registry.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	values := map[string]float64{}
+	for _, f := range families {
+		if f.GetName() == name {
+			for _, m := range f.GetMetric() {
+				values[m.GetLabel()[0].GetValue()] = m.GetGauge().GetValue()
+			}
+		}
+	}
+	return values
+}
+
+// What tables, disks and topics take is shown, on every kind of broker. While ClickHouse is away nothing is shown of it; topics go on, and it comes back by itself.
+func TestUsageIsShownWhileItCanBeHad(t *testing.T) {
+	native, err := models.NativeDir()
+	if err != nil {
+		t.Fatal(err)
+	}
+	options := embedded.ClickHouseOptions{DataDir: t.TempDir(), Library: filepath.Join(native, models.LibraryClickHouse)}
+	engine, err := embedded.StartClickHouse(t.Context(), options)
+	if err != nil {
+		t.Fatal(err)
+	}
+	stopped := func() {
+		if err := engine.Stop(context.Background()); err != nil {
+			t.Error(err)
+		}
+	}
+	defer func() { stopped() }()
+	w, err := warehouse.Open(t.Context(), warehouse.Options{Addr: []string{engine.Addr()}, CreateDatabase: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.Close()
+	if err := w.Migrate(t.Context(), nil); err != nil {
+		t.Fatal(err)
+	}
+	_, port, _ := strings.Cut(engine.Addr(), ":")
+	if options.NativePort, err = strconv.Atoi(port); err != nil {
+		t.Fatal(err)
+	}
+	eachBroker(t, func(t *testing.T, o kafka.Options, client *kgo.Client) {
+		publish(t, client, 0, 20)
+		topics := kafka.TopicNames(testEncoder)
+		registry := prometheus.NewRegistry()
+		var said bytes.Buffer // read when nobody writes any more
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan error, 1)
+		go func() {
+			done <- MeasureUsage(ctx, UsageOptions{Kafka: o, Warehouse: w, Topics: topics, Interval: 20 * time.Millisecond, Logger: slog.New(slog.NewTextHandler(&said, nil)), Registerer: registry})
+		}()
+		defer cancel()
+		waitFor(t, func() bool { return shown(t, registry, "jobstrom_topic_bytes")[kafka.Raw] > 0 })
+		if sizes := shown(t, registry, "jobstrom_topic_bytes"); len(sizes) != len(topics) || sizes[kafka.Shadow] != 0 {
+			t.Errorf("got %v, want %d topics", sizes, len(topics))
+		}
+		ofTables := []string{"jobstrom_warehouse_rows", "jobstrom_warehouse_bytes", "jobstrom_warehouse_parts"}
+		for _, name := range ofTables {
+			if values := shown(t, registry, name); len(values) < 10 {
+				t.Errorf("%s: got %v", name, values)
+			}
+		}
+		free, size := shown(t, registry, "jobstrom_warehouse_disk_free_bytes")["default"], shown(t, registry, "jobstrom_warehouse_disk_bytes")["default"]
+		if free <= 0 || free > size {
+			t.Errorf("%v of %v bytes are free", free, size)
+		}
+		stopped()
+		for _, name := range append(ofTables, "jobstrom_warehouse_disk_bytes", "jobstrom_warehouse_disk_free_bytes") {
+			waitFor(t, func() bool { return len(shown(t, registry, name)) == 0 })
+		}
+		if len(shown(t, registry, "jobstrom_topic_bytes")) != len(topics) {
+			t.Error("the topics are gone, too")
+		}
+		if engine, err = embedded.StartClickHouse(t.Context(), options); err != nil {
+			t.Fatal(err)
+		}
+		waitFor(t, func() bool { return shown(t, registry, "jobstrom_warehouse_disk_bytes")["default"] == size })
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+		if n := strings.Count(said.String(), "of=tables"); n != 1 {
+			t.Errorf("it is said %d times that the tables are not shown:\n%s", n, &said)
+		}
+	})
+}
