@@ -37,6 +37,7 @@ test: setup-test build ## Run every test, with the race detector and a coverage 
 	go test -race -timeout 60m -coverprofile=coverage.out ./...
 	@go tool cover -func=coverage.out | tail -1
 	@type -P chromium >/dev/null || type -P google-chrome >/dev/null || echo 'SKIPPED: the web pages in a browser; install chromium (apt-get install chromium)'
+	@test -e .native/prometheus || type -P promtool >/dev/null || echo 'SKIPPED: dashboards and alerts on Prometheus; the set-up above says what is missing'
 	@test -e .native/kafka || echo 'SKIPPED: everything on Apache Kafka; the set-up above says what is missing'
 
 test-peers: openvino ## Compare with scikit-learn, statsmodels, Evidently, MLflow and gliner2 from PyPI: goldens made again, a run logged to a real server, a checkpoint exported

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Fetches, verifies and builds the native parts of jobstrom into .native/: setup.sh [test|image|openvino], with the tests' outside clients and Apache Kafka,
+# Fetches, verifies and builds the native parts of jobstrom into .native/: setup.sh [test|image|openvino], with the tests' outside clients, Apache Kafka and Prometheus,
 # without the ClickHouse engine, or with OpenVINO.
 #
 # What is fetched is named in parts.tsv with its SHA-256; it is kept in the user's cache folder
@@ -163,21 +163,27 @@ get_tokenizers() {
 	printf 'libtokenizers.a'
 }
 
+# debian: makes ready to fetch packages of Debian without root: lists of packages in a folder of our own, whatever the machine has.
+debian() {
+	apt=$work/apt
+	apt_options=(-qq -o Debug::NoLocking=1 -o "Dir::State::Lists=$apt/lists" -o "Dir::Cache=$apt" -o "APT::Sandbox::User=$(id -un)")
+	[ -d "$apt" ] && return
+	mkdir -p "$apt/lists/partial" "$apt/archives/partial"
+	apt-get "${apt_options[@]}" update >&2
+}
+
 # kcat is the outside Kafka client of the tests; Debian's packages are unpacked here, nothing is installed.
 get_kcat() {
 	if type -P kcat >/dev/null; then printf 'on PATH'; return; fi
 	[ -x "$out/bin/kcat" ] && { printf 'in place'; return; }
 	if ! command -v apt-get >/dev/null 2>&1; then printf 'not found: its test will say so'; return; fi
-	local apt=$work/apt options
-	mkdir -p "$apt/lists/partial" "$apt/archives/partial" "$apt/root"
-	options=(-qq -o Debug::NoLocking=1 -o "Dir::State::Lists=$apt/lists" -o "Dir::Cache=$apt" -o "APT::Sandbox::User=$(id -un)")
-	apt-get "${options[@]}" update >&2
+	debian
 	# Downloads kcat and those of its libraries that this machine lacks; apt verifies them by the signed index.
-	apt-get "${options[@]}" --yes --no-install-recommends --download-only install kcat >&2
+	apt-get "${apt_options[@]}" --yes --no-install-recommends --download-only install kcat >&2
 	local deb
-	for deb in "$apt"/archives/*.deb; do dpkg-deb -x "$deb" "$apt/root"; done
+	for deb in "$apt"/archives/*.deb; do dpkg-deb -x "$deb" "$work/kcat"; done
 	mkdir -p "$out/kcat"
-	cp -a "$apt/root/usr/." "$out/kcat/"
+	cp -a "$work/kcat/usr/." "$out/kcat/"
 	printf '#!/bin/sh\nhere=$(dirname "$(dirname "$(readlink -f "$0")")")/kcat\nLD_LIBRARY_PATH=$(echo "$here"/lib/*-linux-gnu) exec "$here/bin/kcat" "$@"\n' >"$out/bin/kcat"
 	chmod +x "$out/bin/kcat"
 	if ! "$out/bin/kcat" -V >/dev/null; then
@@ -185,6 +191,24 @@ get_kcat() {
 		return 1
 	fi
 	printf 'kcat'
+}
+
+# Prometheus runs the queries of the dashboards, and promtool the tests of the alerts; both need the C library alone.
+get_prometheus() {
+	local target=$out/prometheus
+	[ -x "$target/prometheus" ] && { printf 'in place'; return; }
+	if ! command -v apt-get >/dev/null 2>&1; then
+		printf '\n  apt-get is missing: tests skip what needs Prometheus, unless prometheus and promtool are on PATH\n' >&2
+		printf 'left out'
+		return
+	fi
+	debian
+	(mkdir "$work/prometheus" && cd "$work/prometheus" && apt-get "${apt_options[@]}" download prometheus >&2 && dpkg-deb -x prometheus_*.deb .) ||
+		die 'Prometheus could not be fetched: see what apt-get says above'
+	"$work/prometheus/usr/bin/promtool" --version >/dev/null || die "Debian's Prometheus does not run here: put prometheus and promtool on PATH"
+	mkdir -p "$target"
+	mv "$work/prometheus/usr/bin/promtool" "$work/prometheus/usr/bin/prometheus" "$target/"
+	printf 'prometheus, promtool'
 }
 
 # Apache Kafka is the real broker of the tests. Its jars are kept under the hash of the list of their hashes.
@@ -255,6 +279,7 @@ fi
 if [ "${1:-}" = test ]; then
 	step 'kcat (tests)' get_kcat
 	step 'Apache Kafka (tests)' get_kafka
+	step 'Prometheus (tests)' get_prometheus
 	step 'Python client (tests)' get_python_client
 	step 'axe-core (tests)' get_axe
 fi
