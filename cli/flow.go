@@ -73,6 +73,7 @@ func (a *app) start(ctx context.Context, need parts) (*flow, error) {
 	f.drain = drain
 	f.actors, f.work = errgroup.WithContext(work)
 	f.board = &health.Board{}
+	f.metrics.MustRegister(f.board.Collector())
 	if a.config.MetricsAddress != "" {
 		f.board.Report(health.Problem{Place: starting, Reason: "the process is starting", Remedy: "wait"}, 0)
 		if err := f.serveMetrics(); err != nil {

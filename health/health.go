@@ -12,7 +12,7 @@ import (
 
 // Place says where a problem is; a place has one problem at a time.
 type Place struct {
-	// Part is "start", "kafka", "clickhouse", "registry", "classifier", "worker" or "partition".
+	// Part is one of Parts.
 	Part  string `json:"part"`
 	Stage string `json:"stage,omitempty"`
 	// Worker is the name of a stage's worker.
