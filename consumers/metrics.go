@@ -2,6 +2,7 @@ package consumers
 
 import (
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -9,6 +10,9 @@ import (
 
 	"jobstrom/kafka"
 )
+
+// Objective is the time within which a vacancy should be classified (docs/runbook/README.md): a bucket of the latency ends there, so that those in time are counted exactly.
+const Objective = time.Minute
 
 // stageMetrics counts what the workers of stages do.
 type stageMetrics struct {
@@ -21,8 +25,10 @@ func newStageMetrics(registerer prometheus.Registerer) *stageMetrics {
 	counter := func(name, help string, labels ...string) *prometheus.CounterVec {
 		return register(registerer, prometheus.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, labels))
 	}
-	histogram := func(name, help string, first float64, count int) *prometheus.HistogramVec {
-		return register(registerer, prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: name, Help: help, Buckets: prometheus.ExponentialBuckets(first, 2, count)}, []string{"stage"}))
+	histogram := func(name, help string, first float64, count int, more ...float64) *prometheus.HistogramVec {
+		buckets := append(prometheus.ExponentialBuckets(first, 2, count), more...)
+		slices.Sort(buckets)
+		return register(registerer, prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: name, Help: help, Buckets: buckets}, []string{"stage"}))
 	}
 	return &stageMetrics{
 		records:      counter("jobstrom_stage_records_total", "Records answered and committed.", "stage"),
@@ -35,7 +41,7 @@ func newStageMetrics(registerer prometheus.Registerer) *stageMetrics {
 		inFlight: register(registerer, prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "jobstrom_stage_inflight_bytes", Help: "Bytes of the records that a worker holds: fetched ahead or being worked on.",
 		}, []string{"stage", "worker"})),
-		age: histogram("jobstrom_stage_latency_seconds", "Time from the raw record's timestamp to the commit of what the stage made of it.", 0.005, 18),
+		age: histogram("jobstrom_stage_latency_seconds", "Time from the raw record's timestamp to the commit of what the stage made of it.", 0.005, 18, Objective.Seconds()),
 	}
 }
 
