@@ -61,7 +61,12 @@ func (a *app) warehouseOptions() warehouse.Options {
 
 // dialWarehouse reaches ClickHouse for such a command.
 func (a *app) dialWarehouse(ctx context.Context) (*warehouse.Warehouse, error) {
-	w, err := warehouse.Open(ctx, a.warehouseOptions())
+	return a.openWarehouse(ctx, a.warehouseOptions())
+}
+
+// openWarehouse reaches ClickHouse with options of its own.
+func (a *app) openWarehouse(ctx context.Context, o warehouse.Options) (*warehouse.Warehouse, error) {
+	w, err := warehouse.Open(ctx, o)
 	if err != nil {
 		return nil, fmt.Errorf("%w (start jobstrom up first, or name --clickhouse)", err)
 	}

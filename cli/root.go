@@ -132,6 +132,7 @@ Settings come from defaults < jobstrom.yaml < JOBSTROM_* in the environment < fl
 		a.evaluateCommand(),
 		a.checkCommand(),
 		a.topicsCommand(),
+		a.warehouseCommand(),
 		a.lagCommand(),
 		a.auditCommand(),
 		a.eraseCommand(),
