@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strconv"
 	"strings"
 	"time"
 
@@ -92,34 +91,13 @@ func EnsureTopics(ctx context.Context, client *kgo.Client, encoder string, layou
 	if n := flowPartitions(details, encoder); n > 0 {
 		layout.Partitions = n
 	}
-	for _, t := range Topics(encoder) {
+	for _, d := range Declare(encoder, layout) {
 		// Asked for a topic that exists, a broker would still want the right to create it.
-		if !errors.Is(details[t.Name].Err, kerr.UnknownTopicOrPartition) {
+		if !errors.Is(details[d.Topic].Err, kerr.UnknownTopicOrPartition) {
 			continue
 		}
-		partitions := layout.Partitions
-		if t.Partitions > 0 {
-			partitions = t.Partitions
-		}
-		policy, retention := "delete", strconv.FormatInt(t.Retention.Milliseconds(), 10)
-		// A broker deletes whole segments: a record stays until the youngest of its segment is old enough, at most a segment's time more.
-		segment := strconv.FormatInt(day.Milliseconds(), 10)
-		configs := map[string]*string{"cleanup.policy": &policy, "retention.ms": &retention, "segment.ms": &segment}
-		if beginsFlow(t.Name) {
-			// A publisher's clock must not say when a record expires: one of the past would be deleted unread, one of the future kept for ever.
-			brokersClock := "LogAppendTime"
-			configs["message.timestamp.type"] = &brokersClock
-		}
-		if t.Compacted {
-			policy = "compact"
-			delete(configs, "retention.ms")
-			delete(configs, "segment.ms")
-		}
-		limit := strconv.Itoa(MaxRecordBytes)
-		configs["max.message.bytes"] = &limit
-		_, err := admin.CreateTopic(ctx, partitions, layout.Replication, configs, t.Name)
-		if err != nil && !errors.Is(err, kerr.TopicAlreadyExists) {
-			return fmt.Errorf("creating topic %s: %w", t.Name, Denied(err, CreateTopic(t.Name)))
+		if err := d.create(ctx, admin); err != nil {
+			return err
 		}
 	}
 	if details, err = awaitTopics(ctx, client, encoder); err != nil {

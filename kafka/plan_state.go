@@ -1,0 +1,175 @@
+package kafka
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+)
+
+// topicState is what the brokers say of topics that are there.
+type topicState struct {
+	configs map[string]map[string]kadm.Config
+	records map[string]int64     // by offsets
+	bytes   map[string]int64     // of the largest replicas; 0 where the user may not see
+	oldest  map[string]time.Time // zero of an empty topic
+	moves   moves
+	brokers []kadm.BrokerDetail
+	now     time.Time
+}
+
+type moves kadm.ListPartitionReassignmentsResponses
+
+func (m moves) lookup(topic string, partition int32) (kadm.ListPartitionReassignmentsResponse, bool) {
+	r, under := m[topic][partition]
+	return r, under
+}
+
+func readTopicState(ctx context.Context, admin *kadm.Client, topics []string) (topicState, error) {
+	s := topicState{configs: map[string]map[string]kadm.Config{}, records: map[string]int64{}, bytes: map[string]int64{}, oldest: map[string]time.Time{}, now: time.Now()}
+	brokers, err := admin.ListBrokers(ctx)
+	if err != nil {
+		return s, fmt.Errorf("listing brokers: %w", err)
+	}
+	s.brokers = brokers
+	if len(topics) == 0 {
+		return s, nil
+	}
+	configs, err := admin.DescribeTopicConfigs(ctx, topics...)
+	if err != nil {
+		return s, fmt.Errorf("reading the settings of topics: %w", err)
+	}
+	for _, r := range configs {
+		if r.Err != nil {
+			return s, fmt.Errorf("reading the settings of topic %s: %w", r.Name, Denied(r.Err, ReadConfigs(r.Name)))
+		}
+		s.configs[r.Name] = map[string]kadm.Config{}
+		for _, c := range r.Configs {
+			s.configs[r.Name][c.Key] = c
+		}
+	}
+	starts, err := admin.ListStartOffsets(ctx, topics...)
+	if err == nil {
+		err = starts.Error()
+	}
+	ends, failed := admin.ListEndOffsets(ctx, topics...)
+	if err = cmp.Or(err, failed, ends.Error()); err != nil {
+		return s, fmt.Errorf("listing offsets: %w", err)
+	}
+	first, err := admin.ListOffsetsAfterMilli(ctx, 0, topics...)
+	if err = cmp.Or(err, first.Error()); err != nil {
+		return s, fmt.Errorf("looking for the oldest records: %w", err)
+	}
+	ends.Each(func(end kadm.ListedOffset) {
+		if start, found := starts.Lookup(end.Topic, end.Partition); found {
+			s.records[end.Topic] += end.Offset - start.Offset
+		}
+		at, found := first.Lookup(end.Topic, end.Partition)
+		if !found || at.Timestamp <= 0 || at.Offset >= end.Offset {
+			return
+		}
+		if t := time.UnixMilli(at.Timestamp); s.oldest[end.Topic].IsZero() || t.Before(s.oldest[end.Topic]) {
+			s.oldest[end.Topic] = t
+		}
+	})
+	set := kadm.TopicsSet{}
+	set.Add("", nil...)
+	delete(set, "")
+	for topic, partitions := range ends {
+		for p := range partitions {
+			set.Add(topic, p)
+		}
+	}
+	// Both need rights on the cluster that who only looks may lack: sizes are then missing, and moves are found out when the brokers refuse another.
+	if dirs, err := admin.DescribeAllLogDirs(ctx, set); err == nil {
+		largest := map[string]map[int32]int64{}
+		dirs.Each(func(d kadm.DescribedLogDir) {
+			d.Topics.Each(func(p kadm.DescribedLogDirPartition) {
+				if largest[p.Topic] == nil {
+					largest[p.Topic] = map[int32]int64{}
+				}
+				largest[p.Topic][p.Partition] = max(largest[p.Topic][p.Partition], p.Size)
+			})
+		})
+		for topic, partitions := range largest {
+			for _, size := range partitions {
+				s.bytes[topic] += size
+			}
+		}
+	}
+	if under, err := admin.ListPartitionReassignments(ctx, set); err == nil {
+		s.moves = moves(under)
+	}
+	return s, nil
+}
+
+// assign returns where replicas should lie so that each partition has that many. Those that are there stay, the first of them is led by as before; new ones come
+// to racks that have none of the partition, then to brokers with the fewest replicas. Of too many, those go that are out of sync, then the last; lagging says that
+// some that would stay are out of sync, which could lose what only the others have.
+func assign(current map[int32]kadm.PartitionDetail, brokers []kadm.BrokerDetail, want int) (assignment map[int32][]int32, lagging bool) {
+	load, rack := map[int32]int{}, map[int32]string{}
+	for _, b := range brokers {
+		if b.Rack != nil {
+			rack[b.NodeID] = *b.Rack
+		}
+	}
+	var ids []int32
+	for id, p := range current {
+		ids = append(ids, id)
+		for _, b := range p.Replicas {
+			load[b]++
+		}
+	}
+	slices.Sort(ids)
+	assignment = map[int32][]int32{}
+	for _, id := range ids {
+		p := current[id]
+		replicas := slices.Clone(p.Replicas)
+		if len(replicas) == want {
+			continue
+		}
+		if len(replicas) > want {
+			slices.SortStableFunc(replicas, func(a, b int32) int { return order(p, a) - order(p, b) })
+			for _, b := range replicas[want:] {
+				load[b]--
+			}
+			replicas = replicas[:want]
+			for _, b := range replicas {
+				lagging = lagging || !slices.Contains(p.ISR, b)
+			}
+		}
+		for len(replicas) < want {
+			racks := map[string]int{}
+			for _, b := range replicas {
+				racks[rack[b]]++
+			}
+			var best *kadm.BrokerDetail
+			for i, b := range brokers {
+				if slices.Contains(replicas, b.NodeID) {
+					continue
+				}
+				if best == nil || cmp.Or(cmp.Compare(racks[rack[b.NodeID]], racks[rack[best.NodeID]]), cmp.Compare(load[b.NodeID], load[best.NodeID]), cmp.Compare(b.NodeID, best.NodeID)) < 0 {
+					best = &brokers[i]
+				}
+			}
+			replicas = append(replicas, best.NodeID)
+			load[best.NodeID]++
+		}
+		assignment[id] = replicas
+	}
+	return assignment, lagging
+}
+
+// order says which replicas stay first: the leader, those in sync, the others.
+func order(p kadm.PartitionDetail, broker int32) int {
+	switch {
+	case broker == p.Leader:
+		return 0
+	case slices.Contains(p.ISR, broker):
+		return 1
+	}
+	return 2
+}
