@@ -22,6 +22,8 @@ const (
 	exitUsage   = 2
 	exitPartial = 3
 	exitDrift   = 4
+	// exitPending says that a plan has something to do.
+	exitPending = 5
 )
 
 // version is set by the build.
@@ -72,6 +74,9 @@ func run(ctx context.Context, args []string, in io.Reader, out, errOut io.Writer
 	case errors.Is(err, errPartial), errors.Is(err, errRefused):
 		fmt.Fprintln(errOut, "jobstrom:", err)
 		return exitPartial
+	case errors.Is(err, errPending):
+		fmt.Fprintln(errOut, "jobstrom:", err)
+		return exitPending
 	case errors.Is(err, errDrift):
 		fmt.Fprintln(errOut, "jobstrom:", err)
 		return exitDrift

@@ -139,17 +139,19 @@ func TestNoCommandShowsASecret(t *testing.T) {
 		args      []string
 	}
 	commands := map[string][]line{
-		"up":       {{"", "Ctrl-C ends it", nil}},
-		"demo":     {{"", "Bygge og anlæg", nil}},
-		"serve":    {{"", "http://127.0.0.1:", nil}},
-		"produce":  {{vacancy, "1 published", []string{"-"}}, {"", "7 would be published", append([]string{"../producers/testdata/pandas.parquet", "--dry-run"}, historyFlags...)}},
-		"classify": {{vacancy, "Bygge", []string{"-"}}, {"", "no such file", []string{"/nowhere"}}},
-		"evaluate": {{"", "no such file", []string{"/nowhere"}}},
-		"extract":  {{vacancy, `"by":"rules"`, []string{"-"}}},
-		"check":    {{"", "TLS, SCRAM-SHA-512 as worker", nil}, {"", "TLS, SCRAM-SHA-512 as worker", []string{"--format", "json"}}},
-		"topics":   {{"", "vacancies.raw", nil}},
-		"train":    {{"", "", []string{"--dry-run"}}},
-		"follow":   {{"", " %  ", []string{"--from-start", "-n", "1"}}}, // any row: demo has written some, too
+		"up":           {{"", "Ctrl-C ends it", nil}},
+		"demo":         {{"", "Bygge og anlæg", nil}},
+		"serve":        {{"", "http://127.0.0.1:", nil}},
+		"produce":      {{vacancy, "1 published", []string{"-"}}, {"", "7 would be published", append([]string{"../producers/testdata/pandas.parquet", "--dry-run"}, historyFlags...)}},
+		"classify":     {{vacancy, "Bygge", []string{"-"}}, {"", "no such file", []string{"/nowhere"}}},
+		"evaluate":     {{"", "no such file", []string{"/nowhere"}}},
+		"extract":      {{vacancy, `"by":"rules"`, []string{"-"}}},
+		"check":        {{"", "TLS, SCRAM-SHA-512 as worker", nil}, {"", "TLS, SCRAM-SHA-512 as worker", []string{"--format", "json"}}},
+		"topics":       {{"", "vacancies.raw", nil}},
+		"topics plan":  {{"", "as they are declared", nil}, {"", "retention.ms", []string{"--print"}}},
+		"topics apply": {{"", "as they are declared", nil}},
+		"train":        {{"", "", []string{"--dry-run"}}},
+		"follow":       {{"", " %  ", []string{"--from-start", "-n", "1"}}}, // any row: demo has written some, too
 		"run": {
 			{"", "jobstrom.extract", []string{"extract"}}, {"", "jobstrom.embed", []string{"embed"}},
 			{"", "jobstrom.classify", []string{"classify"}}, {"", "jobstrom.sink", []string{"sink"}},

@@ -17,9 +17,10 @@ func (a *app) topicsCommand() *cobra.Command {
 	var create bool
 	cmd := &cobra.Command{
 		Use:   "topics",
-		Short: "List the flow's topics, or create them",
+		Short: "List the flow's topics, create them, or bring them to what is declared",
 		Args:  args(cobra.NoArgs),
 	}
+	cmd.AddCommand(a.topicsPlanCommand(), a.topicsApplyCommand())
 	a.formatFlag(cmd)
 	cmd.Flags().BoolVar(&create, "create", false, "create the topics that are missing")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
