@@ -163,8 +163,12 @@ func (f *flow) startWarehouse(ctx context.Context, stopLater func(func())) error
 		if err != nil {
 			return err
 		}
+		backups, err := f.config.dataFolder("backups")
+		if err != nil {
+			return err
+		}
 		engine, err := f.startEngine(ctx, embedded.ClickHouseOptions{
-			DataDir: dir, NativePort: f.config.ClickHousePort, HTTPPort: f.config.ClickHouseHTTP, Library: f.config.engineLibrary(), Logger: f.log,
+			DataDir: dir, BackupDir: backups, NativePort: f.config.ClickHousePort, HTTPPort: f.config.ClickHouseHTTP, Library: f.config.engineLibrary(), Logger: f.log,
 		}, stopLater)
 		if err != nil {
 			return err

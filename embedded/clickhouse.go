@@ -56,6 +56,9 @@ func startClickHouse(ctx context.Context, o ClickHouseOptions) (*ClickHouse, err
 	if o.DataDir, err = filepath.Abs(o.DataDir); err != nil {
 		return nil, fmt.Errorf("resolving the data folder: %w", err)
 	}
+	if o.BackupDir, err = filepath.Abs(o.BackupDir); err != nil {
+		return nil, fmt.Errorf("resolving the backups' folder: %w", err)
+	}
 	program, prefix, err := o.program()
 	if err != nil {
 		return nil, err

@@ -1,7 +1,9 @@
 package embedded
 
 import (
+	"bytes"
 	_ "embed"
+	"encoding/xml"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -22,6 +24,8 @@ const (
 type ClickHouseOptions struct {
 	// DataDir is the folder of the data; it is made when absent. One engine at a time may use it.
 	DataDir string
+	// BackupDir is the only folder that BACKUP and RESTORE with File(…) may use, DataDir/backups by default; the engine makes it.
+	BackupDir string
 	// Host is the IP address to listen on, 127.0.0.1 by default; 0.0.0.0 lets other machines in, but only the read-only
 	// user viewer.
 	Host string
@@ -45,6 +49,9 @@ type ClickHouseOptions struct {
 func (o *ClickHouseOptions) EnsureDefaults() {
 	if o.Host == "" {
 		o.Host = "127.0.0.1"
+	}
+	if o.BackupDir == "" && o.DataDir != "" {
+		o.BackupDir = filepath.Join(o.DataDir, "backups")
 	}
 	if o.MemoryLimit == 0 {
 		o.MemoryLimit = 2 << 30
@@ -98,8 +105,12 @@ func (o *ClickHouseOptions) prepare(nativePort int) ([]string, error) {
 	if err := os.MkdirAll(o.DataDir, 0o750); err != nil {
 		return nil, fmt.Errorf("making the data folder %s: %w: choose a folder that can be written", o.DataDir, err)
 	}
+	var backups bytes.Buffer
+	if err := xml.EscapeText(&backups, []byte(o.BackupDir)); err != nil {
+		return nil, fmt.Errorf("writing the backups' folder %s: %w", o.BackupDir, err)
+	}
 	config := filepath.Join(o.DataDir, "config.xml")
-	if err := os.WriteFile(config, fmt.Appendf(nil, clickHouseConfig, o.MemoryLimit), 0o640); err != nil {
+	if err := os.WriteFile(config, fmt.Appendf(nil, clickHouseConfig, o.MemoryLimit, backups.String()), 0o640); err != nil {
 		return nil, fmt.Errorf("writing the configuration into the data folder: %w: choose a folder that can be written", err)
 	}
 	if err := os.WriteFile(filepath.Join(o.DataDir, "users.xml"), clickHouseUsers, 0o640); err != nil {

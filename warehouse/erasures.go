@@ -165,6 +165,36 @@ func (w *Warehouse) ReadErasures(ctx context.Context, ids []string) (erasures []
 	return erasures, nil
 }
 
+// EachErasure calls f with the newest tombstone of each vacancy and partition.
+func (w *Warehouse) EachErasure(ctx context.Context, f func(Erasure) error) error {
+	return w.eachErasure(ctx, w.options.Database, f)
+}
+
+// eachErasure reads those of a database on this server.
+func (w *Warehouse) eachErasure(ctx context.Context, database string, f func(Erasure) error) error {
+	if !databaseName.MatchString(database) {
+		return fmt.Errorf("the database %q must be letters, digits and _, at most 63, and begin with no digit", database)
+	}
+	rows, err := w.conn.Query(ctx, "SELECT vacancy_id, topic_id, topic_partition, topic_offset, erased_at FROM "+database+".erasure_rows FINAL ORDER BY vacancy_id, topic_id, topic_partition")
+	if err != nil {
+		return fmt.Errorf("reading erasures: %w", diagnose(err, w.options))
+	}
+	defer func() { _ = rows.Close() }()
+	for rows.Next() {
+		var e Erasure
+		if err := rows.ScanStruct(&e); err != nil {
+			return fmt.Errorf("reading erasures: %w", err)
+		}
+		if err := f(e); err != nil {
+			return err
+		}
+	}
+	if err := rows.Err(); err != nil {
+		return fmt.Errorf("reading erasures: %w", err)
+	}
+	return nil
+}
+
 // external sends ids along with a query as the table ids: a query's text is too short for the vacancies of a block.
 func external(ctx context.Context, ids []string) (context.Context, error) {
 	table, err := ext.NewTable("ids", ext.Column("id", "String"))

@@ -90,5 +90,12 @@ func Engine(t testing.TB) *embedded.ClickHouse {
 	return shared.engine
 }
 
+// Dir is the engine's data folder.
+func Dir(t testing.TB) string {
+	t.Helper()
+	Engine(t)
+	return shared.dir
+}
+
 // Database names a database after the test.
 func Database(t testing.TB) string { return strings.NewReplacer("/", "_", "#", "_").Replace(t.Name()) }
