@@ -18,6 +18,10 @@ func (a *app) warehouseCommand() *cobra.Command {
 	}
 	cmd.AddCommand(
 		a.warehouseMigrateCommand(),
+		a.warehouseBackupCommand(),
+		a.warehouseRestoreCommand(),
+		a.warehouseRebuildCommand(),
+		a.warehouseErasuresCommand(),
 	)
 	return cmd
 }

@@ -241,10 +241,23 @@ func (s *sink) insert(ctx context.Context, b *block) error {
 	// A drain still stores the block in hand, when ClickHouse is there.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 30*time.Second)
 	defer cancel()
+	if err := s.insertRows(ctx, b); err != nil {
+		return err
+	}
+	if len(b.refused) > 0 {
+		if err := s.client.ProduceSync(ctx, b.refused...).FirstErr(); err != nil {
+			return fmt.Errorf("writing dead letters: %w", err)
+		}
+	}
+	return nil
+}
+
+// insertRows carries out the block's tombstones and inserts its rows.
+func (s *sink) insertRows(ctx context.Context, b *block) error {
 	if err := s.erase(ctx, b); err != nil {
 		return err
 	}
-	err := errors.Join(
+	return errors.Join(
 		s.Warehouse.InsertEmbeddings(ctx, b.embeddings),
 		s.Warehouse.InsertPredictions(ctx, b.predictions),
 		s.Warehouse.InsertLabels(ctx, b.labels),
@@ -254,15 +267,6 @@ func (s *sink) insert(ctx context.Context, b *block) error {
 		s.Warehouse.InsertAPI(ctx, b.apiEmbeddings, b.apiPredictions),
 		s.Warehouse.InsertModelEvents(ctx, b.events),
 	)
-	if err != nil {
-		return err
-	}
-	if len(b.refused) > 0 {
-		if err := s.client.ProduceSync(ctx, b.refused...).FirstErr(); err != nil {
-			return fmt.Errorf("writing dead letters: %w", err)
-		}
-	}
-	return nil
 }
 
 // add turns a record into a row of the block.
