@@ -25,11 +25,13 @@ type migration struct {
 	name       string
 	sha256     string
 	statements []string
+	// additive says that binaries that do not know the migration go on working beside those that do; see compatible.go.
+	additive bool
 }
 
 // Migrate brings the database to the schema of this binary and applies the retention. It may run at every start and on
-// many machines at once. It refuses a database that is newer than the binary, and a migration whose file has changed
-// since it was applied.
+// many machines at once. It refuses a database with a newer schema that is not only an addition to this binary's, and a migration
+// whose file has changed since it was applied.
 func (w *Warehouse) Migrate(ctx context.Context, logger *slog.Logger) error {
 	if logger == nil {
 		logger = slog.New(slog.DiscardHandler)
@@ -65,18 +67,21 @@ func (w *Warehouse) migrate(ctx context.Context, files fs.FS, logger *slog.Logge
 	if err != nil {
 		return fmt.Errorf("creating schema_migrations: %w", err)
 	}
-	var applied []struct {
-		Version uint32 `ch:"version"`
-		Name    string `ch:"name"`
-		SHA256  string `ch:"sha256"`
+	if err := w.createAdditions(ctx); err != nil {
+		return err
 	}
-	if err := w.conn.Select(ctx, &applied, "SELECT version, name, sha256 FROM schema_migrations FINAL ORDER BY version"); err != nil {
-		return fmt.Errorf("reading schema_migrations: %w", err)
+	applied, err := w.applied(ctx)
+	if err != nil {
+		return err
 	}
 	done := make(map[uint32]bool, len(applied))
 	for _, a := range applied {
 		if a.Version > uint32(len(migrations)) {
-			return fmt.Errorf("its schema version is %d, this binary knows %d: use a newer jobstrom or another database", a.Version, len(migrations))
+			if !a.Additive {
+				return fmt.Errorf("its schema version is %d, this binary knows %d: use a newer jobstrom or another database", a.Version, len(migrations))
+			}
+			logger.Info("the database has an addition of a newer jobstrom, which this one leaves alone", "name", a.Name, "database", w.options.Database)
+			continue
 		}
 		if m := migrations[a.Version-1]; m.sha256 != a.SHA256 {
 			return fmt.Errorf("%s has changed since it was applied (sha256 was %s, is %s): restore the file and put the change into a new one, or use another database", m.name, a.SHA256, m.sha256)
@@ -93,7 +98,7 @@ func (w *Warehouse) migrate(ctx context.Context, files fs.FS, logger *slog.Logge
 				return fmt.Errorf("applying statement %d of %s: %w", i+1, m.name, err)
 			}
 		}
-		if err := w.conn.Exec(ctx, "INSERT INTO schema_migrations VALUES (?, ?, ?, now64(3))", m.version, m.name, m.sha256); err != nil {
+		if err := w.record(ctx, m); err != nil {
 			return fmt.Errorf("recording %s: %w", m.name, err)
 		}
 		logger.Info("applied migration", "name", m.name, "database", w.options.Database, "took", time.Since(start).Round(time.Millisecond))
@@ -118,7 +123,11 @@ func readMigrations(files fs.FS) ([]migration, error) {
 			return nil, fmt.Errorf("reading migrations: %w", err)
 		}
 		sum := sha256.Sum256(text)
-		migrations[i] = migration{uint32(i + 1), name, hex.EncodeToString(sum[:]), splitStatements(string(text))}
+		m := migration{version: uint32(i + 1), name: name, sha256: hex.EncodeToString(sum[:]), statements: splitStatements(string(text)), additive: isAdditive(string(text))}
+		if err := m.validate(); err != nil {
+			return nil, fmt.Errorf("reading migrations: %w", err)
+		}
+		migrations[i] = m
 	}
 	return migrations, nil
 }
