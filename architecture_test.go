@@ -51,6 +51,7 @@ func packages(t *testing.T) []goPackage {
 var layer = map[string][]string{
 	"schemas":                  {},
 	"schemas/generate":         {},
+	"schemas/schematest":       {},
 	"samples":                  {},
 	"security":                 {},
 	"health":                   {},
