@@ -3,7 +3,7 @@ SHELL := bash
 export CGO_LDFLAGS := -L$(CURDIR)/.native/lib
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 
-.PHONY: help demo up kafka test test-peers test-api lint openvino bench bench-embed bench-extract bench-stream bench-train bench-drift load chaos fuzz soak build setup setup-test doctor generate classifier clean
+.PHONY: help demo up kafka test test-peers test-api lint openvino bench bench-embed bench-extract bench-stream bench-train bench-drift load chaos test-upgrade soak-flow fuzz soak build setup setup-test doctor generate classifier clean
 
 help: ## Say what the targets do
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
@@ -91,9 +91,21 @@ load: build ## Measure the API under load: against a bare loop, FastAPI and torc
 	$(if $(filter bare overload,$(PART)),,bench/load/setup.sh)
 	go build -o bin/bench-load ./bench/load && bin/bench-load $(if $(PART),-part $(PART))
 
-chaos: setup-test build ## Kill processes while 100,000 vacancies stream, say what became of each (SHORT=1: 5 minutes, real encoder)
+chaos: setup-test build ## Kill processes while 100,000 vacancies stream, say what became of each (SHORT=1: 5 minutes, real encoder; UPGRADE=COMMIT: replace that release's processes one by one instead)
 	go build -o bin/chaos ./chaos/run
-	bin/chaos $(if $(SHORT),--vacancies 1500 --rate 15 --kills 12,--stub-encoder) $(if $(SEED),--seed $(SEED)) $(if $(GLINER2),--gliner2 $(GLINER2))
+	$(if $(UPGRADE),previous=$$(chaos/previous.sh $(UPGRADE)) && )bin/chaos $(if $(UPGRADE),--upgrade-from $$previous --stub-encoder --rate 30,$(if $(SHORT),--vacancies 1500 --rate 15 --kills 12,--stub-encoder)) $(if $(SEED),--seed $(SEED)) $(if $(GLINER2),--gliner2 $(GLINER2))
+
+# The release before, for test-upgrade: its commit, or by PREVIOUS= a folder with its jobstrom and chaos.
+RELEASED := 548927f
+
+test-upgrade: setup-test build ## Replace the processes of the release before by this one's, one by one under load, and back: nothing is lost, doubled or reordered (PREVIOUS=FOLDER)
+	go build -o bin/chaos ./chaos/run
+	@if previous=$(if $(PREVIOUS),$(PREVIOUS),$$(chaos/previous.sh $(RELEASED))); then echo "from $$previous"; bin/chaos --upgrade-from "$$previous" --stub-encoder --rate 20; \
+	else status=$$?; [ $$status = 3 ] && echo 'SKIPPED: the upgrade from the release before; see above for what to do' >&2 || exit $$status; fi
+
+soak-flow: setup-test build ## Restart every part of the flow in turn, brokers and ClickHouse included, and see that memory and lag stay flat (MINUTES=30, RATE=20)
+	go build -o bin/chaos ./chaos/run
+	bin/chaos --soak $(or $(MINUTES),30)m --stub-encoder --rate $(or $(RATE),20) --plot soak.png
 
 fuzz: setup ## Write 1,000,000 fuzzed and malformed records, see that each is classified or a dead letter (RECORDS=, SEED=)
 	JOBSTROM_FUZZ=$(or $(RECORDS),1000000) JOBSTROM_FUZZ_SEED=$(or $(SEED),1) go test ./consumers -run 'TestFuzzedRecords' -v -count 1 -timeout 60m

@@ -16,6 +16,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -39,6 +40,17 @@ type Options struct {
 	Kills int
 	// Jobstrom is the command line of the program whose stages run, for example bin/jobstrom. Nil runs the same stages in processes of this program, with StubEncoder.
 	Jobstrom []string
+	// InTurn is what is done on purpose, step by step, in place of faults dealt from the seed. Such a run has an API and a watch for drift, too, and goes on until all is done and
+	// Lasts is over, however many vacancies that takes.
+	InTurn []Fault
+	// Lasts is the least time that an InTurn run publishes.
+	Lasts time.Duration
+	// Previous is the program of the release before, with which all processes begin; nil begins with this one.
+	Previous *Release
+	// Plot is the file for an InTurn run's picture; empty draws none.
+	Plot string
+	// APIRate is how often a second the API is asked in an InTurn run, default 2.
+	APIRate float64
 	// StubEncoder replaces the processes of the embed stage by some of this program with a stub for the encoder.
 	StubEncoder bool
 	// GLiNER2 is the folder of a model that the extract stage asks beside the rules; empty asks none.
@@ -61,6 +73,9 @@ type Options struct {
 	Timeline io.Writer
 }
 
+// Release is a program of some release: the command lines of jobstrom, and of the chaos program, whose stub embeds.
+type Release struct{ Jobstrom, Self []string }
+
 // EnsureDefaults fills what is zero.
 func (o *Options) EnsureDefaults() {
 	if o.Vacancies == 0 {
@@ -68,6 +83,9 @@ func (o *Options) EnsureDefaults() {
 	}
 	if o.Rate == 0 {
 		o.Rate = 60
+	}
+	if o.APIRate == 0 {
+		o.APIRate = 2
 	}
 	if o.Protocol == "" {
 		o.Protocol = "auto"
@@ -91,6 +109,9 @@ func (o Options) Validate() error {
 	check(o.Vacancies > 0, "vacancies (%d) must be above 0", o.Vacancies)
 	check(o.Rate > 0, "rate (%v) must be above 0", o.Rate)
 	check(o.Kills >= 0, "kills (%d) must not be below 0", o.Kills)
+	check(o.APIRate > 0, "api rate (%v) must be above 0", o.APIRate)
+	check(o.InTurn == nil || o.Jobstrom != nil, "what is done in turn needs jobstrom")
+	check(o.Previous == nil || o.InTurn != nil, "a previous release goes with steps that replace it")
 	check(o.Dir != "", "dir must name a folder")
 	check(o.Jobstrom != nil || o.StubEncoder, "without jobstrom only the stub encoder can run")
 	check(o.Jobstrom == nil || !o.AtLeastOnce, "jobstrom knows no at-least-once: it goes with this program's own workers only")
@@ -102,6 +123,7 @@ const (
 	partitions         = 6
 	transactionTimeout = 10 * time.Second
 	reportEvery        = 10 * time.Second
+	brokersTime        = 5 * time.Minute // on a machine that is busy with other work
 
 	// modelLabel is the one that a model looks for: of a text with too little to extract, entities of several would repeat it until it is enough.
 	modelLabel = "arbejdsopgaver"
@@ -120,6 +142,10 @@ type Report struct {
 	Published, Drained time.Duration
 	Plan               []Fault
 	ClickHouse         string // version
+	// Done are the steps of an InTurn run, API what became of requests, Samples what was measured meanwhile.
+	Done    []Done
+	API     asked
+	Samples []Sample
 }
 
 // run is a run in progress.
@@ -135,6 +161,15 @@ type run struct {
 	publish publisher
 	kills   atomic.Int64
 	faults  atomic.Int64
+
+	// Of an InTurn run:
+	caller *caller
+	ports  map[string]int // of health and metrics, by process
+	over   chan struct{}  // closed when publishing shall end; nil where a number of vacancies says so
+
+	mu       sync.Mutex // guards both below
+	previous map[string]bool
+	done     []Done
 }
 
 // Run does a whole run. Its error is that the run itself failed; what the check found is in the report.
@@ -148,7 +183,7 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 		return nil, fmt.Errorf("making the log: %w", err)
 	}
 	defer logFile.Close()
-	r := &run{Options: o, start: time.Now(), log: slog.New(slog.NewTextHandler(logFile, nil))}
+	r := &run{Options: o, start: time.Now(), previous: map[string]bool{}, log: slog.New(slog.NewTextHandler(logFile, nil))}
 	// What fails fatally anywhere ends all.
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -187,6 +222,9 @@ func (r *run) up(ctx context.Context, failed context.CancelCauseFunc) error {
 		return err
 	}
 	r.fleet = &fleet{dir: r.Dir, command: r.command, say: r.say, members: map[string]*member{}}
+	if r.InTurn != nil {
+		return r.upWatched(ctx)
+	}
 	for _, stage := range stages {
 		for slot := range firstSlots {
 			r.fleet.add(fmt.Sprintf("%s/%d", stage, slot))
@@ -194,6 +232,36 @@ func (r *run) up(ctx context.Context, failed context.CancelCauseFunc) error {
 	}
 	r.fleet.add("sink")
 	r.say("up: %d brokers, %d partitions, ClickHouse, %d workers, the sink", len(r.kafka.Brokers), partitions, len(stages)*firstSlots)
+	return nil
+}
+
+// upWatched starts the processes of an InTurn run: the sink first, whose tables the others ask, and returns when all are ready.
+func (r *run) upWatched(ctx context.Context) error {
+	var err error
+	if r.ports, err = portsOf(Releases()); err != nil {
+		return err
+	}
+	r.over, r.caller, r.publish.past = make(chan struct{}), &caller{}, true
+	for _, part := range Releases() {
+		r.previous[part] = r.Previous != nil
+		if strings.HasPrefix(part, "serve/") {
+			r.caller.addrs = append(r.caller.addrs, r.health(part))
+		}
+	}
+	for i, part := range Releases() {
+		r.fleet.add(part)
+		if i == 0 {
+			if err := r.awaitReady(ctx, part); err != nil {
+				return err
+			}
+		}
+	}
+	for _, part := range Releases() {
+		if err := r.awaitReady(ctx, part); err != nil {
+			return err
+		}
+	}
+	r.say("up: %d brokers, %d partitions, ClickHouse, %s", len(r.kafka.Brokers), partitions, strings.Join(Releases(), ", "))
 	return nil
 }
 
@@ -207,7 +275,7 @@ func (r *run) startKafka(ctx context.Context) error {
 		r.kafka = kafka.Options{Brokers: broker.Addrs(), Logger: r.log}
 		return nil
 	}
-	c, err := cluster.Start(ctx, cluster.Options{Dir: r.Dir, Brokers: 3, Libs: r.Libs, Logger: r.log})
+	c, err := cluster.Start(ctx, cluster.Options{Dir: r.Dir, Brokers: 3, Libs: r.Libs, StartTimeout: brokersTime, Logger: r.log})
 	if err != nil {
 		return err
 	}
@@ -232,17 +300,32 @@ func (r *run) stop() {
 // command is the command line of a member of the fleet.
 func (r *run) command(name string) []string {
 	stage, slot, _ := strings.Cut(name, "/")
-	line := append([]string{}, r.Jobstrom...)
-	if r.Jobstrom == nil || r.StubEncoder && stage == "embed" {
-		line = append(append(line[:0], r.Self...), workerCommand, stage, "--exactly-once="+strconv.FormatBool(!r.AtLeastOnce))
-	} else {
-		line = append(line, "run", stage)
+	release := Release{r.Jobstrom, r.Self}
+	if r.isPrevious(name) {
+		release = *r.Previous
+	}
+	var line []string
+	switch {
+	case release.Jobstrom == nil || r.StubEncoder && stage == "embed":
+		line = append(line, release.Self...)
+		line = append(line, workerCommand, stage, "--exactly-once="+strconv.FormatBool(!r.AtLeastOnce))
+	case stage == "serve":
+		line = append(append(line, release.Jobstrom...), "serve")
+	case stage == "watch":
+		line = append(append(line, release.Jobstrom...), "drift", "watch", "--drift-every", "1m", "--drift-current", "last 1h", "--drift-reference", "before")
+	default:
+		line = append(append(line, release.Jobstrom...), "run", stage)
 	}
 	line = append(line, "--brokers", strings.Join(r.kafka.Brokers, ","), "--log-level", "info", "--group-protocol", r.Protocol, "--transaction-timeout", transactionTimeout.String())
-	if stage == "sink" {
-		return append(line, "--clickhouse", r.engine.addr)
+	if addr := r.health(name); addr != "" && stage == "serve" {
+		line = append(line, "--http", addr)
+	} else if addr != "" {
+		line = append(line, "--metrics-address", addr)
 	}
-	if stage == "extract" && r.GLiNER2 != "" {
+	switch {
+	case stage == "sink" || stage == "serve" || stage == "watch":
+		return append(line, "--clickhouse", r.engine.addr)
+	case stage == "extract" && r.GLiNER2 != "":
 		line = append(line, "--gliner2", r.GLiNER2, "--extractor", string(extract.Both), "--gliner2-labels", string(extract.Tasks)+":"+modelLabel)
 	}
 	return append(line, "--slot", slot)
@@ -250,9 +333,12 @@ func (r *run) command(name string) []string {
 
 // through publishes while faults happen, waits until nothing is left to do, and checks.
 func (r *run) through(ctx context.Context) (*Report, error) {
-	over := time.Duration(float64(r.Vacancies) / r.Rate * float64(time.Second))
-	report := &Report{Plan: Plan(r.Seed, r.Kills, over, len(r.kafka.Brokers))}
-	r.say("plan of seed %d over %v: %s", r.Seed, over.Round(time.Second), summary(report.Plan))
+	report := &Report{Plan: r.InTurn}
+	if r.InTurn == nil {
+		over := time.Duration(float64(r.Vacancies) / r.Rate * float64(time.Second))
+		report.Plan = Plan(r.Seed, r.Kills, over, len(r.kafka.Brokers))
+		r.say("plan of seed %d over %v: %s", r.Seed, over.Round(time.Second), summary(report.Plan))
+	}
 	r.start = time.Now()
 	progress, ended := context.WithCancel(ctx)
 	defer ended()
@@ -261,9 +347,25 @@ func (r *run) through(ctx context.Context) (*Report, error) {
 	work, workCtx := errgroup.WithContext(ctx)
 	work.Go(func() error {
 		defer func() { report.Published = time.Since(r.start) }()
-		return r.publish.publish(workCtx, r.kafka, r.Vacancies, r.Rate)
+		return r.publish.publish(workCtx, r.kafka, r.Vacancies, r.Rate, r.over)
 	})
-	work.Go(func() error { return r.execute(workCtx, report.Plan) })
+	if r.InTurn == nil {
+		work.Go(func() error { return r.execute(workCtx, report.Plan) })
+	} else {
+		work.Go(func() error { return r.caller.call(workCtx, r.APIRate, r.over) })
+		work.Go(func() error {
+			defer close(r.over)
+			if err := r.inTurn(workCtx, report.Plan); err != nil {
+				return err
+			}
+			return wait(workCtx, time.Until(r.start.Add(r.Lasts)))
+		})
+		sampling, sampled := context.WithCancel(ctx)
+		defer sampled()
+		samples := make(chan []Sample, 1)
+		go func() { samples <- r.sample(sampling) }() // ends with sampling
+		defer func() { sampled(); report.Samples = <-samples }()
+	}
 	if err := work.Wait(); err != nil {
 		return nil, err
 	}
@@ -276,14 +378,20 @@ func (r *run) through(ctx context.Context) (*Report, error) {
 	r.say("checking")
 	observed := r.watch.observed()
 	observed.Acknowledged, observed.Bad = r.publish.acknowledged, isBad
+	if r.caller != nil {
+		report.API, observed.Accepted = r.caller.seen()
+	}
 	var err error
 	if report.ClickHouse, err = readViews(ctx, r.engine.addr, r.watch.raw, &observed); err != nil {
 		return nil, err
 	}
 	report.Verdict = Check(observed)
 	report.Kills, report.Unasked = int(r.kills.Load()), int(r.fleet.unasked.Load())
-	report.Unacknowledged = r.Vacancies - len(observed.Acknowledged)
-	report.Written = len(observed.Raw) - len(observed.Acknowledged)
+	report.Unacknowledged = int(r.publish.sent.Load()) - len(observed.Acknowledged) + report.API.Open
+	report.Written = len(observed.Raw) - len(observed.Acknowledged) - len(observed.Accepted)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	report.Done = r.done
 	return report, nil
 }
 
@@ -329,6 +437,9 @@ func (r *run) progress(ctx context.Context, faults int) {
 		}
 		_, classified, letters := r.watch.counts()
 		done := width * (classified + letters) / r.Vacancies
+		if r.InTurn != nil {
+			done = width * int(r.faults.Load()) / faults
+		}
 		r.say("[%s%s] %d sent, %d acknowledged, %d classified, %d dead letters, %d of %d faults", strings.Repeat("#", min(done, width)), strings.Repeat(".", width-min(done, width)),
 			r.publish.sent.Load(), r.publish.acknowledgements(), classified, letters, r.faults.Load(), faults)
 	}

@@ -27,6 +27,8 @@ type Outcome struct {
 type Observed struct {
 	// Acknowledged holds the id of each vacancy that Kafka acknowledged, by the place that the acknowledgement names.
 	Acknowledged map[Place]string
+	// Accepted holds the ids of the vacancies that the API has acknowledged, which names no places.
+	Accepted []string
 	// Raw holds the ids of all that the raw topic holds: what was acknowledged, and what was written although its acknowledgement was lost.
 	Raw map[Place]string
 	// Bad says of an id that its vacancy must be refused.
@@ -40,7 +42,7 @@ type Observed struct {
 
 // Verdict counts what is wrong.
 type Verdict struct {
-	Acknowledged, Classified, Letters int
+	Acknowledged, Classified, Letters int // Acknowledged counts what the API accepted, too
 	Lost, Duplicated, Reordered       int
 	// Findings say each fault in words.
 	Findings []string
@@ -57,7 +59,7 @@ func (v *Verdict) find(count *int, by int, format string, args ...any) {
 // Check judges a run: every vacancy on the raw topic is exactly once on the classified topic, or exactly once among the dead letters if it is bad; each topic
 // holds them in the order of their raw partition; ClickHouse's views hold what the topics hold.
 func Check(o Observed) Verdict {
-	v := Verdict{Acknowledged: len(o.Acknowledged), Classified: len(o.Classified), Letters: len(o.Letters)}
+	v := Verdict{Acknowledged: len(o.Acknowledged) + len(o.Accepted), Classified: len(o.Classified), Letters: len(o.Letters)}
 	for _, place := range sorted(o.Acknowledged) {
 		if id, there := o.Raw[place]; !there {
 			v.find(&v.Lost, 1, "%v %s: acknowledged, but not on the raw topic", place, o.Acknowledged[place])
@@ -72,6 +74,12 @@ func Check(o Observed) Verdict {
 			v.find(&v.Duplicated, 1, "%v %s: the raw topic holds it at %v, too", place, id, before)
 		}
 		first[id] = place
+	}
+
+	for _, id := range o.Accepted {
+		if _, there := first[id]; !there {
+			v.find(&v.Lost, 1, "%s: accepted by the API, but not on the raw topic", id)
+		}
 	}
 
 	classified := v.topic(o, "classified topic", o.Classified)

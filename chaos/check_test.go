@@ -41,6 +41,12 @@ func TestCheckAcceptsWhatIsRight(t *testing.T) {
 	}
 	f("all is well", func(*Observed) {})
 	f("an acknowledgement was lost, the vacancy was not", func(o *Observed) { delete(o.Acknowledged, Place{1, 7}) })
+	f("the API accepted some of them", func(o *Observed) {
+		for _, place := range []Place{{0, 3}, {1, 25}} {
+			o.Accepted = append(o.Accepted, o.Raw[place])
+			delete(o.Acknowledged, place)
+		}
+	})
 	f("partitions are read in any order", func(o *Observed) { slices.Reverse(o.Classified); slices.Reverse(o.Predictions) })
 }
 
@@ -71,6 +77,7 @@ func TestCheckFindsEachFault(t *testing.T) {
 		}
 	}
 	f("Kafka forgot what it acknowledged", 1, 0, 0, "acknowledged, but not on the raw topic", func(o *Observed) { o.Acknowledged[Place{0, 500}] = "chaos-0000500" })
+	f("the API accepted what is not there", 1, 0, 0, "accepted by the API, but not on the raw topic", func(o *Observed) { o.Accepted = []string{o.Raw[good], "api-0000500"} })
 	f("another is in its place", 1, 0, 0, "the raw topic holds chaos-0000107", func(o *Observed) { o.Acknowledged[good] = "chaos-0000999" })
 	f("published twice", 1, 1, 0, "holds it at", func(o *Observed) { o.Raw[Place{1, 100}] = o.Raw[good] }) // and the second was not classified
 	f("lost", 1, 0, 0, "neither classified nor a dead letter", func(o *Observed) { drop(&o.Classified, o, good); drop(&o.Predictions, o, good) })

@@ -72,9 +72,20 @@ func (r *run) happen(ctx context.Context, f Fault) error {
 	switch f.Kind {
 	case KillWorker, KillSink:
 		return r.fleet.kill(ctx, f.Target, f.Lasts)
+	case Restart:
+		return r.replace(ctx, f.Target, r.isPrevious(f.Target))
+	case Upgrade:
+		return r.replace(ctx, f.Target, false)
+	case RollBack:
+		return r.replace(ctx, f.Target, true)
+	case RestartBroker:
+		return r.rollBroker(ctx, f.Target)
+	case RestartEngine:
+		return r.engine.restart(ctx)
+	case Extend:
+		return r.extend(ctx)
 	case KillBroker:
-		_, number, _ := strings.Cut(f.Target, "/")
-		i, err := strconv.Atoi(number)
+		i, err := brokerNumber(f.Target)
 		if err != nil {
 			return err
 		}
@@ -101,6 +112,11 @@ func (r *run) happen(ctx context.Context, f Fault) error {
 		return r.fleet.remove(f.Target)
 	}
 	return nil
+}
+
+func brokerNumber(target string) (int, error) {
+	_, number, _ := strings.Cut(target, "/")
+	return strconv.Atoi(number)
 }
 
 func wait(ctx context.Context, d time.Duration) error {
@@ -167,6 +183,34 @@ func (e *engine) crash(ctx context.Context, rest time.Duration) error {
 		return err
 	}
 	return e.again(ctx)
+}
+
+// restart asks the engine to end, and starts it again.
+func (e *engine) restart(ctx context.Context) error {
+	e.mu.Lock()
+	running := e.running
+	e.mu.Unlock()
+	stopping, cancel := context.WithTimeout(ctx, stopTime)
+	defer cancel()
+	if err := running.Stop(stopping); err != nil {
+		return err
+	}
+	return e.again(ctx)
+}
+
+// pid is the engine's process id, 0 while it is down.
+func (e *engine) pid() int {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.running == nil {
+		return 0
+	}
+	select {
+	case <-e.running.Done():
+		return 0
+	default:
+		return e.running.Pid()
+	}
 }
 
 // stop kills the engine.

@@ -6,14 +6,17 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"math"
 	"math/rand/v2"
 	"os"
 	"os/exec"
 	"os/signal"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"syscall"
+	"time"
 
 	"jobstrom/cluster"
 	"jobstrom/embedded"
@@ -40,7 +43,12 @@ func Main(args []string) int {
 		fmt.Fprintln(os.Stderr, "chaos:", err)
 		return 2
 	}
-	ok, err := runAndReport(ctx, o, os.Stdout, os.Stderr)
+	var ok bool
+	if o.InTurn != nil {
+		ok, err = runInTurn(ctx, o, os.Stdout, os.Stderr)
+	} else {
+		ok, err = runAndReport(ctx, o, os.Stdout, os.Stderr)
+	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "chaos:", err)
 	}
@@ -66,6 +74,10 @@ func parse(args []string) (o Options, keep bool, err error) {
 	exactlyOnce := flags.Bool("exactly-once", true, "false runs workers that commit outside of transactions, to see that the check notices")
 	flags.StringVar(&o.Protocol, "group-protocol", "auto", "consumer group protocol: auto, classic or consumer")
 	flags.DurationVar(&o.DrainTimeout, "drain", 0, "longest time from the last fault until nothing is left to do (default 5m)")
+	upgrade := flags.String("upgrade-from", "", "`folder` with jobstrom and chaos of the release before: everything begins with it and is replaced one by one, instead of faults")
+	soak := flags.Duration("soak", 0, "restart every part in turn in the first half of this `time`, instead of faults, and judge memory and lag")
+	flags.StringVar(&o.Plot, "plot", "", "`file` for the picture of a soak (PNG)")
+	flags.Float64Var(&o.APIRate, "api-rate", 0, "requests a second to the API of an upgrade or a soak (default 2)")
 	jobstrom := flags.String("jobstrom", "bin/jobstrom", "`program` whose stages run; with none, the stub encoder's program runs all of them")
 	flags.BoolVar(&keep, "keep", false, "keep logs and data when all is well, too")
 	if err := flags.Parse(args); err != nil {
@@ -100,9 +112,53 @@ func parse(args []string) (o Options, keep bool, err error) {
 	if o.Libs, err = cluster.FindLibs(filepath.Dir(filepath.Dir(o.Engine))); err != nil {
 		return o, keep, err
 	}
+	if err := o.planInTurn(*upgrade, *soak); err != nil {
+		return o, keep, err
+	}
 	o.Timeline = os.Stderr
 	o.Dir, err = os.MkdirTemp("", "jobstrom-chaos-")
 	return o, keep, err
+}
+
+// planInTurn plans an upgrade or a soak, where one is asked for.
+func (o *Options) planInTurn(upgrade string, soak time.Duration) error {
+	brokers := 3
+	if o.Libs == "" {
+		brokers = 0
+	}
+	switch {
+	case upgrade != "" && soak != 0:
+		return fmt.Errorf("reading the command line: --upgrade-from and --soak exclude each other")
+	case upgrade != "":
+		release, err := releaseIn(upgrade)
+		if err != nil {
+			return err
+		}
+		o.Previous, o.InTurn = release, UpgradePlan()
+	case soak != 0:
+		// The first half is for restarts, the second for what comes of them.
+		o.InTurn, o.Lasts = RestartPlan(soak/30, soak/2, brokers), soak
+	default:
+		return nil
+	}
+	o.Vacancies = math.MaxInt32 // as many as it takes
+	return nil
+}
+
+// releaseIn finds the programs of a release.
+func releaseIn(dir string) (*Release, error) {
+	var found [2]string
+	for i, name := range []string{"jobstrom", "chaos"} {
+		path, err := filepath.Abs(filepath.Join(dir, name))
+		if err != nil {
+			return nil, err
+		}
+		if _, err := os.Stat(path); err != nil {
+			return nil, fmt.Errorf("finding the release before: %w: chaos/previous.sh builds it", err)
+		}
+		found[i] = path
+	}
+	return &Release{Jobstrom: []string{found[0]}, Self: []string{found[1]}}, nil
 }
 
 // findParts fills in where this program and ClickHouse's engine are. Children run in another folder, so they are told where the native parts are.
@@ -125,14 +181,7 @@ func runAndReport(ctx context.Context, o Options, out, errOut io.Writer) (ok boo
 	if err != nil {
 		return false, err
 	}
-	const shown = 20
-	for i, finding := range report.Findings {
-		if i == shown {
-			fmt.Fprintf(errOut, "… and %d more\n", len(report.Findings)-shown)
-			break
-		}
-		fmt.Fprintln(errOut, finding)
-	}
+	show(errOut, report.Findings)
 	encoder := "the real encoder"
 	if o.StubEncoder {
 		encoder = "a stub for the encoder"
@@ -140,7 +189,7 @@ func runAndReport(ctx context.Context, o Options, out, errOut io.Writer) (ok boo
 	if o.GLiNER2 != "" {
 		encoder += ", a GLiNER2 model beside the rules"
 	}
-	fmt.Fprintf(out, "versions      jobstrom %s, %s, ClickHouse %s, %s\n", version(ctx, o), kafkaVersion(o.Libs), report.ClickHouse, runtime.Version())
+	fmt.Fprintf(out, "versions      jobstrom %s, %s, ClickHouse %s, %s\n", version(ctx, o.Jobstrom), kafkaVersion(o.Libs), report.ClickHouse, runtime.Version())
 	fmt.Fprintf(out, "flow          3 brokers (replication 3, 2 in sync), %d partitions, %d to %d processes a stage, group protocol %s, %s\n", partitions, 1, mostSlots, o.Protocol, encoder)
 	fmt.Fprintf(out, "faults        %s\n", summary(report.Plan))
 	fmt.Fprintf(out, "published     %d in %.0f s; %d without an acknowledgement, %d of those on the raw topic\n", o.Vacancies, report.Published.Seconds(), report.Unacknowledged, report.Written)
@@ -148,6 +197,60 @@ func runAndReport(ctx context.Context, o Options, out, errOut io.Writer) (ok boo
 	fmt.Fprintf(out, "acknowledged=%d classified=%d deadletters=%d lost=%d duplicated=%d reordered=%d kills=%d seed=%d\n",
 		report.Acknowledged, report.Classified, report.Letters, report.Lost, report.Duplicated, report.Reordered, report.Kills, o.Seed)
 	return report.OK(), nil
+}
+
+// runInTurn runs an upgrade or a soak, and writes what was found.
+func runInTurn(ctx context.Context, o Options, out, errOut io.Writer) (ok bool, err error) {
+	fmt.Fprintln(out, "machine     ", machine())
+	report, err := Run(ctx, o)
+	if err != nil {
+		return false, err
+	}
+	findings := slices.Concat(report.Findings, report.API.Failures)
+	soak := Judge(report.Samples, report.Done, o.Rate+o.APIRate/2)
+	if o.Lasts > 0 {
+		findings = append(findings, soak.Findings...)
+	}
+	versions := "jobstrom " + version(ctx, o.Jobstrom)
+	if o.Previous != nil {
+		versions = version(ctx, o.Previous.Jobstrom) + " to " + versions
+	}
+	encoder := "the real encoder"
+	if o.StubEncoder {
+		encoder = "a stub for the stream's encoder, the real one in the API"
+	}
+	brokers := "3 brokers (replication 3, 2 in sync)"
+	if o.Libs == "" {
+		brokers = "1 broker"
+	}
+	fmt.Fprintf(out, "versions      %s, %s, ClickHouse %s, %s\n", versions, kafkaVersion(o.Libs), report.ClickHouse, runtime.Version())
+	fmt.Fprintf(out, "flow          %s, %d partitions, %s; group protocol %s, %s\n", brokers, partitions, strings.Join(Releases(), ", "), o.Protocol, encoder)
+	fmt.Fprintf(out, "steps         %s\n", summary(report.Plan))
+	fmt.Fprintf(out, "published     %.0f/s to Kafka and %.1f/s by the API for %.0f s; %d without an acknowledgement, %d of those on the raw topic\n", o.Rate, o.APIRate/2, report.Published.Seconds(), report.Unacknowledged, report.Written)
+	fmt.Fprintf(out, "API           %d texts classified, %d requests failed\n", report.API.Answered, len(report.API.Failures))
+	fmt.Fprintf(out, "drained       %.0f s after the last vacancy; %d processes ended by themselves and were started again\n", report.Drained.Seconds(), report.Unasked)
+	soak.Write(out, report.Done)
+	fmt.Fprintf(out, "acknowledged=%d classified=%d deadletters=%d lost=%d duplicated=%d reordered=%d findings=%d\n",
+		report.Acknowledged, report.Classified, report.Letters, report.Lost, report.Duplicated, report.Reordered, len(findings))
+	show(errOut, findings)
+	if o.Plot != "" {
+		if err := Draw(o.Plot, report.Samples, report.Done); err != nil {
+			return false, err
+		}
+	}
+	return len(findings) == 0, nil
+}
+
+// show writes the first findings.
+func show(out io.Writer, findings []string) {
+	const shown = 20
+	for i, finding := range findings {
+		if i == shown {
+			fmt.Fprintf(out, "… and %d more\n", len(findings)-shown)
+			break
+		}
+		fmt.Fprintln(out, finding)
+	}
 }
 
 // machine says what this one is.
@@ -164,11 +267,11 @@ func machine() string {
 	return fmt.Sprintf("%s/%s, %d cores (%s), memory %s", runtime.GOOS, runtime.GOARCH, runtime.NumCPU(), field("/proc/cpuinfo", "model name"), field("/proc/meminfo", "MemTotal"))
 }
 
-func version(ctx context.Context, o Options) string {
-	if o.Jobstrom == nil {
+func version(ctx context.Context, jobstrom []string) string {
+	if jobstrom == nil {
 		return "of this program"
 	}
-	out, err := exec.CommandContext(ctx, o.Jobstrom[0], append(o.Jobstrom[1:], "version")...).Output()
+	out, err := exec.CommandContext(ctx, jobstrom[0], append(jobstrom[1:], "version")...).Output()
 	if err != nil {
 		return "unknown"
 	}

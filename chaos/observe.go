@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -29,14 +30,16 @@ type observer struct {
 	outcomes  map[string][]Outcome
 	// passed is the offset behind the last record of each partition, transactions' ends included; data the one behind the last that is data.
 	passed, data map[string]map[int32]int64
-	err          error
+	// offsets are those of all data of each partition, in order: a transaction's end takes an offset, too, so that a difference of offsets is no number of records.
+	offsets map[string]map[int32][]int64
+	err     error
 }
 
 // observe reads until close. The topics must exist.
 func observe(ctx context.Context, o kafka.Options, encoder string, log *slog.Logger) (*observer, error) {
 	w := &observer{
 		log: log, encoder: encoder, embedded: kafka.Embedded(encoder), vacancies: map[Place]string{}, outcomes: map[string][]Outcome{},
-		passed: map[string]map[int32]int64{}, data: map[string]map[int32]int64{},
+		passed: map[string]map[int32]int64{}, data: map[string]map[int32]int64{}, offsets: map[string]map[int32][]int64{},
 	}
 	o.ClientID = "chaos.observer"
 	var err error
@@ -50,7 +53,7 @@ func observe(ctx context.Context, o kafka.Options, encoder string, log *slog.Log
 		return nil, fmt.Errorf("observing: %w", err)
 	}
 	for _, topic := range w.topics() {
-		w.passed[topic], w.data[topic] = map[int32]int64{}, map[int32]int64{}
+		w.passed[topic], w.data[topic], w.offsets[topic] = map[int32]int64{}, map[int32]int64{}, map[int32][]int64{}
 	}
 	go w.read() // ends with close
 	return w, nil
@@ -88,6 +91,7 @@ func (w *observer) take(r *kgo.Record) {
 		return
 	}
 	w.data[r.Topic][r.Partition] = r.Offset + 1
+	w.offsets[r.Topic][r.Partition] = append(w.offsets[r.Topic][r.Partition], r.Offset)
 	at := Place{r.Partition, r.Offset}
 	if r.Topic == kafka.Raw {
 		w.vacancies[at] = string(r.Key)
@@ -117,15 +121,66 @@ func (w *observer) readers() []reader {
 	var all []reader
 	for _, r := range kafka.Readers(w.encoder) {
 		topics := slices.DeleteFunc(r.Topics, func(topic string) bool { return !slices.Contains(w.topics(), topic) })
-		all = append(all, reader{r.Group(), topics})
+		all = append(all, reader{r.Stage, r.Group(), topics})
 	}
 	return all
 }
 
 // reader is a group and those of its topics that are observed.
 type reader struct {
-	group  string
-	topics []string
+	stage, group string
+	topics       []string
+}
+
+// lag counts the records of a reader's topics that are there and that it has not committed yet.
+func (w *observer) lag(ctx context.Context, r reader) (records int, err error) {
+	committed, err := w.admin.FetchOffsets(ctx, r.group)
+	if err == nil {
+		err = committed.Error()
+	}
+	if err != nil {
+		return 0, fmt.Errorf("reading the offsets of %s: %w", r.group, err)
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, topic := range r.topics {
+		for partition, offsets := range w.offsets[topic] {
+			at, _ := committed.Lookup(topic, partition)
+			read, _ := slices.BinarySearch(offsets, at.At)
+			records += len(offsets) - read
+		}
+	}
+	return records, nil
+}
+
+// caughtUp waits until every stage and the sink has committed what was there for it when its turn came: what a restart held up has gone through all of the flow.
+func (w *observer) caughtUp(ctx context.Context) error {
+	for _, r := range w.readers() {
+		w.mu.Lock()
+		target := map[string]map[int32]int64{}
+		for _, topic := range r.topics {
+			target[topic] = maps.Clone(w.data[topic])
+		}
+		w.mu.Unlock()
+		for {
+			committed, err := w.admin.FetchOffsets(ctx, r.group)
+			behind := ""
+			for topic, ends := range target {
+				for partition, end := range ends {
+					if at, _ := committed.Lookup(topic, partition); at.At < end {
+						behind = fmt.Sprintf("%s, partition %d: %s has committed %d of %d", topic, partition, r.group, at.At, end)
+					}
+				}
+			}
+			if err == nil && behind == "" {
+				break
+			}
+			if err := wait(ctx, 100*time.Millisecond); err != nil {
+				return fmt.Errorf("waiting for the flow to catch up: %s: %w", behind, err)
+			}
+		}
+	}
+	return nil
 }
 
 // drained waits until every stage and the sink has committed all there is to read. There is no lag any more and none can come; an idle time would not tell.

@@ -161,7 +161,7 @@ func summary(plan []Fault) string {
 		count[f.Kind]++
 	}
 	var parts []string
-	for _, k := range []Kind{KillWorker, KillSink, KillBroker, KillEngine, PauseWorker, AddWorker, RemoveWorker} {
+	for _, k := range []Kind{KillWorker, KillSink, KillBroker, KillEngine, PauseWorker, AddWorker, RemoveWorker, Upgrade, Extend, RollBack, Restart, RestartEngine, RestartBroker} {
 		if count[k] > 0 {
 			parts = append(parts, fmt.Sprintf("%d × %s", count[k], k))
 		}

@@ -3,9 +3,11 @@ package chaos
 import (
 	"context"
 	"fmt"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -147,6 +149,38 @@ func (f *fleet) kill(ctx context.Context, name string, rest time.Duration) error
 	}
 }
 
+// restart asks a process to finish, waits for its end, and has it started again with the command line that it has by now. Its error is that it had to be killed.
+func (f *fleet) restart(ctx context.Context, name string) error {
+	m := f.member(name)
+	process, err := m.running(ctx)
+	if err != nil {
+		return err
+	}
+	m.mu.Lock()
+	m.rest = time.Millisecond
+	m.mu.Unlock()
+	ctx, cancel := context.WithTimeout(ctx, stopTime)
+	defer cancel()
+	if err := process.Terminate(ctx); err != nil {
+		return fmt.Errorf("restarting %s: %w; see %s", name, err, m.logFile())
+	}
+	return nil
+}
+
+// pid is a process's id, 0 while it is down.
+func (f *fleet) pid(name string) int {
+	m := f.member(name)
+	if m == nil {
+		return 0
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.process == nil {
+		return 0
+	}
+	return m.process.Pid()
+}
+
 // pause stops a process in its tracks for a time.
 func (f *fleet) pause(ctx context.Context, name string, lasts time.Duration) error {
 	process, err := f.member(name).running(ctx)
@@ -196,15 +230,11 @@ func (f *fleet) remove(name string) error {
 	}
 }
 
-// names of those that run or are being started.
+// names of those that run or are being started, sorted.
 func (f *fleet) names() []string {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	var names []string
-	for name := range f.members {
-		names = append(names, name)
-	}
-	return names
+	return slices.Sorted(maps.Keys(f.members))
 }
 
 // killAll ends all at once, for a run that is given up.

@@ -19,6 +19,12 @@ import (
 // Every badEvery-th vacancy must be refused.
 const badEvery = 50
 
+// Every pastEvery-th vacancy of a publisher with a past was published in one of so many hours.
+const (
+	pastEvery = 20
+	pastHours = 6
+)
+
 const idPrefix = "chaos-"
 
 // vacancy returns the id and the value of vacancy number n, the same every time.
@@ -35,15 +41,21 @@ func vacancy(n int, titles []string) (id string, value []byte) {
 		}
 		return id, fmt.Appendf(nil, `{"id":%q,"text":"Hej."}`, id) // nothing to extract
 	}
+	title, text := advertisement(n, titles)
+	return id, fmt.Appendf(nil, `{"id":%q,"title":%q,"text":%q}`, id, title, text)
+}
+
+// advertisement returns the title and the text of number n, which can be classified.
+func advertisement(n int, titles []string) (title, text string) {
 	random := rand.New(rand.NewPCG(uint64(n), 1))
-	title := titles[random.IntN(len(titles))]
-	var text strings.Builder
-	fmt.Fprintf(&text, "Vi søger en %s til afdeling %d.", title, n)
+	title = titles[random.IntN(len(titles))]
+	var b strings.Builder
+	fmt.Fprintf(&b, "Vi søger en %s til afdeling %d.", title, n)
 	for range random.IntN(8) {
 		other := titles[random.IntN(len(titles))]
-		fmt.Fprintf(&text, " Du skal løse opgaver sammen med vores %s, planlægge dagen og følge op på kvaliteten.", other)
+		fmt.Fprintf(&b, " Du skal løse opgaver sammen med vores %s, planlægge dagen og følge op på kvaliteten.", other)
 	}
-	return id, fmt.Appendf(nil, `{"id":%q,"title":%q,"text":%q}`, id, title, text.String())
+	return title, b.String()
 }
 
 // isBad says of an id of ours that its vacancy must be refused.
@@ -64,14 +76,18 @@ func titles() []string {
 // publisher writes numbered vacancies and keeps what Kafka acknowledges.
 type publisher struct {
 	sent, failed atomic.Int64
+	// past has some vacancies say that they were published in the hours before, which is what the watch for drift compares. Otherwise none says when.
+	past bool
 
 	mu           sync.Mutex // guards acknowledged
 	acknowledged map[Place]string
 }
 
-// publish writes n vacancies at a steady rate, each second so many, and returns when Kafka has answered for all of them, or ctx ends.
-func (p *publisher) publish(ctx context.Context, o kafka.Options, n int, rate float64) error {
-	p.acknowledged = make(map[Place]string, n)
+// publish writes n vacancies at a steady rate, each second so many, or fewer when over is closed before. It returns when Kafka has answered for all of them, or ctx ends.
+func (p *publisher) publish(ctx context.Context, o kafka.Options, n int, rate float64, over <-chan struct{}) error {
+	p.mu.Lock()
+	p.acknowledged = map[Place]string{}
+	p.mu.Unlock()
 	client, err := kafka.NewClient(o, kgo.ProducerLinger(0))
 	if err != nil {
 		return fmt.Errorf("publishing: %w", err)
@@ -79,14 +95,21 @@ func (p *publisher) publish(ctx context.Context, o kafka.Options, n int, rate fl
 	defer client.Close()
 	titles := titles()
 	start := time.Now()
+sending:
 	for i := range n {
 		due := start.Add(time.Duration(float64(i) / rate * float64(time.Second)))
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
+		case <-over:
+			break sending
 		case <-time.After(time.Until(due)):
 		}
 		id, value := vacancy(i, titles)
+		if p.past && i%pastEvery == 0 && !isBad(id) {
+			at := start.Add(-time.Duration(i/pastEvery%pastHours)*time.Hour - time.Hour)
+			value = fmt.Appendf(nil, `{"published_at":%q,%s`, at.UTC().Format(time.RFC3339), value[1:])
+		}
 		r := &kgo.Record{Topic: kafka.Raw, Key: []byte(id), Value: value, Headers: []kgo.RecordHeader{{Key: kafka.ContentType, Value: []byte(schemas.JSON)}}}
 		p.sent.Add(1)
 		client.Produce(ctx, r, func(r *kgo.Record, err error) {

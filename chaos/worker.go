@@ -9,14 +9,19 @@ import (
 	"log/slog"
 	"math"
 	"math/rand/v2"
+	"net"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"jobstrom/consumers"
+	"jobstrom/health"
 	"jobstrom/kafka"
 	"jobstrom/models"
 	"jobstrom/pipeline/classify"
@@ -24,6 +29,7 @@ import (
 	"jobstrom/pipeline/extract"
 	"jobstrom/pipeline/extract/gliner2"
 	"jobstrom/schemas"
+	"jobstrom/server"
 	"jobstrom/warehouse"
 )
 
@@ -44,6 +50,7 @@ func worker(ctx context.Context, args []string) error {
 	flags.String("gliner2-labels", "", "")
 	exactlyOnce := flags.Bool("exactly-once", true, "")
 	flags.String("log-level", "info", "")
+	watched := flags.String("metrics-address", "", "")
 	if len(args) == 0 {
 		return fmt.Errorf("naming the stage: none is given")
 	}
@@ -55,6 +62,16 @@ func worker(ctx context.Context, args []string) error {
 	card, err := encoderCard()
 	if err != nil {
 		return err
+	}
+	registry, board := prometheus.NewRegistry(), &health.Board{}
+	registry.MustRegister(collectors.NewGoCollector())
+	if *watched != "" {
+		listener, err := net.Listen("tcp", *watched)
+		if err != nil {
+			return err
+		}
+		defer listener.Close()
+		go http.Serve(listener, server.NewWatched(board.Problems, registry)) // ends with the listener
 	}
 	if args[0] == "sink" {
 		w, err := warehouse.Open(ctx, warehouse.Options{Addr: []string{*engine}, CreateDatabase: true})
@@ -74,7 +91,7 @@ func worker(ctx context.Context, args []string) error {
 	if !*exactlyOnce {
 		return atLeastOnce(ctx, stage, o)
 	}
-	return consumers.Run(ctx, stage, consumers.RunnerOptions{Kafka: o, Slot: *slot, Protocol: *protocol, TransactionTimeout: *transaction, Version: "chaos", Logger: log})
+	return consumers.Run(ctx, stage, consumers.RunnerOptions{Kafka: o, Slot: *slot, Protocol: *protocol, TransactionTimeout: *transaction, Version: "chaos", Board: board, Registerer: registry, Logger: log})
 }
 
 // encoderCard returns the card of the encoder that the stub stands in for: its topic, and the default classifier, are by its id.

@@ -199,6 +199,38 @@ func (c *Cluster) Restart(ctx context.Context, i int) error {
 	return nil
 }
 
+// Roll restarts broker i as an upgrade does: it is asked to end, gives its partitions away, and is started again. Roll returns when it serves; its replicas are then still behind.
+func (c *Cluster) Roll(ctx context.Context, i int) error {
+	ctx, cancel := context.WithTimeout(ctx, c.options.StartTimeout)
+	defer cancel()
+	b := c.brokers[i]
+	b.mu.Lock()
+	process := b.process
+	b.mu.Unlock()
+	if process == nil {
+		return fmt.Errorf("restarting broker %d: it was not started", i)
+	}
+	if err := process.Terminate(ctx); err != nil {
+		return fmt.Errorf("restarting broker %d: %w", i, err)
+	}
+	c.options.Logger.Info("broker stopped", "broker", i)
+	if err := c.startBroker(ctx, b, 1); err != nil {
+		return fmt.Errorf("restarting broker %d: %w", i, err)
+	}
+	return nil
+}
+
+// Pid is the process id of broker i, 0 before its first start.
+func (c *Cluster) Pid(i int) int {
+	b := c.brokers[i]
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.process == nil {
+		return 0
+	}
+	return b.process.Pid()
+}
+
 // Pause stops broker i in its tracks (SIGSTOP) until Resume: its connections stay open and nothing answers.
 func (c *Cluster) Pause(i int) error { return c.signal(i, syscall.SIGSTOP) }
 

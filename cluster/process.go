@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -10,6 +11,7 @@ import (
 	"os/exec"
 	"runtime"
 	"sync/atomic"
+	"syscall"
 )
 
 // Process is a child that dies with this process (on Linux even when this one is killed): a broker, or what is killed beside it.
@@ -48,6 +50,22 @@ func (p *Process) Err() error { return p.err }
 
 // Signal sends a signal, for example SIGSTOP. Its error is that the child has ended.
 func (p *Process) Signal(s os.Signal) error { return p.command.Process.Signal(s) }
+
+// Pid is the child's process id.
+func (p *Process) Pid() int { return p.command.Process.Pid }
+
+// Terminate asks the child to end (SIGTERM) and waits for it. Its error is that it had not ended when ctx did, and was killed.
+func (p *Process) Terminate(ctx context.Context) error {
+	p.killed.Store(true)
+	_ = p.Signal(syscall.SIGTERM) // an error means that it has just ended
+	select {
+	case <-p.done:
+		return nil
+	case <-ctx.Done():
+		p.Kill()
+		return fmt.Errorf("ending process %d: it had not ended by itself after SIGTERM and was killed: %w", p.Pid(), ctx.Err())
+	}
+}
 
 // Kill ends the child as a crash does (SIGKILL) and waits for its end; it reports whether the child was running.
 func (p *Process) Kill() bool {

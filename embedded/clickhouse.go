@@ -171,6 +171,9 @@ func (c *ClickHouse) addr(port int) string {
 	return net.JoinHostPort(host, strconv.Itoa(port))
 }
 
+// Pid is the engine's process id.
+func (c *ClickHouse) Pid() int { return c.command.Process.Pid }
+
 // Done is closed when the engine has ended.
 func (c *ClickHouse) Done() <-chan struct{} { return c.done }
 
