@@ -136,6 +136,7 @@ Settings come from defaults < jobstrom.yaml < JOBSTROM_* in the environment < fl
 		a.extractCommand(),
 		a.evaluateCommand(),
 		a.checkCommand(),
+		a.readyCommand(),
 		a.topicsCommand(),
 		a.warehouseCommand(),
 		a.lagCommand(),

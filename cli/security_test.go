@@ -152,6 +152,7 @@ func TestNoCommandShowsASecret(t *testing.T) {
 		"topics apply": {{"", "as they are declared", nil}},
 		"train":        {{"", "", []string{"--dry-run"}}},
 		"follow":       {{"", " %  ", []string{"--from-start", "-n", "1"}}}, // any row: demo has written some, too
+		"ready":        {{"", "is it running", []string{"http://127.0.0.1:1/"}}},
 		"run": {
 			{"", "jobstrom.extract", []string{"extract"}}, {"", "jobstrom.embed", []string{"embed"}},
 			{"", "jobstrom.classify", []string{"classify"}}, {"", "jobstrom.sink", []string{"sink"}},
