@@ -90,7 +90,9 @@ var layer = map[string][]string{
 	"server/api/apitest/serve": {"health", "pipeline", "server", "server/access", "server/api", "server/api/apitest"},
 	"server/web":               {"pipeline", "pipeline/extract", "producers", "schemas", "server/access", "server/api"},
 
-	"examples/go": {}, // what others write knows nothing of ours
+	"deploy/compose": {},
+	"deploy/image":   {},
+	"examples/go":    {}, // what others write knows nothing of ours
 
 	"pipeline/extract/gliner2":             {"models", "models/onnx", "models/repository"},
 	"pipeline/extract/gliner2/gliner2test": {"models", "models/repository", "pipeline/extract/gliner2"},

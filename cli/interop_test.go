@@ -22,7 +22,6 @@ import (
 	"jobstrom/cluster"
 	"jobstrom/cluster/clustertest"
 	"jobstrom/consumers"
-	"jobstrom/embedded"
 	"jobstrom/kafka"
 	"jobstrom/models"
 	"jobstrom/schemas"
@@ -113,7 +112,9 @@ func interoperate(t *testing.T, b clustertest.Broker) {
 	addrs := b.Start(t)
 	clients := outsiders(t, addrs) // before the flow, so that a missing one fails at once
 	engine, web := startEngine(t), "127.0.0.1:"+freePorts(t, 1)[0]
-	startServices(t, addrs[0], engine.Addr(), web)
+	all := newServices(t, addrs[0], engine.Addr(), web)
+	all.up()
+	all.trainsNothing()
 	awaitTopics(t, addrs)
 	compressions := []string{"gzip", "snappy", "lz4", "zstd"}
 	for _, client := range clients {
@@ -156,17 +157,6 @@ func interoperate(t *testing.T, b clustertest.Broker) {
 		body, err := io.ReadAll(response.Body)
 		return err == nil && response.StatusCode == http.StatusOK && strings.Contains(string(body), "Sundhed, omsorg og personlig pleje")
 	})
-}
-
-// startEngine starts a ClickHouse of its own for a test.
-func startEngine(t *testing.T) *embedded.ClickHouse {
-	t.Helper()
-	native, err := models.NativeDir()
-	must(t, err)
-	engine, err := embedded.StartClickHouse(t.Context(), embedded.ClickHouseOptions{DataDir: t.TempDir(), Library: filepath.Join(native, models.LibraryClickHouse)})
-	must(t, err)
-	t.Cleanup(func() { _ = engine.Stop(context.Background()) })
-	return engine
 }
 
 // awaitTopics returns when the flow has made its topics: these clients do not wait for them.
