@@ -147,6 +147,7 @@ Settings come from defaults < jobstrom.yaml < JOBSTROM_* in the environment < fl
 		a.benchCommand(),
 		a.tokensCommand(),
 		a.versionCommand(),
+		a.referenceCommand(),
 	)
 	return root
 }
