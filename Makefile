@@ -3,7 +3,7 @@ SHELL := bash
 export CGO_LDFLAGS := -L$(CURDIR)/.native/lib
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 
-.PHONY: help demo up kafka test test-peers test-api lint openvino bench bench-embed bench-extract bench-stream bench-train bench-drift load chaos test-upgrade soak-flow fuzz soak build setup setup-test doctor generate classifier clean
+.PHONY: help demo up kafka test test-peers test-api lint openvino bench bench-embed bench-extract bench-stream bench-train bench-drift load chaos test-upgrade soak-flow fuzz soak build setup setup-test doctor docs docs-check generate classifier clean
 
 help: ## Say what the targets do
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
@@ -59,8 +59,9 @@ test-peers: openvino ## Compare with scikit-learn, statsmodels, Evidently, MLflo
 test-api: setup ## Ask the API what its description allows and forbids: 10,000 cases of schemathesis (CASES= of each operation, SEED=)
 	server/api/apitest/test.sh
 
-lint: setup ## gofmt, staticcheck, generated code
+lint: setup ## gofmt, staticcheck, generated code, no data outside samples/
 	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { gofmt -l $$(git ls-files '*.go'); echo 'run gofmt -w on these'; exit 1; }
+	@.ci/data-files
 	go tool staticcheck ./...
 	cd schemas && go run ./generate -check
 
@@ -116,8 +117,16 @@ soak: setup ## Ask the API 1,000,000 times, see that heap and goroutines do not 
 doctor: build ## Check libraries, model, broker, ClickHouse and settings
 	bin/jobstrom check
 
-generate: ## Make generated code again
+docs: ## Build the documentation site into var/site
+	@docs/site/build.sh var/site
+	@echo 'the documentation: file://$(CURDIR)/var/site/index.html'
+
+docs-check: ## Build the documentation site, see that nothing in it is broken, and forget it
+	@out=$$(mktemp -d) && trap 'rm -rf "$$out"' EXIT && docs/site/build.sh "$$out/site"
+
+generate: build ## Make generated code and the reference in docs/reference again
 	go generate ./schemas
+	bin/jobstrom reference docs/reference
 
 clean: ## Remove what was built, not what was fetched
 	rm -rf bin var coverage.out
