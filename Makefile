@@ -64,6 +64,7 @@ lint: setup ## gofmt, staticcheck, generated code, no data outside samples/
 	@.ci/data-files
 	go tool staticcheck ./...
 	cd schemas && go run ./generate -check
+	cd telemetry && go run ./generate -check
 
 bench: build ## Compare the stream with the physical limit: name, ratio, target, ok or short
 	go run ./bench/embed -part stream
@@ -125,7 +126,7 @@ docs-check: ## Build the documentation site, see that nothing in it is broken, a
 	@out=$$(mktemp -d) && trap 'rm -rf "$$out"' EXIT && docs/site/build.sh "$$out/site"
 
 generate: build ## Make generated code and the reference in docs/reference again
-	go generate ./schemas
+	go generate ./schemas ./telemetry
 	bin/jobstrom reference docs/reference
 
 clean: ## Remove what was built, not what was fetched

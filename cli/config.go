@@ -67,6 +67,7 @@ type Config struct {
 	Hub            `koanf:",squash"`
 	Extraction     `koanf:",squash"`
 	Access         `koanf:",squash"`
+	Telemetry      `koanf:",squash"`
 }
 
 // configFile is read from the working directory when --config names no other.
@@ -112,6 +113,7 @@ func addFlags(f *pflag.FlagSet) {
 	addHubFlags(f)
 	addExtractionFlags(f)
 	addAccessFlags(f)
+	addTelemetryFlags(f)
 }
 
 // runnerOptions returns what the settings say of the stages' workers.
@@ -224,7 +226,7 @@ func (c Config) Validate() error {
 	check(c.Prior == "" || c.Prior == "trained" || c.Prior == "uniform", "prior (%s) must be trained or uniform", c.Prior)
 	check(new(slog.Level).UnmarshalText([]byte(c.LogLevel)) == nil, "log-level (%s) must be debug, info, warn or error", c.LogLevel)
 	check(c.LogFormat == "text" || c.LogFormat == "json", "log-format (%s) must be text or json", c.LogFormat)
-	if err := errors.Join(c.Security.Validate(c.Brokers, c.ClickHouse), c.Drift.Validate(), c.Hub.Validate(), c.Extraction.Validate(), c.Access.Validate()); err != nil {
+	if err := errors.Join(c.Security.Validate(c.Brokers, c.ClickHouse), c.Drift.Validate(), c.Hub.Validate(), c.Extraction.Validate(), c.Access.Validate(), c.Telemetry.Validate()); err != nil {
 		wrong = append(wrong, err)
 	}
 	if len(wrong) > 0 {

@@ -152,6 +152,9 @@ func (d *demo) publish(ctx context.Context, vacancies []*schemas.Vacancy) error 
 	d.first = time.Now()
 	d.mu.Unlock()
 	publisher := producers.NewPublisher(client, d.pipeline.Taxonomy)
+	if d.tracing != nil {
+		publisher.Tracer = d.tracing.Tracer("jobstrom/producers")
+	}
 	for _, v := range vacancies {
 		if err := publisher.Publish(ctx, v); err != nil {
 			return err

@@ -42,7 +42,7 @@ decides whether it becomes the champion; each step is an event.
 	cmd.Flags().BoolVar(&once, "once", false, "evaluate once and end")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		ctx := cmd.Context()
-		f, err := a.start(ctx, parts{})
+		f, err := a.start(ctx, parts{service: "drift-watch"})
 		if err != nil {
 			return err
 		}

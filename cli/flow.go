@@ -17,6 +17,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
+	"go.opentelemetry.io/otel/trace"
 	"golang.org/x/sync/errgroup"
 
 	"jobstrom/consumers"
@@ -43,6 +44,7 @@ type flow struct {
 	owners    *registry.Owners
 	metrics   *prometheus.Registry
 	trained   *trainedGauge
+	tracing   trace.TracerProvider // nil: no traces
 	board     *health.Board
 	// clickHouseHTTP is where the embedded engine answers HTTP; empty for another's.
 	clickHouseHTTP string
@@ -60,8 +62,9 @@ var (
 	noClassifier = health.Place{Part: "classifier"}
 )
 
-// parts says which parts of a flow a command needs. Extracts, encodes and classifies say that its pipeline must do that, too.
+// parts says which parts of a flow a command needs, and by which name its traces know it. Extracts, encodes and classifies say that its pipeline must do that, too.
 type parts struct {
+	service                                                   string
 	kafka, warehouse, pipeline, extracts, encodes, classifies bool
 }
 
@@ -69,6 +72,11 @@ type parts struct {
 func (a *app) start(ctx context.Context, need parts) (*flow, error) {
 	f := &flow{app: a, metrics: prometheus.NewRegistry(), trained: newTrainedGauge(), kafka: a.config.kafkaOptions(a.log)}
 	f.metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), buildInfo())
+	tracing, stopTracing, err := a.traces(ctx, need.service, f.metrics)
+	if err != nil {
+		return nil, err
+	}
+	f.tracing, f.stops = tracing, []func(){stopTracing} // it stops last
 	work, drain := context.WithCancel(ctx)
 	f.drain = drain
 	f.actors, f.work = errgroup.WithContext(work)
@@ -105,7 +113,7 @@ func (a *app) start(ctx context.Context, need parts) (*flow, error) {
 			}
 			stopLater(func() { _ = f.pipeline.Close() })
 			if need.encodes {
-				f.metrics.MustRegister(cacheMetrics(f.pipeline.Encoder)...)
+				f.metrics.MustRegister(cacheMetrics(f.pipeline.Encoder.CacheStats)...)
 			}
 			if need.classifies {
 				f.metrics.MustRegister(f.trained)
@@ -353,6 +361,7 @@ func (f *flow) runStages(ctx context.Context, names []string, slot string) error
 	}
 	options := f.config.runnerOptions()
 	options.Kafka, options.Slot, options.Version, options.Board, options.Logger, options.Registerer = f.kafka, slot, version, f.board, f.log, f.metrics
+	options.Tracing = f.tracing
 	if slices.Contains(names, "embed") || slices.Contains(names, "classify") {
 		if err := f.watchRegistry(ctx); err != nil {
 			return err
@@ -379,7 +388,7 @@ func (f *flow) runStages(ctx context.Context, names []string, slot string) error
 			stage.Owns = f.owners.Owns
 		case "sink":
 			f.actors.Go(func() error {
-				return consumers.Sink(f.work, consumers.SinkOptions{Kafka: f.kafka, Warehouse: f.warehouse, Encoder: encoder, Dim: f.dim, Version: version, Board: f.board, Logger: f.log, Registerer: f.metrics})
+				return consumers.Sink(f.work, consumers.SinkOptions{Kafka: f.kafka, Warehouse: f.warehouse, Encoder: encoder, Dim: f.dim, Version: version, Board: f.board, Logger: f.log, Registerer: f.metrics, Tracing: f.tracing})
 			})
 			f.actors.Go(func() error {
 				return drift.Keep(f.work, drift.KeepOptions{Warehouse: f.warehouse, Board: f.board, Logger: f.log})

@@ -1,11 +1,19 @@
 package cli
 
 import (
+	"errors"
 	"runtime"
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"jobstrom/consumers"
+	"jobstrom/drift/watch"
+	"jobstrom/kafka"
 	"jobstrom/pipeline/classify"
+	"jobstrom/pipeline/embed"
+	"jobstrom/producers"
+	"jobstrom/server"
+	"jobstrom/telemetry"
 )
 
 // buildInfo says which jobstrom runs.
@@ -23,7 +31,7 @@ type trainedGauge struct {
 
 func newTrainedGauge() *trainedGauge {
 	return &trainedGauge{GaugeVec: prometheus.NewGaugeVec(prometheus.GaugeOpts{
-		Name: "jobstrom_classifier_trained_timestamp_seconds", Help: "When the classifier in use was trained, Unix time.",
+		Name: "jobstrom_classifier_trained_timestamp_seconds", Help: "When the classifier in use was trained; 0 where its maker does not say.",
 	}, []string{"classifier"})}
 }
 
@@ -37,4 +45,15 @@ func (g *trainedGauge) show(c *classify.Classifier) {
 		g.DeleteLabelValues(g.shown)
 	}
 	g.shown = c.Model()
+}
+
+// RegisterMetrics registers every metric that a process of jobstrom may show, before there is anything to show: for the list in docs/metrics.md.
+func RegisterMetrics(registerer prometheus.Registerer) error {
+	registerer.MustRegister(buildInfo(), newTrainedGauge().GaugeVec)
+	registerer.MustRegister(cacheMetrics(func() embed.CacheStats { return embed.CacheStats{} })...)
+	consumers.RegisterMetrics(registerer)
+	producers.RegisterMetrics(registerer)
+	server.RegisterMetrics(registerer)
+	watch.RegisterMetrics(registerer)
+	return errors.Join(telemetry.RegisterMetrics(registerer), kafka.RegisterMetrics(registerer))
 }

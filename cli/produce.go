@@ -52,6 +52,14 @@ Windows of drift go by published_at: where --columns names its column, a row wit
 			}
 			defer client.Close()
 			i.publisher = producers.NewPublisher(client, o.Taxonomy)
+			tracing, stop, err := a.traces(cmd.Context(), "produce", nil)
+			if err != nil {
+				return err
+			}
+			defer stop()
+			if tracing != nil {
+				i.publisher.Tracer = tracing.Tracer("jobstrom/producers")
+			}
 		}
 		return i.run(cmd.Context(), files)
 	}

@@ -29,7 +29,7 @@ without, the default classifier answers. With --clickhouse there are similar vac
 				return err
 			}
 			follow := len(a.config.Brokers) > 0
-			f, err := a.start(cmd.Context(), parts{kafka: follow, pipeline: true, extracts: true, encodes: true, classifies: true})
+			f, err := a.start(cmd.Context(), parts{service: "serve", kafka: follow, pipeline: true, extracts: true, encodes: true, classifies: true})
 			if err != nil {
 				return err
 			}
@@ -84,7 +84,7 @@ func (f *flow) serve() (string, error) {
 	}
 	handler, err := server.New(f.work, server.Options{
 		API:    api.Options{Sources: sources, Limits: f.config.apiLimits(), Version: version},
-		Access: options, Problems: f.board.Problems, Gatherer: f.metrics, Registerer: f.metrics, Logger: f.log,
+		Access: options, Problems: f.board.Problems, Gatherer: f.metrics, Registerer: f.metrics, Tracing: f.tracing, Logger: f.log,
 	})
 	if err != nil {
 		return "", err

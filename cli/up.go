@@ -35,7 +35,7 @@ func (a *app) up(ctx context.Context) (*flow, error) {
 		return nil, err
 	}
 	start := time.Now()
-	f, err := a.start(ctx, parts{kafka: true, warehouse: true, pipeline: true, extracts: true, encodes: true, classifies: true})
+	f, err := a.start(ctx, parts{service: "up", kafka: true, warehouse: true, pipeline: true, extracts: true, encodes: true, classifies: true})
 	if err != nil {
 		return nil, err
 	}
@@ -84,7 +84,7 @@ func (a *app) runCommand() *cobra.Command {
 			if embed && a.config.EmbedReuse && len(a.config.ClickHouse) == 0 {
 				return fmt.Errorf("run embed needs --clickhouse for --embed-reuse: the embedded one lives inside jobstrom up (%w)", errUsage)
 			}
-			f, err := a.start(cmd.Context(), parts{kafka: true, warehouse: sink, pipeline: true, extracts: slices.Contains(given, "extract"), encodes: embed, classifies: slices.Contains(given, "classify")})
+			f, err := a.start(cmd.Context(), parts{service: given[0], kafka: true, warehouse: sink, pipeline: true, extracts: slices.Contains(given, "extract"), encodes: embed, classifies: slices.Contains(given, "classify")})
 			if err != nil {
 				return err
 			}

@@ -33,15 +33,15 @@ func newStageMetrics(registerer prometheus.Registerer) *stageMetrics {
 	return &stageMetrics{
 		records:      counter("jobstrom_stage_records_total", "Records answered and committed.", "stage"),
 		bytes:        counter("jobstrom_stage_bytes_total", "Bytes of keys, values and headers of the records answered and committed.", "stage"),
-		dead:         counter("jobstrom_stage_dead_letters_total", "Records sent to the dead letters, by class of error.", "stage", "class"),
-		errors:       counter("jobstrom_stage_errors_total", "Failures of whole batches and sessions, by verdict: retry, suspect or fatal (docs/architecture.md).", "stage", "verdict"),
-		transactions: counter("jobstrom_stage_transactions_total", "Transactions, by how they ended: committed, moved (a rebalance gave the records to another worker) or failed.", "stage", "end"),
-		seconds:      histogram("jobstrom_stage_transaction_seconds", "Time from a transaction's beginning to its end.", 0.001, 15),
+		dead:         counter("jobstrom_stage_dead_letters_total", "Records sent to the dead letters, the sink's included.", "stage", "class"),
+		errors:       counter("jobstrom_stage_errors_total", "Failures of whole batches and sessions: retry, suspect, fatal (docs/architecture.md, Errors).", "stage", "verdict"),
+		transactions: counter("jobstrom_stage_transactions_total", "Transactions by how they ended: committed, moved (a rebalance gave the records to another worker), failed.", "stage", "end"),
+		seconds:      histogram("jobstrom_stage_transaction_seconds", "From a transaction's beginning to its end.", 0.001, 15),
 		batch:        histogram("jobstrom_stage_batch_records", "Records of a committed transaction.", 1, 14),
 		inFlight: register(registerer, prometheus.NewGaugeVec(prometheus.GaugeOpts{
-			Name: "jobstrom_stage_inflight_bytes", Help: "Bytes of the records that a worker holds: fetched ahead or being worked on.",
+			Name: "jobstrom_stage_inflight_bytes", Help: "Bytes of records that a worker has fetched ahead or works on, bounded by --worker-bytes.",
 		}, []string{"stage", "worker"})),
-		age: histogram("jobstrom_stage_latency_seconds", "Time from the raw record's timestamp to the commit of what the stage made of it.", 0.005, 18, Objective.Seconds()),
+		age: histogram("jobstrom_stage_latency_seconds", "From the raw record's timestamp to the commit of what the stage made of it; of classify: publish to classified.", 0.005, 18, Objective.Seconds()),
 	}
 }
 
@@ -104,13 +104,13 @@ func newSinkMetrics(registerer prometheus.Registerer) *sinkMetrics {
 		stages.dead.WithLabelValues("sink", class)
 	}
 	m := &sinkMetrics{
-		rows:    register(registerer, prometheus.NewCounterVec(prometheus.CounterOpts{Name: "jobstrom_sink_rows_total", Help: "Rows inserted into ClickHouse, by table."}, []string{"table"})),
+		rows:    register(registerer, prometheus.NewCounterVec(prometheus.CounterOpts{Name: "jobstrom_sink_rows_total", Help: "Rows that ClickHouse has taken."}, []string{"table"})),
 		blocks:  counter("jobstrom_sink_blocks_total", "Blocks of records that ClickHouse has taken."),
 		fails:   counter("jobstrom_sink_failures_total", "Blocks that ClickHouse did not take; each is tried again until it does."),
 		pending: register(registerer, prometheus.NewGauge(prometheus.GaugeOpts{Name: "jobstrom_sink_pending_records", Help: "Records of the block that ClickHouse has not taken yet."})),
 		seconds: histogram("jobstrom_sink_block_seconds", "Time to insert a block and commit its offsets, failures included.", 0.002, 16),
 		records: histogram("jobstrom_sink_block_records", "Records of a block.", 1, 18),
-		age:     histogram("jobstrom_sink_latency_seconds", "Time from the raw record's timestamp until ClickHouse has its classification.", 0.01, 18),
+		age:     histogram("jobstrom_sink_latency_seconds", "From the raw record's timestamp until ClickHouse has its classification.", 0.01, 18),
 		dead:    stages.dead,
 	}
 	for _, table := range tables {
@@ -131,6 +131,14 @@ func (m *sinkMetrics) stored(b *block, took time.Duration) {
 	for _, p := range b.predictions {
 		m.age.Observe(max(0, now.Sub(p.ReceivedAt).Seconds()))
 	}
+}
+
+// RegisterMetrics registers what the package's parts show, before any of them runs: for the list in docs/metrics.md.
+func RegisterMetrics(registerer prometheus.Registerer) {
+	newSinkMetrics(registerer) // those of stages are among them
+	newLagMetrics(registerer)
+	newUsageMetrics(registerer)
+	newStoredResults(registerer)
 }
 
 // register lets the stages of one process share their collectors. A nil registerer keeps none.

@@ -82,9 +82,9 @@ func newLagMetrics(registerer prometheus.Registerer) *lagMetrics {
 		return register(registerer, prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: name, Help: help}, []string{"stage", "topic", "partition"}))
 	}
 	return &lagMetrics{
-		records:  gauge("jobstrom_consumer_lag_records", "Offsets that a stage has still to read: 0 when nothing is unread, else at most so many records."),
-		age:      gauge("jobstrom_consumer_lag_seconds", "Age of the oldest record that a stage has still to read, by its timestamp; never negative."),
-		standing: gauge("jobstrom_consumer_standing_seconds", "Time since a stage's committed offset moved, while something is there to read."),
+		records:  gauge("jobstrom_consumer_lag_records", "Offsets still to read: 0 when nothing is unread, else at most so many records, because the ends of transactions take offsets too."),
+		age:      gauge("jobstrom_consumer_lag_seconds", "Age of the oldest unread record, by its timestamp; never negative."),
+		standing: gauge("jobstrom_consumer_standing_seconds", "Time since the committed offset moved, while something is there to read; stuck from 30 s on."),
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"go.opentelemetry.io/otel/trace"
 	"golang.org/x/sync/errgroup"
 
 	"jobstrom/health"
@@ -34,6 +35,9 @@ type Answer struct {
 
 	// attempts counts the tries after which the runner itself refused the record.
 	attempts int
+
+	// span is that of the record; nil where its trace is not kept.
+	span trace.Span
 }
 
 // Stage turns a batch of records into as many answers, in order. It gets no more than Batch records at a time.
@@ -101,6 +105,8 @@ type RunnerOptions struct {
 	Board      *health.Board
 	Logger     *slog.Logger
 	Registerer prometheus.Registerer
+	// Tracing makes the spans of records whose traces are kept; nil makes none. What traces a record belongs to is handed on in any case.
+	Tracing trace.TracerProvider
 }
 
 // EnsureDefaults fills what is zero.
@@ -170,7 +176,7 @@ func Run(ctx context.Context, stage Stage, o RunnerOptions) error {
 	}
 	workers, ctx := errgroup.WithContext(ctx)
 	for i := range o.Workers {
-		w := &worker{stage: stage, options: o, name: o.Slot + "." + strconv.Itoa(i), metrics: metrics, limit: stage.Batch, pace: min(firstPace, stage.Batch)}
+		w := &worker{stage: stage, options: o, name: o.Slot + "." + strconv.Itoa(i), metrics: metrics, spans: newSpanMaker(o.Tracing, stage.Name, stage.Encoder), limit: stage.Batch, pace: min(firstPace, stage.Batch)}
 		w.log = o.Logger.With("stage", stage.Name, "worker", w.name)
 		workers.Go(func() error {
 			if err := w.run(ctx); err != nil {

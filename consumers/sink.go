@@ -10,6 +10,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"go.opentelemetry.io/otel/trace"
 	"golang.org/x/sync/errgroup"
 
 	"jobstrom/health"
@@ -35,6 +36,8 @@ type SinkOptions struct {
 	Board      *health.Board
 	Logger     *slog.Logger
 	Registerer prometheus.Registerer
+	// Tracing makes the spans of records whose traces are kept; nil makes none.
+	Tracing trace.TracerProvider
 }
 
 // EnsureDefaults fills what is zero.
@@ -58,6 +61,7 @@ type sink struct {
 	// begin holds the ids of the topics whose records are known by their own places: labels and the API's predictions.
 	begin   map[string]kafka.TopicID
 	metrics *sinkMetrics
+	spans   *spanMaker
 }
 
 // block is what one round inserts.
@@ -76,6 +80,14 @@ type block struct {
 	refused        []*kgo.Record // dead letters of the sink's own
 	records        int
 	failed         error // nobody can retry it
+	began          time.Time
+	spans          []sinkSpan // of the records whose traces are kept
+}
+
+// sinkSpan is the span of a record, and the class of the dead letter that it made, or none.
+type sinkSpan struct {
+	trace.Span
+	refused string
 }
 
 // Sink inserts what the flow made, until ctx ends (nil). Offsets are committed after ClickHouse has the rows; what is read again after a crash
@@ -120,7 +132,7 @@ func ensureSimilar(ctx context.Context, o SinkOptions) {
 // sinkOf inserts what one group reads.
 func sinkOf(ctx context.Context, o SinkOptions, r kafka.Reader, metrics *sinkMetrics) error {
 	o.Kafka.ClientID, o.Kafka.Registerer = r.Group(), o.Registerer
-	s := &sink{SinkOptions: o, embedded: kafka.Embedded(o.Encoder), begin: map[string]kafka.TopicID{}, metrics: metrics}
+	s := &sink{SinkOptions: o, embedded: kafka.Embedded(o.Encoder), begin: map[string]kafka.TopicID{}, metrics: metrics, spans: newSpanMaker(o.Tracing, "sink", r.Encoder)}
 	client, err := kafka.NewClient(o.Kafka,
 		kgo.ConsumerGroup(r.Group()),
 		kgo.ConsumeTopics(r.Topics...),
@@ -151,9 +163,11 @@ func sinkOf(ctx context.Context, o SinkOptions, r kafka.Reader, metrics *sinkMet
 	for {
 		b := s.collect(ctx)
 		if b.records > 0 {
-			if err := s.store(ctx, b); err != nil && b.failed == nil {
+			err := s.store(ctx, b)
+			if err != nil && b.failed == nil {
 				b.failed = err
 			}
+			s.traced(b, err)
 		}
 		if ctx.Err() != nil {
 			return nil // the offsets say where to go on
@@ -162,6 +176,25 @@ func sinkOf(ctx context.Context, o SinkOptions, r kafka.Reader, metrics *sinkMet
 			return b.failed
 		}
 		client.AllowRebalance()
+	}
+}
+
+// traced ends the spans of a block.
+func (s *sink) traced(b *block, err error) {
+	spans := make([]trace.Span, len(b.spans))
+	for i, span := range b.spans {
+		spans[i] = span.Span
+		switch {
+		case err != nil:
+			end(span.Span, verdictFailed, true)
+		case span.refused != "":
+			end(span.Span, span.refused, true)
+		default:
+			end(span.Span, verdictStored, false)
+		}
+	}
+	if err == nil {
+		s.spans.batch("insert", b.began, b.records, spans)
 	}
 }
 
@@ -186,11 +219,20 @@ func (s *sink) collect(ctx context.Context) *block {
 			}
 		})
 		fetches.EachRecord(func(r *kgo.Record) {
-			b.records++
+			if b.records++; b.began.IsZero() {
+				b.began = time.Now()
+			}
+			span, class := s.spans.begin(r, b.began), ""
 			if err := s.add(b, r); err != nil {
-				s.metrics.dead.WithLabelValues("sink", Class(err)).Inc()
-				s.Logger.Info("dead letter", "stage", "sink", "class", Class(err), "topic", r.Topic, "partition", r.Partition, "offset", r.Offset)
-				b.refused = append(b.refused, deadLetter(r, refusal{Stage: "sink", Version: s.Version, Topic: s.begin[r.Topic], Attempts: 1, Reason: err}))
+				class = Class(err)
+				s.metrics.dead.WithLabelValues("sink", class).Inc()
+				s.Logger.Info("dead letter", append(logged(r), "stage", "sink", "class", class)...)
+				letter := deadLetter(r, refusal{Stage: "sink", Version: s.Version, Topic: s.begin[r.Topic], Attempts: 1, Reason: err})
+				traced(span, r, letter)
+				b.refused = append(b.refused, letter)
+			}
+			if span != nil {
+				b.spans = append(b.spans, sinkSpan{span, class})
 			}
 		})
 		if over || b.failed != nil {

@@ -58,13 +58,17 @@ type Stored struct {
 // NewStored puts ClickHouse before an encoder.
 func NewStored(e Encoder, o StoredOptions) *Stored {
 	o.EnsureDefaults()
-	s := &Stored{Encoder: e, options: o, results: register(o.Registerer, prometheus.NewCounterVec(prometheus.CounterOpts{
-		Name: "jobstrom_embed_stored_total", Help: "Texts by what ClickHouse had of them: hit (their vector), miss (none), failed (it was not asked or did not answer).",
-	}, []string{"result"}))}
+	s := &Stored{Encoder: e, options: o, results: newStoredResults(o.Registerer)}
 	for _, result := range []string{"hit", "miss", "failed"} {
 		s.results.WithLabelValues(result)
 	}
 	return s
+}
+
+func newStoredResults(registerer prometheus.Registerer) *prometheus.CounterVec {
+	return register(registerer, prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "jobstrom_embed_stored_total", Help: "Texts that run embed and up looked for in ClickHouse with --embed-reuse: hit (their vector was there), miss, failed (ClickHouse did not answer, or had not a moment ago); what is not a hit goes to the cache.",
+	}, []string{"result"}))
 }
 
 // Embed returns a vector for each text, in their order; equal texts are looked for and embedded once and share theirs. Its error is the encoder's.

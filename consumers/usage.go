@@ -43,9 +43,9 @@ func newUsageMetrics(registerer prometheus.Registerer) *usageMetrics {
 		return &labelledGauge{vec: register(registerer, prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: name, Help: help}, []string{label}))}
 	}
 	return &usageMetrics{
-		rows:   gauge("jobstrom_warehouse_rows", "table", "Rows of a table of ClickHouse as they lie on its disk, those that a merge will replace included."),
+		rows:   gauge("jobstrom_warehouse_rows", "table", "Rows of a table as they lie on ClickHouse's disk, those that a merge will replace included; on a cluster of the server that answers."),
 		bytes:  gauge("jobstrom_warehouse_bytes", "table", "Bytes that a table takes on ClickHouse's disk, compressed."),
-		parts:  gauge("jobstrom_warehouse_parts", "table", "Active parts of a table of ClickHouse; inserts are refused at some 3000 in one month."),
+		parts:  gauge("jobstrom_warehouse_parts", "table", "Active parts of a table; ClickHouse refuses inserts at some 3000 in one month."),
 		disk:   gauge("jobstrom_warehouse_disk_bytes", "disk", "Size of ClickHouse's disk."),
 		free:   gauge("jobstrom_warehouse_disk_free_bytes", "disk", "Bytes that are free on ClickHouse's disk."),
 		topics: gauge("jobstrom_topic_bytes", "topic", "Bytes that one replica of a topic takes on the brokers' disks."),

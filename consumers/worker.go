@@ -9,6 +9,8 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/trace"
 
 	"jobstrom/health"
 	"jobstrom/kafka"
@@ -22,6 +24,7 @@ type worker struct {
 	name    string // slot and number
 	session *kgo.GroupTransactSession
 	metrics *stageMetrics
+	spans   *spanMaker
 	log     *slog.Logger
 	// limit bounds the records of a transaction. It is halved when the broker finds one too large, so that the one at fault ends up alone.
 	limit int
@@ -36,6 +39,7 @@ type batch struct {
 	in      []*kgo.Record
 	answers []Answer
 	bytes   int
+	began   time.Time
 }
 
 // answerTime is what answering some records at once should take. Longer would delay those that come first, and a rebalance; shorter would leave the encoder
@@ -194,6 +198,7 @@ func (w *worker) gather(ctx context.Context) (*batch, error) {
 		in, err := w.poll(wait)
 		switch {
 		case err != nil:
+			w.traced(b, verdictFailed)
 			return nil, err
 		case len(in) == 0 && (ctx.Err() != nil || len(b.in) > 0):
 			return b, nil
@@ -201,19 +206,30 @@ func (w *worker) gather(ctx context.Context) (*batch, error) {
 			continue
 		case len(b.in) == 0:
 			start = time.Now()
+			b.began = start
 		}
 		for _, r := range in {
 			b.bytes += kafka.RecordBytes(r)
 		}
 		w.holds(b.bytes)
 		asked := time.Now()
+		spans := w.begin(in, asked)
 		answers, err := w.answer(ctx, in)
 		if err == nil {
 			w.answered(len(in), time.Since(asked))
 			err = w.disown(ctx, in, answers)
 		}
 		if err != nil {
+			for _, span := range spans {
+				end(span, verdictFailed, true)
+			}
+			w.traced(b, verdictFailed)
 			return nil, err
+		}
+		for i, span := range spans {
+			if answers[i].span = span; span != nil {
+				span.AddEvent(verdictAnswered)
+			}
 		}
 		b.in, b.answers = append(b.in, in...), append(b.answers, answers...)
 		if time.Since(start) >= w.options.CommitInterval || b.bytes >= w.options.MaxBytes/2 || w.limit < w.stage.Batch || ctx.Err() != nil {
@@ -252,24 +268,26 @@ func (w *worker) transact(ctx context.Context, b *batch) error {
 	for i, a := range b.answers {
 		for _, out := range w.records(b.in[i], a) {
 			out.Partition = b.in[i].Partition
+			traced(a.span, b.in[i], out)
 			w.session.Produce(ctx, out, delivered.Promise())
 		}
 	}
 	failed := delivered.Err()
 	committed, err := w.session.End(ctx, failed == nil)
-	end := "committed"
+	how := "committed"
 	switch {
 	case err != nil:
-		end, err = "failed", errors.Join(failed, fmt.Errorf("ending a transaction: %w", err))
+		how, err = "failed", errors.Join(failed, fmt.Errorf("ending a transaction: %w", err))
 	case errors.Is(failed, kerr.MessageTooLarge):
-		end, err = "failed", w.tooLarge(b, failed)
+		how, err = "failed", w.tooLarge(b, failed)
 	case failed != nil:
-		end, err = "failed", fmt.Errorf("writing answers: %w", failed)
+		how, err = "failed", fmt.Errorf("writing answers: %w", failed)
 	case !committed:
-		end, err = "moved", errMoved
+		how, err = "moved", errMoved
 	}
+	w.traced(b, how)
 	if err != nil {
-		w.metrics.transactions.WithLabelValues(w.stage.Name, end).Inc()
+		w.metrics.transactions.WithLabelValues(w.stage.Name, how).Inc()
 		return err
 	}
 	w.limit = min(2*w.limit, w.stage.Batch)
@@ -300,10 +318,50 @@ func (w *worker) records(in *kgo.Record, a Answer) []*kgo.Record {
 		w.stage.Refused(in, a.Err)
 		return a.Also
 	}
-	w.log.Info("dead letter", "class", Class(a.Err), "topic", in.Topic, "partition", in.Partition, "offset", in.Offset)
+	w.log.Info("dead letter", append(logged(in), "class", Class(a.Err))...)
 	why := w.stage.refusal(w.options.Version, a.attempts, a.Err)
 	why.Short = tooLarge > 1
 	return append(a.Also, deadLetter(in, why))
+}
+
+// begin starts the spans of records; nil where there are none.
+func (w *worker) begin(in []*kgo.Record, at time.Time) []trace.Span {
+	if w.spans == nil {
+		return nil
+	}
+	spans := make([]trace.Span, len(in))
+	for i, r := range in {
+		spans[i] = w.spans.begin(r, at)
+	}
+	return spans
+}
+
+// traced ends the spans of a batch: its transaction was committed, moved or failed.
+func (w *worker) traced(b *batch, how string) {
+	if w.spans == nil {
+		return
+	}
+	var model []attribute.KeyValue
+	if w.stage.Model != nil {
+		model = append(model, attribute.String("jobstrom.model", w.stage.Model()))
+	}
+	spans := make([]trace.Span, len(b.answers))
+	for i, a := range b.answers {
+		spans[i] = a.span
+		switch {
+		case how != "committed":
+			end(a.span, how, how == verdictFailed)
+		case a.others:
+			end(a.span, verdictOthers, false, model...)
+		case a.Err != nil:
+			end(a.span, Class(a.Err), true, model...)
+		default:
+			end(a.span, verdictAnswered, false, model...)
+		}
+	}
+	if how == "committed" {
+		w.spans.batch("transaction", b.began, len(b.in), spans)
+	}
 }
 
 // place is where a record was read.

@@ -100,9 +100,34 @@ func ClientOptions(o Options, own ...kgo.Opt) ([]kgo.Opt, error) {
 		opts = append(opts, kgo.WithHooks(o.Frames))
 	}
 	if o.Registerer != nil {
-		// The clients of one process are told apart by a label, or the second could not register.
-		labelled := prometheus.WrapRegistererWith(prometheus.Labels{"client": o.ClientID}, o.Registerer)
-		opts = append(opts, kgo.WithHooks(kprom.NewMetrics("jobstrom", kprom.Registerer(labelled), kprom.Subsystem("kafka"))))
+		opts = append(opts, kgo.WithHooks(clientMetrics(o)))
 	}
 	return append(opts, own...), nil
+}
+
+// clientMetrics tells the clients of one process apart by a label, or the second could not register.
+func clientMetrics(o Options) *kprom.Metrics {
+	labelled := prometheus.WrapRegistererWith(prometheus.Labels{"client": o.ClientID}, o.Registerer)
+	return kprom.NewMetrics("jobstrom", kprom.Registerer(labelled), kprom.Subsystem("kafka"))
+}
+
+// RegisterMetrics registers what a client shows when everything has happened to it once, as it shows nothing of what has not: for the list in docs/metrics.md.
+func RegisterMetrics(registerer prometheus.Registerer) error {
+	o := Options{ClientID: "jobstrom", Registerer: registerer}
+	client, err := kgo.NewClient() // it connects to nobody
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	m := clientMetrics(o)
+	m.OnNewClient(client)
+	for _, err := range []error{nil, net.ErrClosed} {
+		m.OnBrokerConnect(kgo.BrokerMetadata{}, 0, nil, err)
+		m.OnBrokerE2E(kgo.BrokerMetadata{}, 0, kgo.BrokerE2E{WriteErr: err})
+		m.OnBrokerE2E(kgo.BrokerMetadata{}, 0, kgo.BrokerE2E{ReadErr: err})
+	}
+	m.OnBrokerDisconnect(kgo.BrokerMetadata{}, nil)
+	m.OnProduceBatchWritten(kgo.BrokerMetadata{}, Raw, 0, kgo.ProduceBatchMetrics{})
+	m.OnFetchBatchRead(kgo.BrokerMetadata{}, Raw, 0, kgo.FetchBatchMetrics{})
+	return nil
 }

@@ -8,6 +8,8 @@ import (
 	"context"
 	"errors"
 
+	"go.opentelemetry.io/otel/attribute"
+
 	"jobstrom/pipeline/classify"
 	"jobstrom/pipeline/embed"
 	"jobstrom/pipeline/extract"
@@ -51,7 +53,9 @@ func (p *Pipeline) Close() error {
 
 // Run answers each vacancy, in order. Its error concerns the whole batch.
 func (p *Pipeline) Run(ctx context.Context, vacancies []*schemas.Vacancy) ([]Result, error) {
-	extracted, err := p.Extractor.Extract(ctx, vacancies)
+	within, span := part(ctx, "extract")
+	extracted, err := p.Extractor.Extract(within, vacancies)
+	span.End()
 	if err != nil {
 		return nil, err
 	}
@@ -66,7 +70,10 @@ func (p *Pipeline) Run(ctx context.Context, vacancies []*schemas.Vacancy) ([]Res
 	if len(texts) == 0 {
 		return results, nil
 	}
-	vectors, err := p.Encoder.Embed(ctx, texts)
+	within, span = part(ctx, "embed")
+	span.SetAttributes(attribute.String("jobstrom.encoder", p.Encoder.Card().ID))
+	vectors, err := p.Encoder.Embed(within, texts)
+	span.End()
 	if err != nil {
 		return nil, err
 	}
@@ -78,7 +85,10 @@ func (p *Pipeline) Run(ctx context.Context, vacancies []*schemas.Vacancy) ([]Res
 	for k, v := range vectors {
 		values[k] = v.Values
 	}
+	_, span = part(ctx, "classify")
+	span.SetAttributes(attribute.String("jobstrom.model", classifier.Model()))
 	predictions, err := classifier.Classify(p.Encoder.Card().ID, values)
+	span.End()
 	if err != nil {
 		return nil, err
 	}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
+	"go.opentelemetry.io/otel/trace"
 	"google.golang.org/protobuf/proto"
 
 	"jobstrom/kafka"
@@ -17,17 +18,20 @@ import (
 // all, before anything is sent. After any other error Kafka may have some of them: publishing them again classifies those again.
 func PublishVacancies(ctx context.Context, client *kgo.Client, taxonomy *schemas.Taxonomy, vacancies []*schemas.Vacancy) error {
 	var records []*kgo.Record
+	spans := map[*kgo.Record]trace.Span{}
 	for i, v := range vacancies {
 		raw, label, err := vacancyRecords(taxonomy, v)
 		if err != nil {
 			return fmt.Errorf("publishing vacancy %d: %w", i+1, err)
 		}
-		records = append(records, raw)
+		of := []*kgo.Record{raw}
 		if label != nil {
-			records = append(records, label)
+			of = append(of, label)
 		}
+		spans[raw] = publishing(ctx, nil, v.Id, of...)
+		records = append(records, of...)
 	}
-	return acknowledged(ctx, client, records...)
+	return acknowledged(ctx, client, spans, records...)
 }
 
 // PublishLabel writes the category that a person gave to a vacancy and returns when Kafka has it.
@@ -36,14 +40,16 @@ func PublishLabel(ctx context.Context, client *kgo.Client, label *schemas.Label)
 	if err != nil {
 		return err
 	}
-	return acknowledged(ctx, client, record)
+	span := publishing(ctx, nil, label.Id, record)
+	return acknowledged(ctx, client, map[*kgo.Record]trace.Span{record: span}, record)
 }
 
-// acknowledged returns when Kafka has the records, with all that it says against those it has not.
-func acknowledged(ctx context.Context, client *kgo.Client, records ...*kgo.Record) error {
+// acknowledged returns when Kafka has the records, with all that it says against those it has not. Then the spans end, those of some of them.
+func acknowledged(ctx context.Context, client *kgo.Client, spans map[*kgo.Record]trace.Span, records ...*kgo.Record) error {
 	said := map[string]bool{} // Kafka being away is said once
 	var errs []error
 	for _, r := range client.ProduceSync(ctx, records...) {
+		published(spans[r.Record], r.Record, r.Err)
 		if r.Err != nil && !said[r.Record.Topic+r.Err.Error()] {
 			said[r.Record.Topic+r.Err.Error()] = true
 			errs = append(errs, fmt.Errorf("publishing to %s: %w", r.Record.Topic, kafka.Denied(r.Err, kafka.WriteTopic(r.Record.Topic))))

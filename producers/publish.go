@@ -6,12 +6,16 @@ import (
 	"sync"
 
 	"github.com/twmb/franz-go/pkg/kgo"
+	"go.opentelemetry.io/otel/trace"
 
 	"jobstrom/schemas"
 )
 
 // Publisher writes vacancies, and the labels of those that have a category.
 type Publisher struct {
+	// Tracer begins a trace with each vacancy; nil begins none.
+	Tracer trace.Tracer
+
 	client   *kgo.Client
 	taxonomy *schemas.Taxonomy
 
@@ -36,9 +40,14 @@ func (p *Publisher) Publish(ctx context.Context, v *schemas.Vacancy) error {
 	if err != nil {
 		return err
 	}
-	p.send(ctx, raw, &p.published)
+	records := []*kgo.Record{raw}
 	if label != nil {
-		p.send(ctx, label, &p.labelled)
+		records = append(records, label)
+	}
+	span := publishing(ctx, p.Tracer, v.Id, records...)
+	p.send(ctx, raw, &p.published, span)
+	if label != nil {
+		p.send(ctx, label, &p.labelled, nil)
 	}
 	return nil
 }
@@ -50,8 +59,10 @@ func (p *Publisher) Err() error {
 	return p.err
 }
 
-func (p *Publisher) send(ctx context.Context, record *kgo.Record, count *int) {
-	p.client.Produce(ctx, record, func(_ *kgo.Record, err error) {
+// send hands a record over; the span ends when Kafka has it.
+func (p *Publisher) send(ctx context.Context, record *kgo.Record, count *int, span trace.Span) {
+	p.client.Produce(ctx, record, func(r *kgo.Record, err error) {
+		published(span, r, err)
 		p.mu.Lock()
 		defer p.mu.Unlock()
 		if err == nil {

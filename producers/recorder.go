@@ -80,9 +80,7 @@ func NewRecorder(o RecorderOptions) (*Recorder, error) {
 	if err != nil {
 		return nil, err
 	}
-	outcomes := prometheus.NewCounterVec(prometheus.CounterOpts{
-		Name: "jobstrom_api_predictions_total", Help: "Predictions of the API by what became of them: written (on predictions.api) or dropped (Kafka is away, slow or refuses them).",
-	}, []string{"outcome"})
+	outcomes := newOutcomes()
 	if o.Registerer != nil {
 		if err := o.Registerer.Register(outcomes); err != nil {
 			client.Close()
@@ -90,6 +88,17 @@ func NewRecorder(o RecorderOptions) (*Recorder, error) {
 		}
 	}
 	return &Recorder{options: o, client: client, written: outcomes.WithLabelValues("written"), dropped: outcomes.WithLabelValues("dropped")}, nil
+}
+
+func newOutcomes() *prometheus.CounterVec {
+	return prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "jobstrom_api_predictions_total", Help: "Predictions of the API: written (on predictions.api) or dropped (Kafka is away, slow or refuses them), which no caller notices.",
+	}, []string{"outcome"})
+}
+
+// RegisterMetrics registers what the package's parts show, before any of them runs: for the list in docs/metrics.md.
+func RegisterMetrics(registerer prometheus.Registerer) {
+	registerer.MustRegister(newOutcomes())
 }
 
 // Record hands predictions over. It never waits and never fails: what Kafka does not take soon is dropped and counted. The messages may be changed afterwards.

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"go.opentelemetry.io/otel/trace"
 
 	"jobstrom/server/access"
 	"jobstrom/server/api"
@@ -23,17 +24,31 @@ type requests struct {
 	mux     *http.ServeMux
 	pages   *web.Pages
 	seconds *prometheus.HistogramVec
+	tracer  trace.Tracer // nil: no spans are made
 	logger  *slog.Logger
 }
 
-func newRequests(mux *http.ServeMux, pages *web.Pages, registerer prometheus.Registerer, logger *slog.Logger) *requests {
-	q := &requests{mux, pages, prometheus.NewHistogramVec(prometheus.HistogramOpts{
-		Name: "jobstrom_http_request_seconds", Help: "Time of HTTP requests, by route and status.", Buckets: prometheus.ExponentialBuckets(0.001, 2, 14),
-	}, []string{"route", "status"}), logger}
+func newRequests(mux *http.ServeMux, pages *web.Pages, registerer prometheus.Registerer, tracing trace.TracerProvider, logger *slog.Logger) *requests {
+	q := &requests{mux, pages, newSeconds(), nil, logger}
+	if tracing != nil {
+		q.tracer = tracing.Tracer("jobstrom/server")
+	}
 	if registerer != nil {
 		registerer.MustRegister(q.seconds)
 	}
 	return q
+}
+
+func newSeconds() *prometheus.HistogramVec {
+	return prometheus.NewHistogramVec(prometheus.HistogramOpts{
+		Name: "jobstrom_http_request_seconds", Help: "Time of requests.", Buckets: prometheus.ExponentialBuckets(0.001, 2, 14),
+	}, []string{"route", "status"})
+}
+
+// RegisterMetrics registers what the server and the guard before it show, before any of them runs: for the list in docs/metrics.md.
+func RegisterMetrics(registerer prometheus.Registerer) {
+	registerer.MustRegister(newSeconds())
+	access.RegisterMetrics(registerer)
 }
 
 // ServeHTTP answers.
@@ -41,9 +56,11 @@ func (q *requests) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	began := time.Now()
 	recorded := &recorder{ResponseWriter: w}
 	handler, route := q.mux.Handler(r)
+	r, span := q.begin(r, route)
 	defer func() {
 		failed := recover()
 		q.seconds.WithLabelValues(route, fmt.Sprint(cmp.Or(recorded.status, http.StatusOK))).Observe(time.Since(began).Seconds())
+		end(span, cmp.Or(recorded.status, http.StatusOK))
 		if failed != nil {
 			panic(failed)
 		}
@@ -80,7 +97,7 @@ func (q *requests) recover(w *recorder, r *http.Request) {
 	if err, ok := failed.(runtime.Error); ok {
 		what = err.Error()
 	}
-	q.logger.Error("BUG: a request panicked", "panic", what, "at", panicked(), "request", access.RequestID(r.Context()))
+	q.logger.Error("BUG: a request panicked", "panic", what, "at", panicked(), "request", access.RequestID(r.Context()), "trace", traceID(r.Context()))
 	if w.status != 0 {
 		panic(http.ErrAbortHandler) // the caller must see that the answer is not whole
 	}

@@ -15,7 +15,7 @@ func TestPanickingRequest(t *testing.T) {
 	mux.HandleFunc("POST /boom", func(http.ResponseWriter, *http.Request) { panic("ring til 0101904321") })
 	mux.HandleFunc("POST /bounds", func(_ http.ResponseWriter, r *http.Request) { _ = []int{}[r.ContentLength+1] })
 	var log bytes.Buffer
-	handler := newRequests(mux, nil, nil, slog.New(slog.NewTextHandler(&log, nil)))
+	handler := newRequests(mux, nil, nil, nil, slog.New(slog.NewTextHandler(&log, nil)))
 	for _, path := range []string{"/boom", "/bounds"} {
 		log.Reset()
 		w := httptest.NewRecorder()

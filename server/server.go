@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"go.opentelemetry.io/otel/trace"
 
 	"jobstrom/health"
 	"jobstrom/server/access"
@@ -23,7 +24,9 @@ type Options struct {
 	// Gatherer gives /metrics; Registerer takes the server's own. Nil leaves them out.
 	Gatherer   prometheus.Gatherer
 	Registerer prometheus.Registerer
-	Logger     *slog.Logger
+	// Tracing makes a span of each request and of its parts, in the trace that its header traceparent names; nil makes none.
+	Tracing trace.TracerProvider
+	Logger  *slog.Logger
 }
 
 // New returns the handler of all routes. When ctx ends, so do its streams.
@@ -77,7 +80,7 @@ func New(ctx context.Context, o Options) (http.Handler, error) {
 		}
 		api.Alive(w, r)
 	})
-	return guard.Wrap(newRequests(mux, pages, o.Registerer, o.Logger)), nil
+	return guard.Wrap(newRequests(mux, pages, o.Registerer, o.Tracing, o.Logger)), nil
 }
 
 // wantsPage says whether a person asks, by a browser.

@@ -37,18 +37,18 @@ func newMetrics(registerer prometheus.Registerer) *metrics {
 		return prometheus.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, []string{label})
 	}
 	m := &metrics{
-		verdict:     gauge("jobstrom_drift_verdict", "Verdict on a column: -1 unknown, 0 none, 1 possible, 2 drift.", "column"),
-		effect:      gauge("jobstrom_drift_effect", "Size of a column's difference.", "column"),
-		gate:        gauge("jobstrom_drift_gate", "Size from which on a column's verdict is drift.", "column"),
+		verdict:     gauge("jobstrom_drift_verdict", "-1 unknown, 0 none, 1 possible, 2 drift.", "column"),
+		effect:      gauge("jobstrom_drift_effect", "Size of the difference, of the kind that the report names.", "column"),
+		gate:        gauge("jobstrom_drift_gate", "Size from which on the verdict is drift.", "column"),
 		q:           gauge("jobstrom_drift_q", "How often chance makes such a difference, corrected for the number of columns.", "column"),
-		alarm:       gauge("jobstrom_drift_alarm", "1 while a column's alarm is open.", "column"),
-		vacancies:   gauge("jobstrom_drift_vacancies", "Vacancies of a window.", "window"),
-		accuracy:    gauge("jobstrom_drift_estimated_accuracy", "Accuracy of the predictions in a window, as their probabilities promise it; NaN while unknown.", "window"),
-		evaluations: counter("jobstrom_drift_evaluations_total", "Evaluations, by what came of them: compared, nothing (a window is empty or unknown) or failed.", "result"),
-		events:      counter("jobstrom_drift_events_total", "Events that were written, by kind.", "kind"),
+		alarm:       gauge("jobstrom_drift_alarm", "1 while the alarm is open.", "column"),
+		vacancies:   gauge("jobstrom_drift_vacancies", "Vacancies of the reference and of the current window.", "window"),
+		accuracy:    gauge("jobstrom_drift_estimated_accuracy", "Accuracy that the probabilities promise; NaN while unknown.", "window"),
+		evaluations: counter("jobstrom_drift_evaluations_total", "Evaluations: compared, nothing (a window is empty or unknown), failed (tried again).", "result"),
+		events:      counter("jobstrom_drift_events_total", "Events: raised, cleared, retraining, promoted, kept, failed.", "kind"),
 		evaluated:   prometheus.NewGauge(prometheus.GaugeOpts{Name: "jobstrom_drift_evaluated_timestamp_seconds", Help: "When windows were last compared."}),
 		undelivered: prometheus.NewGauge(prometheus.GaugeOpts{Name: "jobstrom_drift_undelivered_events", Help: "Events that the topic or the webhook has not taken yet."}),
-		seconds:     prometheus.NewHistogram(prometheus.HistogramOpts{Name: "jobstrom_drift_evaluation_seconds", Help: "Time to compare the windows.", Buckets: prometheus.ExponentialBuckets(0.05, 2, 14)}),
+		seconds:     prometheus.NewHistogram(prometheus.HistogramOpts{Name: "jobstrom_drift_evaluation_seconds", Help: "Time to compare windows.", Buckets: prometheus.ExponentialBuckets(0.05, 2, 14)}),
 	}
 	// Shown before there is anything to show.
 	m.columns = map[string]bool{"category": true, "embedding": true}
@@ -68,6 +68,11 @@ func newMetrics(registerer prometheus.Registerer) *metrics {
 		registerer.MustRegister(m.verdict, m.effect, m.gate, m.q, m.alarm, m.vacancies, m.accuracy, m.evaluations, m.events, m.evaluated, m.undelivered, m.seconds)
 	}
 	return m
+}
+
+// RegisterMetrics registers what the package's parts show, before any of them runs: for the list in docs/metrics.md.
+func RegisterMetrics(registerer prometheus.Registerer) {
+	newMetrics(registerer)
 }
 
 // show sets the gauges of a comparison. A column that it lacks is unknown, an accuracy that it lacks NaN, as Prometheus has it.

@@ -204,6 +204,7 @@ func (e *Encoder) Embed(ctx context.Context, texts []string) ([]Vector, error) {
 	if c.err != nil {
 		return nil, fmt.Errorf("embedding %d texts: %w", len(texts), c.err)
 	}
+	c.trace(ctx)
 	e.cache.keep(missing, keys, same, vectors)
 	return vectors, nil
 }

@@ -1,9 +1,12 @@
 package embed
 
 import (
+	"context"
 	"slices"
 	"sync"
 	"time"
+
+	"go.opentelemetry.io/otel/trace"
 )
 
 const (
@@ -34,6 +37,8 @@ type call struct {
 	left int
 	err  error
 	done chan struct{} // closed when none is left, or one failed
+	// put and taken are when the call came and its first row was taken.
+	put, taken time.Time
 }
 
 func newQueue(maxTokens, maxRows int) *queue {
@@ -44,7 +49,8 @@ func newQueue(maxTokens, maxRows int) *queue {
 
 // put adds the rows of a call; vectors is where theirs belong.
 func (q *queue) put(rows []row, vectors []Vector) *call {
-	c := &call{due: time.Now().Add(time.Duration(len(rows)) * patience), rows: rows, vectors: vectors, left: len(rows), done: make(chan struct{})}
+	now := time.Now()
+	c := &call{put: now, due: now.Add(time.Duration(len(rows)) * patience), rows: rows, vectors: vectors, left: len(rows), done: make(chan struct{})}
 	if len(rows) == 0 {
 		close(c.done)
 		return c
@@ -87,6 +93,9 @@ func (q *queue) take() []row {
 		from, _ := slices.BinarySearchFunc(c.rows, longest, shorterLast)
 		to, _ := slices.BinarySearchFunc(c.rows, longest-spare-1, shorterLast)
 		to = min(to, from+room-len(batch))
+		if c.taken.IsZero() && to > from {
+			c.taken = time.Now()
+		}
 		batch = append(batch, c.rows[from:to]...)
 		if from == 0 {
 			c.rows = c.rows[to:]
@@ -96,6 +105,14 @@ func (q *queue) take() []row {
 	}
 	q.calls = slices.DeleteFunc(q.calls, func(c *call) bool { return len(c.rows) == 0 })
 	return batch
+}
+
+// trace makes the span of the time in which a call waited, in the trace that ctx is in. The call is done.
+func (c *call) trace(ctx context.Context) {
+	if within := trace.SpanFromContext(ctx); within.IsRecording() && !c.taken.IsZero() {
+		_, span := within.TracerProvider().Tracer("jobstrom/pipeline").Start(ctx, "queue", trace.WithTimestamp(c.put))
+		span.End(trace.WithTimestamp(c.taken))
+	}
 }
 
 // shorterLast compares a row with a length, in the order of a call's rows.

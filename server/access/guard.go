@@ -46,6 +46,20 @@ type Guard struct {
 	refused  *prometheus.CounterVec
 }
 
+func newMetrics() (refused *prometheus.CounterVec, damaged prometheus.Gauge) {
+	refused = prometheus.NewCounterVec(prometheus.CounterOpts{Name: "jobstrom_http_refused_total", Help: "Requests that no route was asked about, or that lacked a scope: missing (no token), token (one that is not known, or not from the issuer), expired, malformed (the header Authorization), scope, rate, host (asked by another name), origin (a page of another site), issuer (its keys cannot be had)."}, []string{"reason"})
+	for _, reason := range reasons {
+		refused.WithLabelValues(reason)
+	}
+	return refused, prometheus.NewGauge(prometheus.GaugeOpts{Name: "jobstrom_http_tokens_damaged", Help: "1 while the file of --tokens cannot be read and the tokens of before are in force."})
+}
+
+// RegisterMetrics registers what the package's parts show, before any of them runs: for the list in docs/metrics.md.
+func RegisterMetrics(registerer prometheus.Registerer) {
+	refused, damaged := newMetrics()
+	registerer.MustRegister(refused, damaged)
+}
+
 // New reads the tokens, begins to ask the issuer for its keys, and returns a Guard. An issuer that is away is asked again until ctx ends.
 func New(ctx context.Context, o Options) (*Guard, error) {
 	o.EnsureDefaults()
@@ -53,11 +67,8 @@ func New(ctx context.Context, o Options) (*Guard, error) {
 		return nil, fmt.Errorf("guarding the server: %w", err)
 	}
 	g := &Guard{Options: o, limiter: newLimiter(o.Rate, o.Burst), sessions: newSessions(o.Session)}
-	g.refused = prometheus.NewCounterVec(prometheus.CounterOpts{Name: "jobstrom_http_refused_total", Help: "Requests that were refused before a route answered them, by reason."}, []string{"reason"})
-	for _, reason := range reasons {
-		g.refused.WithLabelValues(reason)
-	}
-	damaged := prometheus.NewGauge(prometheus.GaugeOpts{Name: "jobstrom_http_tokens_damaged", Help: "1 while the file of tokens cannot be read and those of before are in force."})
+	var damaged prometheus.Gauge
+	g.refused, damaged = newMetrics()
 	if o.Registerer != nil {
 		for _, c := range []prometheus.Collector{g.refused, damaged} {
 			if err := o.Registerer.Register(c); err != nil {

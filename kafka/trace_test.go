@@ -1,0 +1,68 @@
+package kafka_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"jobstrom/kafka"
+)
+
+const (
+	someTrace   = "0af7651916cd43dd8448eb211c80319c"
+	traceparent = "00-" + someTrace + "-b7ad6b7169203331-01"
+)
+
+func header(name, value string) kgo.RecordHeader {
+	return kgo.RecordHeader{Key: name, Value: []byte(value)}
+}
+
+func TestTraceOfSuccess(t *testing.T) {
+	r := &kgo.Record{Headers: []kgo.RecordHeader{header("traceparent", traceparent)}}
+	span := kafka.TraceOf(r)
+	if !span.IsValid() || !span.IsSampled() || !span.IsRemote() || span.TraceID().String() != someTrace {
+		t.Fatalf("got %v", span)
+	}
+	to := &kgo.Record{Headers: []kgo.RecordHeader{header("content-type", "x")}}
+	for range 2 { // a second time changes nothing
+		kafka.CarryTrace(r, to)
+	}
+	if len(to.Headers) != 2 || kafka.Header(to, "traceparent") != traceparent {
+		t.Errorf("got %v", to.Headers)
+	}
+	kafka.SetTrace(to, span.WithTraceFlags(0))
+	if len(to.Headers) != 2 || kafka.Header(to, "traceparent") != strings.TrimSuffix(traceparent, "01")+"00" {
+		t.Errorf("got %v", to.Headers)
+	}
+}
+
+// What is no header of a trace is none, and is not handed on; nor are its companions, which may hold anything.
+func TestTraceOfFailure(t *testing.T) {
+	f := func(headers ...kgo.RecordHeader) {
+		t.Helper()
+		r, to := &kgo.Record{Headers: headers}, &kgo.Record{}
+		if span := kafka.TraceOf(r); span.IsValid() {
+			t.Errorf("%.80v is the span %v", headers, span)
+		}
+		if kafka.CarryTrace(r, to); len(to.Headers) != 0 {
+			t.Errorf("%.80v is handed on", headers)
+		}
+	}
+	f()
+	f(header("traceparent", ""))
+	f(header("traceparent", traceparent[1:]))
+	f(header("traceparent", traceparent+"-"))
+	f(header("traceparent", strings.ToUpper(traceparent)))
+	f(header("traceparent", "ff"+traceparent[2:]))
+	f(header("traceparent", "00-"+strings.Repeat("0", 32)+"-b7ad6b7169203331-01"))
+	f(header("traceparent", "00-"+someTrace+"-"+strings.Repeat("0", 16)+"-01"))
+	f(header("traceparent", strings.Repeat("\x00", 55)))
+	f(header("traceparent", strings.Repeat("a", 1<<20)))
+	f(header("tracestate", "cpr=0101904321"), header("baggage", "mail=a@b.dk"))
+	to := &kgo.Record{}
+	kafka.CarryTrace(&kgo.Record{Headers: []kgo.RecordHeader{header("traceparent", traceparent), header("tracestate", "cpr=0101904321"), header("baggage", "mail=a@b.dk")}}, to)
+	if len(to.Headers) != 1 {
+		t.Errorf("got %v", to.Headers)
+	}
+}
