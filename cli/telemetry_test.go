@@ -304,6 +304,9 @@ func (f *tracedFlow) showsNobody() {
 	for _, broken := range []string{planted, `{"id":"planted-2","text":17,"title":"` + planted + `"}`, `{"id":"planted-3","text":"` + planted + `","published_at":"` + planted + `"}`} {
 		f.shell(fmt.Sprintf(`echo '%s' | kcat -P -b 127.0.0.1:9092 -t vacancies.raw -k 'Planta Plantesen' -H traceparent=%s -H 'tracestate=planta=0202801234' -H 'baggage=planta@example.dk'`, broken, header))
 	}
+	f.until("the broken ones are dead letters", func() bool {
+		return f.ask("SELECT count() FROM jobstrom.dead_letters WHERE stage = 'extract'") == "5" // with the one that was sent again
+	})
 	f.tree(f.published("after-planted"), wholeFlow...)
 	for what, text := range map[string]string{"a span": f.receiver.Text(), "the log": f.log.String()} {
 		for _, word := range []string{"Planta", "planta@", "20304050", "20 30 40 50", "020280", "0202801234", "0101904321", "Plantevej", "Plantesen", "planted@", "Vi søger"} {

@@ -226,7 +226,7 @@ func (s *sink) collect(ctx context.Context) *block {
 			if err := s.add(b, r); err != nil {
 				class = Class(err)
 				s.metrics.dead.WithLabelValues("sink", class).Inc()
-				s.Logger.Info("dead letter", append(logged(r), "stage", "sink", "class", class)...)
+				logDeadLetter(s.Logger.With("stage", "sink"), r, class)
 				letter := deadLetter(r, refusal{Stage: "sink", Version: s.Version, Topic: s.begin[r.Topic], Attempts: 1, Reason: err})
 				traced(span, r, letter)
 				b.refused = append(b.refused, letter)

@@ -2,6 +2,7 @@ package consumers
 
 import (
 	"context"
+	"log/slog"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -98,14 +99,17 @@ func traced(span trace.Span, from, to *kgo.Record) {
 	kafka.CarryTrace(from, to)
 }
 
-// logged says in a line of the log which record is meant: its place, its vacancy, and its trace where it has one.
-func logged(r *kgo.Record) []any {
-	fields := []any{"topic", r.Topic, "partition", r.Partition, "offset", r.Offset}
+// logDeadLetter says that a record becomes a dead letter: its place, its vacancy, and its trace where it has one.
+func logDeadLetter(log *slog.Logger, r *kgo.Record, class string) {
+	if !log.Enabled(context.Background(), slog.LevelInfo) {
+		return // finding out its vacancy may mean to read it once more
+	}
+	fields := []any{"class", class, "topic", r.Topic, "partition", r.Partition, "offset", r.Offset}
 	if id := kafka.VacancyID(r); id != "" {
 		fields = append(fields, "vacancy", id[:min(len(id), 200)])
 	}
 	if span := kafka.TraceOf(r); span.IsValid() {
 		fields = append(fields, "trace", span.TraceID().String())
 	}
-	return fields
+	log.Info("dead letter", fields...)
 }

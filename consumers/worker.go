@@ -318,7 +318,7 @@ func (w *worker) records(in *kgo.Record, a Answer) []*kgo.Record {
 		w.stage.Refused(in, a.Err)
 		return a.Also
 	}
-	w.log.Info("dead letter", append(logged(in), "class", Class(a.Err))...)
+	logDeadLetter(w.log, in, Class(a.Err))
 	why := w.stage.refusal(w.options.Version, a.attempts, a.Err)
 	why.Short = tooLarge > 1
 	return append(a.Also, deadLetter(in, why))

@@ -66,3 +66,32 @@ func TestTraceOfFailure(t *testing.T) {
 		t.Errorf("got %v", to.Headers)
 	}
 }
+
+// untraced is a record as the stages write it, without a trace.
+func untraced() *kgo.Record {
+	return &kgo.Record{Headers: kafka.Coordinates{}.Headers("application/json")}
+}
+
+// A record without a trace costs a look at its headers, and no memory.
+func TestNoTraceCostsNoMemory(t *testing.T) {
+	from, to := untraced(), untraced()
+	if n := testing.AllocsPerRun(100, func() { kafka.CarryTrace(from, to) }); n != 0 {
+		t.Errorf("%v allocations", n)
+	}
+}
+
+func BenchmarkCarryTrace(b *testing.B) {
+	b.Run("none", func(b *testing.B) {
+		from, to := untraced(), untraced()
+		for b.Loop() {
+			kafka.CarryTrace(from, to)
+		}
+	})
+	b.Run("one", func(b *testing.B) {
+		from, to := untraced(), untraced()
+		from.Headers = append(from.Headers, header("traceparent", traceparent))
+		for b.Loop() {
+			kafka.CarryTrace(from, to)
+		}
+	})
+}
