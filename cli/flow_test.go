@@ -38,7 +38,7 @@ type flowUnderTest struct {
 	t                         *testing.T
 	dir                       string // the README's working directory
 	kafka, native, clickhouse string // ports
-	web                       string // port
+	web, prometheus           string // ports; the latter's of monitoring
 	log                       *lockedBuffer
 }
 
@@ -166,7 +166,7 @@ func (f *flowUnderTest) until(what string, condition func() bool) {
 // shell runs a command of the README, with this flow's ports for the default ones.
 func (f *flowUnderTest) shell(command string) string {
 	f.t.Helper()
-	command = strings.NewReplacer("127.0.0.1:9092", "127.0.0.1:"+f.kafka, "localhost:8123", "127.0.0.1:"+f.clickhouse, "127.0.0.1:8080", "127.0.0.1:"+f.web).Replace(command)
+	command = strings.NewReplacer("127.0.0.1:9092", "127.0.0.1:"+f.kafka, "localhost:8123", "127.0.0.1:"+f.clickhouse, "127.0.0.1:8080", "127.0.0.1:"+f.web, "127.0.0.1:9090", "127.0.0.1:"+f.prometheus).Replace(command)
 	ctx, cancel := context.WithTimeout(f.t.Context(), 5*time.Minute)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, "bash", "-euo", "pipefail", "-c", command)
@@ -281,6 +281,7 @@ func testFlow(t *testing.T, broker string) {
 	t.Run("history", func(t *testing.T) { f.history(t) })
 	t.Run("watch", func(t *testing.T) { f.watch(t) })
 	t.Run("metrics", func(t *testing.T) { f.metrics(t) })
+	t.Run("monitoring", func(t *testing.T) { f.monitoring(t) })
 	t.Run("killed ClickHouse", func(t *testing.T) { f.killedClickHouse(t) })
 }
 
