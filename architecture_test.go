@@ -93,9 +93,12 @@ var layer = map[string][]string{
 	"server/api/apitest/serve": {"health", "pipeline", "server", "server/access", "server/api", "server/api/apitest"},
 	"server/web":               {"pipeline", "pipeline/extract", "producers", "schemas", "server/access", "server/api"},
 
-	"deploy/compose": {},
-	"deploy/image":   {},
-	"examples/go":    {}, // what others write knows nothing of ours
+	"deploy/compose":          {},
+	"deploy/image":            {},
+	"examples/go":             {}, // what others write knows nothing of ours
+	"deploy/deploytest":       {"models"},
+	"deploy/grafana":          {},
+	"deploy/grafana/generate": {"deploy/grafana"},
 
 	"pipeline/extract/gliner2":             {"models", "models/onnx", "models/repository"},
 	"pipeline/extract/gliner2/gliner2test": {"models", "models/repository", "pipeline/extract/gliner2"},
