@@ -68,7 +68,8 @@ func (b *lockedBuffer) String() string {
 	return b.buf.String()
 }
 
-// Start runs Prometheus at an address until the test ends. It asks the target, an address with /metrics, every other second, and judges by our rules as often.
+// Start runs Prometheus at an address until the test ends. It asks the target, an address with /metrics, every 10 seconds, as long as it
+// may take to answer, and judges by our rules.
 func Start(t *testing.T, address, target string) *Prometheus {
 	t.Helper()
 	tool := Tool(t, "prometheus")
@@ -77,7 +78,7 @@ func Start(t *testing.T, address, target string) *Prometheus {
 		t.Fatal(err)
 	}
 	dir := t.TempDir()
-	config := fmt.Sprintf("global: {scrape_interval: 2s, evaluation_interval: 2s}\nrule_files: [%q]\nscrape_configs: [{job_name: jobstrom, static_configs: [{targets: [%q]}]}]\n", rules, target)
+	config := fmt.Sprintf("global: {scrape_interval: 10s, scrape_timeout: 10s, evaluation_interval: 5s}\nrule_files: [%q]\nscrape_configs: [{job_name: jobstrom, static_configs: [{targets: [%q]}]}]\n", rules, target)
 	if err := os.WriteFile(filepath.Join(dir, "prometheus.yaml"), []byte(config), 0o600); err != nil {
 		t.Fatal(err)
 	}
