@@ -68,6 +68,7 @@ type Config struct {
 	Extraction     `koanf:",squash"`
 	Access         `koanf:",squash"`
 	Telemetry      `koanf:",squash"`
+	Tables         `koanf:",squash"`
 }
 
 // configFile is read from the working directory when --config names no other.
@@ -114,6 +115,7 @@ func addFlags(f *pflag.FlagSet) {
 	addExtractionFlags(f)
 	addAccessFlags(f)
 	addTelemetryFlags(f)
+	addTablesFlags(f)
 }
 
 // runnerOptions returns what the settings say of the stages' workers.
@@ -226,7 +228,7 @@ func (c Config) Validate() error {
 	check(c.Prior == "" || c.Prior == "trained" || c.Prior == "uniform", "prior (%s) must be trained or uniform", c.Prior)
 	check(new(slog.Level).UnmarshalText([]byte(c.LogLevel)) == nil, "log-level (%s) must be debug, info, warn or error", c.LogLevel)
 	check(c.LogFormat == "text" || c.LogFormat == "json", "log-format (%s) must be text or json", c.LogFormat)
-	if err := errors.Join(c.Security.Validate(c.Brokers, c.ClickHouse), c.Drift.Validate(), c.Hub.Validate(), c.Extraction.Validate(), c.Access.Validate(), c.Telemetry.Validate()); err != nil {
+	if err := errors.Join(c.Security.Validate(c.Brokers, c.ClickHouse), c.Drift.Validate(), c.Hub.Validate(), c.Extraction.Validate(), c.Access.Validate(), c.Telemetry.Validate(), c.Tables.Validate(c.ClickHouse, c.Retention)); err != nil {
 		wrong = append(wrong, err)
 	}
 	if len(wrong) > 0 {
@@ -269,7 +271,8 @@ func (c Config) kafkaOptions(log *slog.Logger) kafka.Options {
 func (c Config) warehouseOptions() warehouse.Options {
 	return warehouse.Options{
 		Addr: c.ClickHouse, Database: c.Database, Username: c.User, Password: c.clickHousePassword(), TLS: c.clickHouseTLS(),
-		Retention: warehouse.Retention{Embeddings: c.Retention, Predictions: c.Retention, Labels: c.Retention, DeadLetters: c.Retention},
+		Retention: warehouse.Retention{Embeddings: c.Retention, Predictions: c.Retention, Labels: c.Retention, DeadLetters: c.Retention, Hot: c.RetentionHot},
+		Layout:    c.Tables.layout(),
 	}
 }
 

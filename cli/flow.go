@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"os"
 	"path/filepath"
@@ -165,7 +166,7 @@ func (f *flow) startKafka(ctx context.Context, stopLater func(func())) error {
 
 func (f *flow) startWarehouse(ctx context.Context, stopLater func(func())) error {
 	options := f.config.warehouseOptions()
-	options.CreateDatabase = true
+	options.CreateDatabase = f.config.Migrate
 	if len(options.Addr) == 0 {
 		dir, err := f.config.dataFolder("clickhouse")
 		if err != nil {
@@ -190,7 +191,15 @@ func (f *flow) startWarehouse(ctx context.Context, stopLater func(func())) error
 	}
 	stopLater(func() { _ = w.Close() })
 	f.warehouse = w
-	if err := w.Migrate(ctx, f.log); err != nil {
+	if !f.config.Migrate {
+		return w.CheckMigrated(ctx)
+	}
+	return migrate(ctx, w, f.log)
+}
+
+// migrate brings tables, retention and views to what this binary has.
+func migrate(ctx context.Context, w *warehouse.Warehouse, log *slog.Logger) error {
+	if err := w.Migrate(ctx, log); err != nil {
 		return err
 	}
 	return drift.Install(ctx, w)

@@ -174,6 +174,7 @@ func TestNoCommandShowsASecret(t *testing.T) {
 		"drift watch":           {{"", "against", []string{"--once", "--drift-webhook", "http://127.0.0.1:1/" + knownSecret, "--drift-webhook-key", knownSecret}}},
 		"deadletter list":       {{"", "dead letters", nil}},
 		"deadletter replay":     {{"", "", []string{"--dry-run"}}},
+		"warehouse plan":        {{"", "Layout: one server", nil}},
 		"warehouse migrate":     {{"", "has the tables and views", nil}},
 		"reprocess":             {{"", "", nil}, {"", "", []string{"--classifier", "unknown"}}},
 		"tokens list":           {{"", "jobstrom tokens new NAME makes it", []string{"--tokens", tokens}}},

@@ -123,7 +123,7 @@ func (r recomputing) count(ctx context.Context, hours []time.Time, at time.Time)
 
 // valid restricts drift_hour_rows, as s, to a dataset's states that belong to the last computation of their hours, touched since or not. What an earlier one
 // found and the last one did not is no part of it.
-const valid = `INNER JOIN (SELECT hour, max(touched_hour_rows.computed_at) AS computed_at FROM touched_hour_rows WHERE dataset = ? GROUP BY hour) AS h ON h.hour = s.hour
+const valid = `GLOBAL INNER JOIN (SELECT hour, max(touched_hour_rows.computed_at) AS computed_at FROM touched_hour_rows WHERE dataset = ? GROUP BY hour) AS h ON h.hour = s.hour
 	WHERE s.computed_at >= h.computed_at AND s.dataset = ? AND s.hour IN %s`
 
 // expired returns which of these hours count rows that have outlived the retention.

@@ -37,7 +37,7 @@ func Install(ctx context.Context, w *warehouse.Warehouse) error {
 		if err != nil {
 			return fmt.Errorf("installing the drift views: %w", err)
 		}
-		if err := w.Conn().Exec(ctx, inner.ReplaceAllString(strings.TrimSpace(string(text)), call)); err != nil {
+		if err := w.Define(ctx, inner.ReplaceAllString(strings.TrimSpace(string(text)), call)); err != nil {
 			return fmt.Errorf("installing the drift view %s: %w", strings.TrimSuffix(strings.TrimPrefix(path, "sql/"), ".sql"), err)
 		}
 	}

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"regexp"
 	"strings"
+
+	"github.com/ClickHouse/clickhouse-go/v2"
 )
 
 // During a rolling upgrade, and after a rollback, binaries of two releases work on one database. A migration whose first line is additiveMark promises that those who do not
@@ -51,7 +53,7 @@ type appliedMigration struct {
 
 // createAdditions makes the table of additions, as schema_migrations is made.
 func (w *Warehouse) createAdditions(ctx context.Context) error {
-	err := w.conn.Exec(ctx, `CREATE TABLE IF NOT EXISTS schema_additions
+	err := w.Define(ctx, `CREATE TABLE IF NOT EXISTS schema_additions
 		(version UInt32, name String, sha256 String, applied_at DateTime64(3, 'UTC'))
 		ENGINE = ReplacingMergeTree(applied_at) ORDER BY version`)
 	if err != nil {
@@ -60,13 +62,18 @@ func (w *Warehouse) createAdditions(ctx context.Context) error {
 	return nil
 }
 
-// applied lists what was applied, additions and others, by number.
+// applied lists what was applied, additions and others, by number. A database that no migration has met since there are additions has no table of them.
 func (w *Warehouse) applied(ctx context.Context) ([]appliedMigration, error) {
+	query := "SELECT version, name, sha256, false AS additive FROM " + w.target("schema_migrations") + " FINAL"
+	var additions bool
+	if err := w.conn.QueryRow(ctx, "SELECT count() > 0 FROM system.tables WHERE database = currentDatabase() AND name = ?", w.target("schema_additions")).Scan(&additions); err != nil {
+		return nil, fmt.Errorf("looking for schema_additions: %w", err)
+	}
+	if additions {
+		query += " UNION ALL SELECT version, name, sha256, true FROM " + w.target("schema_additions") + " FINAL"
+	}
 	var applied []appliedMigration
-	err := w.conn.Select(ctx, &applied, `SELECT version, name, sha256, additive FROM
-		(SELECT version, name, sha256, false AS additive FROM schema_migrations FINAL UNION ALL SELECT version, name, sha256, true FROM schema_additions FINAL)
-		ORDER BY version`)
-	if err != nil {
+	if err := w.conn.Select(ctx, &applied, "SELECT version, name, sha256, additive FROM ("+query+") ORDER BY version"); err != nil {
 		return nil, fmt.Errorf("reading schema_migrations and schema_additions: %w", err)
 	}
 	return applied, nil
@@ -78,5 +85,5 @@ func (w *Warehouse) record(ctx context.Context, m migration) error {
 	if m.additive {
 		table = "schema_additions"
 	}
-	return w.conn.Exec(ctx, "INSERT INTO "+table+" VALUES (?, ?, ?, now64(3))", m.version, m.name, m.sha256)
+	return w.conn.Exec(withoutIndexing(ctx, clickhouse.Settings{}), "INSERT INTO "+w.target(table)+" VALUES (?, ?, ?, now64(3))", m.version, m.name, m.sha256)
 }

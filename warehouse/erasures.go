@@ -75,8 +75,8 @@ func (w *Warehouse) erase(ctx context.Context, p place, ids []string) error {
 		return err
 	}
 	rows, err := w.conn.Query(withIDs, fmt.Sprintf(`SELECT DISTINCT toString(r.%[2]s), r.%[3]s, r.%[4]s FROM %[1]s AS r
-		INNER JOIN erasure_rows AS e ON e.vacancy_id = r.vacancy_id AND e.topic_id = r.%[2]s AND e.topic_partition = r.%[3]s
-		WHERE r.vacancy_id IN (SELECT id FROM ids) AND e.vacancy_id IN (SELECT id FROM ids) AND r.%[4]s < e.topic_offset`, p.table, p.topic, p.partition, p.offset))
+		GLOBAL INNER JOIN erasure_rows AS e ON e.vacancy_id = r.vacancy_id AND e.topic_id = r.%[2]s AND e.topic_partition = r.%[3]s
+		WHERE r.vacancy_id GLOBAL IN (SELECT id FROM ids) AND e.vacancy_id GLOBAL IN (SELECT id FROM ids) AND r.%[4]s < e.topic_offset`, p.table, p.topic, p.partition, p.offset))
 	if err != nil {
 		return err
 	}
@@ -97,7 +97,7 @@ func (w *Warehouse) erase(ctx context.Context, p place, ids []string) error {
 	// 2 waits for the deletion on every replica.
 	ctx = clickhouse.Context(ctx, clickhouse.WithSettings(clickhouse.Settings{"lightweight_deletes_sync": 2}))
 	for chunk := range slices.Chunk(coordinates, deleteChunk) {
-		err := w.conn.Exec(ctx, fmt.Sprintf("DELETE FROM %s WHERE (%s, %s, %s) IN (%s)", p.table, p.topic, p.partition, p.offset, strings.Join(chunk, ",")))
+		err := w.Define(ctx, fmt.Sprintf("DELETE FROM %s WHERE (%s, %s, %s) IN (%s)", p.table, p.topic, p.partition, p.offset, strings.Join(chunk, ",")))
 		if err != nil {
 			return err
 		}
@@ -115,7 +115,7 @@ func (w *Warehouse) Purge(ctx context.Context) error {
 		var masked uint64
 		err := w.conn.QueryRow(ctx, "SELECT count() FROM "+p.table+" WHERE NOT _row_exists SETTINGS apply_deleted_mask = 0").Scan(&masked)
 		if err == nil && masked > 0 {
-			err = w.conn.Exec(ctx, "ALTER TABLE "+p.table+" APPLY DELETED MASK SETTINGS mutations_sync = 0")
+			err = w.Define(ctx, "ALTER TABLE "+p.table+" APPLY DELETED MASK SETTINGS mutations_sync = 0")
 		}
 		if err != nil {
 			return fmt.Errorf("purging %s of deleted rows: %w", p.table, err)
@@ -157,7 +157,7 @@ func (w *Warehouse) ReadErasures(ctx context.Context, ids []string) (erasures []
 	if ctx, err = external(ctx, ids); err == nil {
 		err = w.conn.Select(ctx, &erasures, `SELECT vacancy_id, topic_id, topic_partition, max(topic_offset) AS topic_offset,
 			argMax(erased_at, erasure_rows.topic_offset) AS erased_at
-			FROM erasure_rows WHERE vacancy_id IN (SELECT id FROM ids) GROUP BY vacancy_id, topic_id, topic_partition`)
+			FROM erasure_rows WHERE vacancy_id GLOBAL IN (SELECT id FROM ids) GROUP BY vacancy_id, topic_id, topic_partition`)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("reading erasures: %w", err)
@@ -232,7 +232,7 @@ func (w *Warehouse) ReadTraces(ctx context.Context, ids []string) ([]Trace, erro
 		var some []Trace
 		if err == nil {
 			err = w.conn.Select(withIDs, &some, fmt.Sprintf(`SELECT vacancy_id, %s AS topic_id, %s AS topic_partition, %s AS topic_offset, received_at
-				FROM %s WHERE vacancy_id IN (SELECT id FROM ids) ORDER BY ALL`, p.topic, p.partition, p.offset, p.table))
+				FROM %s WHERE vacancy_id GLOBAL IN (SELECT id FROM ids) ORDER BY ALL`, p.topic, p.partition, p.offset, p.table))
 		}
 		if err != nil {
 			return nil, fmt.Errorf("reading rows of %s: %w", p.table, err)

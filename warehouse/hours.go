@@ -60,7 +60,7 @@ func (w *Warehouse) hoursOf(ctx context.Context, ids []string, datasets ...strin
 		if dataset == datasetPredictions {
 			table = "prediction_rows"
 		}
-		selects = append(selects, fmt.Sprintf("SELECT '%s' AS dataset, published_at FROM %s WHERE origin = '%s' AND vacancy_id IN (SELECT id FROM ids)", dataset, table, OriginStream))
+		selects = append(selects, fmt.Sprintf("SELECT '%s' AS dataset, published_at FROM %s WHERE origin = '%s' AND vacancy_id GLOBAL IN (SELECT id FROM ids)", dataset, table, OriginStream))
 	}
 	rows, err := w.conn.Query(ctx, "SELECT DISTINCT dataset, published_at FROM ("+strings.Join(selects, " UNION ALL ")+")")
 	if err != nil {

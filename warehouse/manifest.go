@@ -82,8 +82,8 @@ func (m Manifest) validate() error {
 	return nil
 }
 
-// createTable finds what a migration makes.
-var createTable = regexp.MustCompile(`(?m)^CREATE TABLE IF NOT EXISTS (\w+)`)
+// madeTable finds what a migration makes.
+var madeTable = regexp.MustCompile(`(?m)^CREATE TABLE IF NOT EXISTS (\w+)`)
 
 // keptTables lists the tables that a backup holds, erasure_rows last: a row that is copied before its tombstone is erased by it, in no other order. What is searched for similar
 // vacancies is made of embedding_rows again, and tables of other people's are theirs to back up.
@@ -115,7 +115,7 @@ func ownTables() ([]string, error) {
 	names := []string{"schema_migrations"}
 	for _, m := range migrations {
 		for _, s := range m.statements {
-			if found := createTable.FindStringSubmatch(s); found != nil {
+			if found := madeTable.FindStringSubmatch(s); found != nil {
 				names = append(names, found[1])
 			}
 		}

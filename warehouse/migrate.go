@@ -8,10 +8,11 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
-	"regexp"
-	"strconv"
+	"slices"
 	"strings"
 	"time"
+
+	"github.com/ClickHouse/clickhouse-go/v2"
 )
 
 //go:embed migrations/*.sql
@@ -39,13 +40,9 @@ func (w *Warehouse) Migrate(ctx context.Context, logger *slog.Logger) error {
 	if err := w.migrate(ctx, migrationFiles, logger); err != nil {
 		return fmt.Errorf("migrating the database %s: %w", w.options.Database, err)
 	}
-	kept := w.options.Retention.tables()
-	similar, err := w.similarTables(ctx)
+	kept, err := w.retentions(ctx)
 	if err != nil {
 		return fmt.Errorf("migrating the database %s: %w", w.options.Database, err)
-	}
-	for _, table := range similar {
-		kept = append(kept, tableRetention{table, w.options.Retention.Embeddings})
 	}
 	for _, r := range kept {
 		if err := w.retain(ctx, r, logger); err != nil {
@@ -60,8 +57,16 @@ func (w *Warehouse) migrate(ctx context.Context, files fs.FS, logger *slog.Logge
 	if err != nil {
 		return err
 	}
+	if err := w.checkLayout(ctx); err != nil {
+		return err
+	}
+	if on := w.options.Layout.onCluster(); on != "" {
+		if err := w.conn.Exec(ctx, "CREATE DATABASE IF NOT EXISTS "+w.options.Database+on); err != nil {
+			return fmt.Errorf("creating the database on every server: %w", err)
+		}
+	}
 	// Two machines may record the same migration, hence the engine and the FINAL below.
-	err = w.conn.Exec(ctx, `CREATE TABLE IF NOT EXISTS schema_migrations
+	err = w.Define(ctx, `CREATE TABLE IF NOT EXISTS schema_migrations
 		(version UInt32, name String, sha256 String, applied_at DateTime64(3, 'UTC'))
 		ENGINE = ReplacingMergeTree(applied_at) ORDER BY version`)
 	if err != nil {
@@ -70,33 +75,23 @@ func (w *Warehouse) migrate(ctx context.Context, files fs.FS, logger *slog.Logge
 	if err := w.createAdditions(ctx); err != nil {
 		return err
 	}
-	applied, err := w.applied(ctx)
+	pending, err := w.pending(ctx, migrations, logger)
 	if err != nil {
 		return err
 	}
-	done := make(map[uint32]bool, len(applied))
-	for _, a := range applied {
-		if a.Version > uint32(len(migrations)) {
-			if !a.Additive {
-				return fmt.Errorf("its schema version is %d, this binary knows %d: use a newer jobstrom or another database", a.Version, len(migrations))
-			}
-			logger.Info("the database has an addition of a newer jobstrom, which this one leaves alone", "name", a.Name, "database", w.options.Database)
-			continue
-		}
-		if m := migrations[a.Version-1]; m.sha256 != a.SHA256 {
-			return fmt.Errorf("%s has changed since it was applied (sha256 was %s, is %s): restore the file and put the change into a new one, or use another database", m.name, a.SHA256, m.sha256)
-		}
-		done[a.Version] = true
+	recorded := pending
+	if w.options.Layout.Here {
+		pending = migrations // what the others have applied is not here; every statement can be run again
 	}
-	for _, m := range migrations {
-		if done[m.version] {
-			continue
-		}
+	for _, m := range pending {
 		start := time.Now()
 		for i, statement := range m.statements {
-			if err := w.conn.Exec(ctx, statement); err != nil {
+			if err := w.Define(ctx, statement); err != nil {
 				return fmt.Errorf("applying statement %d of %s: %w", i+1, m.name, err)
 			}
+		}
+		if !slices.ContainsFunc(recorded, func(r migration) bool { return r.version == m.version }) {
+			continue
 		}
 		if err := w.record(ctx, m); err != nil {
 			return fmt.Errorf("recording %s: %w", m.name, err)
@@ -104,6 +99,43 @@ func (w *Warehouse) migrate(ctx context.Context, files fs.FS, logger *slog.Logge
 		logger.Info("applied migration", "name", m.name, "database", w.options.Database, "took", time.Since(start).Round(time.Millisecond))
 	}
 	return nil
+}
+
+// Define runs a statement that makes or changes tables or views, as the layout has it. It is written for one server, and has one of the forms that layouts know.
+func (w *Warehouse) Define(ctx context.Context, statement string) error {
+	statements, err := w.options.Layout.statements(w.options.Database, statement)
+	if err != nil {
+		return err
+	}
+	for _, s := range statements {
+		if err := w.conn.Exec(ctx, s); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// pending returns the migrations that were not applied. It refuses a database that is newer in more than additions, or was made by other files.
+func (w *Warehouse) pending(ctx context.Context, migrations []migration, logger *slog.Logger) ([]migration, error) {
+	applied, err := w.applied(ctx)
+	if err != nil {
+		return nil, err
+	}
+	done := make(map[uint32]bool, len(applied))
+	for _, a := range applied {
+		if a.Version > uint32(len(migrations)) {
+			if !a.Additive {
+				return nil, fmt.Errorf("its schema version is %d, this binary knows %d: use a newer jobstrom or another database", a.Version, len(migrations))
+			}
+			logger.Info("the database has an addition of a newer jobstrom, which this one leaves alone", "name", a.Name, "database", w.options.Database)
+			continue
+		}
+		if m := migrations[a.Version-1]; m.sha256 != a.SHA256 {
+			return nil, fmt.Errorf("%s has changed since it was applied (sha256 was %s, is %s): restore the file and put the change into a new one, or use another database", m.name, a.SHA256, m.sha256)
+		}
+		done[a.Version] = true
+	}
+	return slices.DeleteFunc(slices.Clone(migrations), func(m migration) bool { return done[m.version] }), nil
 }
 
 // readMigrations returns the files in order; their numbers must count from 1 without a gap.
@@ -152,43 +184,4 @@ func splitStatements(text string) []string {
 		statements = append(statements, rest)
 	}
 	return statements
-}
-
-// retain sets a table's TTL unless it is set already, because every ALTER of it rewrites parts.
-func (w *Warehouse) retain(ctx context.Context, r tableRetention, logger *slog.Logger) error {
-	if r.keep == 0 {
-		return nil
-	}
-	set, err := w.Retention(ctx, r.table)
-	if err != nil {
-		return err
-	}
-	if set == r.keep.Truncate(time.Second) {
-		return nil
-	}
-	if err := w.conn.Exec(ctx, fmt.Sprintf("ALTER TABLE %s MODIFY TTL toDateTime(received_at) + toIntervalSecond(%d)", r.table, int64(r.keep.Seconds()))); err != nil {
-		return err
-	}
-	logger.Info("set retention", "table", r.table, "keep", r.keep)
-	return nil
-}
-
-// ttl is how retain sets it.
-var ttl = regexp.MustCompile(`TTL toDateTime\(received_at\) \+ toIntervalSecond\((\d+)\)`)
-
-// Retention returns how long a table keeps its rows after they were received, by the database; 0 when it keeps them.
-func (w *Warehouse) Retention(ctx context.Context, table string) (time.Duration, error) {
-	var engine string
-	if err := w.conn.QueryRow(ctx, "SELECT engine_full FROM system.tables WHERE database = currentDatabase() AND name = ?", table).Scan(&engine); err != nil {
-		return 0, err
-	}
-	found := ttl.FindStringSubmatch(engine)
-	if found == nil {
-		return 0, nil
-	}
-	seconds, err := strconv.ParseInt(found[1], 10, 64)
-	if err != nil {
-		return 0, fmt.Errorf("reading the retention of %s: %w", table, err)
-	}
-	return time.Duration(seconds) * time.Second, nil
 }

@@ -31,12 +31,16 @@ type Options struct {
 	DialTimeout time.Duration
 	// Retention is applied by Migrate.
 	Retention Retention
+	// Layout says on which servers the tables lie. Who creates or erases needs it; who reads and inserts does not.
+	Layout Layout
 }
 
 // Retention says how long rows are kept, counted from received_at. Zero leaves a table as it is, which is for ever unless
 // an earlier Migrate set a time; ALTER TABLE … REMOVE TTL takes it back.
 type Retention struct {
 	Embeddings, Predictions, Labels, DeadLetters time.Duration
+	// Hot is how long rows lie on the first volume of the storage policy before they move to Layout.ColdVolume; zero leaves that as it is.
+	Hot time.Duration
 }
 
 func (r Retention) tables() []tableRetention {
@@ -69,6 +73,7 @@ func (o *Options) EnsureDefaults() {
 	if o.DialTimeout == 0 {
 		o.DialTimeout = 5 * time.Second
 	}
+	o.Layout.EnsureDefaults()
 }
 
 var databaseName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]{0,62}$`)
@@ -105,7 +110,10 @@ func (o *Options) Validate() error {
 			add("retention of %s (%v) must be 0 (leave as it is) or at least %v", r.table, r.keep, minRetention)
 		}
 	}
-	return errors.Join(errs...)
+	if h := o.Retention.Hot; h != 0 && h < minRetention {
+		add("hot retention (%v) must be 0 (leave as it is) or at least %v", h, minRetention)
+	}
+	return errors.Join(append(errs, o.Layout.Validate())...)
 }
 
 // Security says in a few words how the server is come to, for people.

@@ -111,7 +111,7 @@ func (w *Warehouse) similarExactly(ctx context.Context, q SimilarQuery, table st
 		category = fmt.Sprintf(" HAVING argMax(category_index, classified_at) = %d", q.Category)
 	}
 	ids, err := w.ids(ctx, fmt.Sprintf(`SELECT vacancy_id AS id FROM (%s)
-		WHERE isFinite(distance) AND %s AND (topic, partition, offset) IN
+		WHERE isFinite(distance) AND %s AND (topic, partition, offset) GLOBAL IN
 		(
 			SELECT raw_topic_id, raw_partition, raw_offset FROM prediction_rows WHERE %s
 			GROUP BY raw_topic_id, raw_partition, raw_offset%s
@@ -143,11 +143,11 @@ func (w *Warehouse) resolveSimilar(ctx context.Context, q SimilarQuery, table st
 		INNER JOIN
 		(
 			SELECT raw_topic_id, raw_partition, raw_offset, argMax((category_index, category, confidence, occupations, skills, tasks), classified_at) AS said
-			FROM prediction_rows WHERE vacancy_id IN (SELECT id FROM ids)
+			FROM prediction_rows WHERE vacancy_id GLOBAL IN (SELECT id FROM ids)
 			GROUP BY raw_topic_id, raw_partition, raw_offset
 		) AS p ON p.raw_topic_id = n.topic AND p.raw_partition = n.partition AND p.raw_offset = n.offset
 		WHERE isFinite(n.distance) AND %s AND %s
-		ORDER BY n.distance, vacancy_id LIMIT %d`, q.newest(table, "vacancy_id IN (SELECT id FROM ids)"), q.published("n.published_at"), category, q.Most))
+		ORDER BY n.distance, vacancy_id LIMIT %d`, q.newest(table, "vacancy_id GLOBAL IN (SELECT id FROM ids)"), q.published("n.published_at"), category, q.Most))
 	slices.SortStableFunc(found, func(a, b SimilarRow) int { return cmp.Compare(b.Similarity, a.Similarity) })
 	return found, err
 }
@@ -163,12 +163,12 @@ func (q SimilarQuery) newest(table, chosen string) string {
 		(
 			SELECT vacancy_id, max((received_at, (raw_topic_id, raw_partition, raw_offset), cosineDistance(vector, CAST(%[1]s AS Array(Float32))), published_at, toString(source))) AS row
 			FROM %[2]s
-			WHERE %[3]s AND (raw_topic_id, raw_partition, raw_offset) NOT IN
+			WHERE %[3]s AND (raw_topic_id, raw_partition, raw_offset) GLOBAL NOT IN
 			(
 				SELECT r.raw_topic_id, r.raw_partition, r.raw_offset
 				FROM %[2]s AS r
-				INNER JOIN erasure_rows AS e ON e.vacancy_id = r.vacancy_id AND e.topic_id = r.raw_topic_id AND e.topic_partition = r.raw_partition
-				WHERE r.vacancy_id IN (SELECT vacancy_id FROM erasure_rows) AND r.raw_offset < e.topic_offset
+				GLOBAL INNER JOIN erasure_rows AS e ON e.vacancy_id = r.vacancy_id AND e.topic_id = r.raw_topic_id AND e.topic_partition = r.raw_partition
+				WHERE r.vacancy_id GLOBAL IN (SELECT vacancy_id FROM erasure_rows) AND r.raw_offset < e.topic_offset
 			)
 			GROUP BY vacancy_id
 		)`, q.literal(), table, chosen)

@@ -51,7 +51,7 @@ func (w *Warehouse) ensureSimilar(ctx context.Context, table, encoder string, di
 	if err != nil || filled {
 		return err
 	}
-	err = w.conn.Exec(ctx, fmt.Sprintf(`CREATE TABLE IF NOT EXISTS %s
+	err = w.Define(ctx, fmt.Sprintf(`CREATE TABLE IF NOT EXISTS %s
 (
     vacancy_id    String CODEC(ZSTD(1)),
     received_at   DateTime64(3, 'UTC') CODEC(DoubleDelta, ZSTD(1)),
@@ -70,16 +70,28 @@ ORDER BY vacancy_id`, table, similarIndex, dim))
 	}
 	rows := fmt.Sprintf("SELECT %s FROM embedding_rows WHERE encoder = %s AND length(vector) = %d AND %s", similarColumns, quoted(encoder), dim, streamRows)
 	// First, so that no row falls between it and what is copied. What comes both ways is replaced.
-	if err := w.conn.Exec(ctx, fmt.Sprintf("CREATE MATERIALIZED VIEW IF NOT EXISTS %s_feed TO %[1]s AS %s", table, rows)); err != nil {
+	if err := w.Define(ctx, fmt.Sprintf("CREATE MATERIALIZED VIEW IF NOT EXISTS %s_feed TO %[1]s AS %s", table, rows)); err != nil {
 		return err
 	}
-	if err := w.conn.Exec(withoutIndexing(ctx, clickhouse.Settings{}), fmt.Sprintf("INSERT INTO %s (%s) %s", table, similarColumns, rows)); err != nil {
+	if err := w.conn.Exec(withoutIndexing(ctx, clickhouse.Settings{}), fmt.Sprintf("INSERT INTO %s (%s) %s", w.target(table), similarColumns, w.fromHere(rows))); err != nil {
 		return err
 	}
 	if err := w.retain(ctx, tableRetention{table, w.options.Retention.Embeddings}, slog.New(slog.DiscardHandler)); err != nil {
 		return err
 	}
-	return w.conn.Exec(ctx, fmt.Sprintf("ALTER TABLE %s MODIFY COMMENT '%s'", table, similarFilled))
+	return w.Define(ctx, fmt.Sprintf("ALTER TABLE %s MODIFY COMMENT '%s'", table, similarFilled))
+}
+
+// target and fromHere name what a server that is asked alone fills, and from what: its own rows, when they are sharded.
+func (w *Warehouse) target(table string) string {
+	if l := w.options.Layout; l.Here {
+		return l.local(table)
+	}
+	return table
+}
+
+func (w *Warehouse) fromHere(rows string) string {
+	return strings.Replace(rows, " FROM embedding_rows ", " FROM "+w.target("embedding_rows")+" ", 1)
 }
 
 // similarIsFilled says whether an encoder's table can be searched.
@@ -108,6 +120,9 @@ func (w *Warehouse) similarTables(ctx context.Context) ([]string, error) {
 // withoutIndexing adds to an insert's settings what leaves the building of the vectors' index to merges.
 func withoutIndexing(ctx context.Context, s clickhouse.Settings) context.Context {
 	s["exclude_materialize_skip_indexes_on_insert"] = similarIndex
+	// A Distributed table returns when the shards have the rows, and takes the same replica of each as long as it is there.
+	s["distributed_foreground_insert"] = 1
+	s["load_balancing"] = "in_order"
 	return clickhouse.Context(ctx, clickhouse.WithSettings(s))
 }
 

@@ -33,18 +33,18 @@ type StoredVector struct {
 // with all rows, and holds the same rule: a row before the tombstone of its partition is erased.
 const readVectors = `SELECT text_hash, vector, tokens, truncated
 FROM embedding_rows
-WHERE encoder = {encoder:String} AND text_hash IN (SELECT toFixedString(unhex(id), 32) FROM ids) AND (raw_topic_id, raw_partition, raw_offset) IN
+WHERE encoder = {encoder:String} AND text_hash GLOBAL IN (SELECT toFixedString(unhex(id), 32) FROM ids) AND (raw_topic_id, raw_partition, raw_offset) GLOBAL IN
 (
     SELECT any((r.raw_topic_id, r.raw_partition, r.raw_offset))
     FROM embedding_rows AS r
-    LEFT JOIN
+    GLOBAL LEFT JOIN
     (
         SELECT vacancy_id, topic_id, topic_partition, max(topic_offset) AS before
         FROM erasure_rows
-        WHERE vacancy_id IN (SELECT vacancy_id FROM embedding_rows WHERE encoder = {encoder:String} AND text_hash IN (SELECT toFixedString(unhex(id), 32) FROM ids))
+        WHERE vacancy_id GLOBAL IN (SELECT vacancy_id FROM embedding_rows WHERE encoder = {encoder:String} AND text_hash GLOBAL IN (SELECT toFixedString(unhex(id), 32) FROM ids))
         GROUP BY vacancy_id, topic_id, topic_partition
     ) AS e ON e.vacancy_id = r.vacancy_id AND e.topic_id = r.raw_topic_id AND e.topic_partition = r.raw_partition
-    WHERE r.encoder = {encoder:String} AND r.text_hash IN (SELECT toFixedString(unhex(id), 32) FROM ids) AND r.raw_offset >= ifNull(e.before, 0)
+    WHERE r.encoder = {encoder:String} AND r.text_hash GLOBAL IN (SELECT toFixedString(unhex(id), 32) FROM ids) AND r.raw_offset >= ifNull(e.before, 0)
     GROUP BY r.text_hash
 )
 LIMIT 1 BY text_hash`

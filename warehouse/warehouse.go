@@ -76,7 +76,7 @@ func create(ctx context.Context, o Options) error {
 		return err
 	}
 	defer conn.Close()
-	if err := conn.Exec(ctx, "CREATE DATABASE IF NOT EXISTS "+o.Database); err != nil {
+	if err := conn.Exec(ctx, "CREATE DATABASE IF NOT EXISTS "+o.Database+o.Layout.onCluster()); err != nil {
 		return fmt.Errorf("creating the database %s: %w", o.Database, err)
 	}
 	return nil

@@ -13,6 +13,7 @@ INNER JOIN
     HAVING computed_at > max(touched_hour_rows.touched_at)
 ) AS h ON h.dataset = s.dataset AND h.hour = s.hour
 WHERE s.computed_at >= h.computed_at
+SETTINGS distributed_product_mode = 'local'
 UNION ALL
 SELECT column, subject, hour, sum(n) AS rows, (arraySort(groupArray((value, number, n))) AS sorted).1 AS values, sorted.2 AS numbers, sorted.3 AS counts
 FROM

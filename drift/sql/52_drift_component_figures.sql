@@ -72,7 +72,7 @@ FROM
                                 WHERE r.vacancy_id IN (SELECT vacancy_id FROM erasure_rows) AND r.raw_offset < e.topic_offset
                             )
                     )
-                    SETTINGS max_block_size = 8192, do_not_merge_across_partitions_select_final = 1
+                    SETTINGS max_block_size = 8192, do_not_merge_across_partitions_select_final = 1, distributed_product_mode = 'local'
                 )
                 ARRAY JOIN if(empty(note), arrayMap(x -> [x], xs), [[[]]]) AS x_group, if(empty(note), arrayMap(y -> [y], ys), [[[]]]) AS y_group,
                     if(empty(note), arrayMap(i -> [toUInt64(i + {component_from:UInt32} - 1)], arrayEnumerate(xs)), [[toUInt64(0)]]) AS component_group
