@@ -86,7 +86,7 @@ func (a *app) backUp(ctx context.Context, place, base string, alone bool) error 
 	}
 	defer func() { _ = w.Close() }()
 	bars := a.phases()
-	o.Step = bars.show
+	o.Progress = bars.show
 	m, err := w.Backup(ctx, o)
 	bars.done()
 	if err != nil {

@@ -71,7 +71,7 @@ func (a *app) restore(ctx context.Context, place string, f restoring) error {
 	}
 	defer func() { _ = w.Close() }()
 	bars := a.phases()
-	o.Step = bars.show
+	o.Progress = bars.show
 	r, err := w.Restore(ctx, o)
 	bars.done()
 	if err != nil {

@@ -22,14 +22,14 @@ type BackupOptions struct {
 	Version string
 	// Offsets say how far the sink had read before the backup was asked for.
 	Offsets []Offset
-	// Step is called with what is done, and how much of it; nil is allowed.
-	Step Step
+	// Progress is called with what is done, and how much of it; nil is allowed.
+	Progress Progress
 }
 
-// Step tells of a phase's progress: so much is done, of so much, or of nobody knows how much (0).
-type Step func(phase string, done, of int)
+// Progress tells of a phase's progress: so much is done, of so much, or of nobody knows how much (0).
+type Progress func(phase string, done, of int)
 
-func (s Step) show(phase string, done, of int) {
+func (s Progress) show(phase string, done, of int) {
 	if s != nil {
 		s(phase, done, of)
 	}
@@ -65,13 +65,13 @@ func (w *Warehouse) backup(ctx context.Context, o BackupOptions) (m Manifest, er
 		return m, err
 	}
 	for i, table := range tables {
-		o.Step.show("holding the tables", i, len(tables))
+		o.Progress.show("holding the tables", i, len(tables))
 		if err := w.link(ctx, copied, table); err != nil {
 			return m, err
 		}
 	}
 	for i, table := range tables {
-		o.Step.show("counting the rows", i, len(tables))
+		o.Progress.show("counting the rows", i, len(tables))
 		sum, err := copied.sum(ctx, table)
 		if err != nil {
 			return m, err
@@ -90,7 +90,7 @@ func (w *Warehouse) backup(ctx context.Context, o BackupOptions) (m Manifest, er
 	if !o.Base.IsZero() {
 		settings = ", base_backup = " + o.Base.expression
 	}
-	return m, copied.await(ctx, statement, settings, "writing", o.Step, o.To, o.Base)
+	return m, copied.await(ctx, statement, settings, "writing", o.Progress, o.To, o.Base)
 }
 
 // beside opens an empty database beside this one, named after it. What a process that was killed left there goes.
@@ -146,7 +146,7 @@ func (w *Warehouse) link(ctx context.Context, to *Warehouse, table string) error
 const awaitEvery = 100 * time.Millisecond
 
 // await has the server carry out a BACKUP or RESTORE and waits for it. When ctx ends the server is told to stop.
-func (w *Warehouse) await(ctx context.Context, statement, settings, phase string, step Step, places ...Destination) error {
+func (w *Warehouse) await(ctx context.Context, statement, settings, phase string, step Progress, places ...Destination) error {
 	id := uuid.NewString()
 	err := w.conn.Exec(ctx, fmt.Sprintf("%s SETTINGS id = '%s'%s ASYNC", statement, id, settings))
 	for err == nil {

@@ -20,8 +20,8 @@ type RestoreOptions struct {
 	// ErasuresOf names other databases on this server whose tombstones count as well. What is not there is passed over.
 	ErasuresOf []string
 	Logger     *slog.Logger
-	// Step is called with what is done, and how much of it; nil is allowed.
-	Step Step
+	// Progress is called with what is done, and how much of it; nil is allowed.
+	Progress Progress
 }
 
 // Restored says what a restore did.
@@ -61,7 +61,7 @@ func (w *Warehouse) restore(ctx context.Context, o RestoreOptions) (r Restored, 
 	if r.Manifest, err = aside.fetch(ctx, o); err != nil {
 		return r, err
 	}
-	if err := aside.compare(ctx, r.Manifest, o.Step); err != nil {
+	if err := aside.compare(ctx, r.Manifest, o.Progress); err != nil {
 		return r, err
 	}
 	// Every migration, because the views that a later one builds on are not in the backup. On tables that have it already a statement changes nothing.
@@ -79,7 +79,7 @@ func (w *Warehouse) restore(ctx context.Context, o RestoreOptions) (r Restored, 
 	if err != nil {
 		return r, err
 	}
-	if r.Tombstones, err = aside.clean(ctx, known, o.Step); err != nil {
+	if r.Tombstones, err = aside.clean(ctx, known, o.Progress); err != nil {
 		return r, err
 	}
 	after, err := aside.erasableRows(ctx)
@@ -96,7 +96,7 @@ func (w *Warehouse) restore(ctx context.Context, o RestoreOptions) (r Restored, 
 	// From here on it goes through, also when ctx ends: it takes moments.
 	work, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Minute)
 	defer cancel()
-	if err := w.takeIn(work, aside, r.Manifest, o.Step); err != nil {
+	if err := w.takeIn(work, aside, r.Manifest, o.Progress); err != nil {
 		return r, fmt.Errorf("the database holds a part of the backup: repeat it with --add: %w", err)
 	}
 	return r, nil
@@ -141,11 +141,11 @@ func (w *Warehouse) fetch(ctx context.Context, o RestoreOptions) (m Manifest, er
 	for _, t := range m.Tables {
 		tables = append(tables, named(t.Table))
 	}
-	return m, w.await(ctx, "RESTORE "+strings.Join(tables, ", ")+" FROM "+o.From.expression, "", "reading the backup", o.Step, o.From)
+	return m, w.await(ctx, "RESTORE "+strings.Join(tables, ", ")+" FROM "+o.From.expression, "", "reading the backup", o.Progress, o.From)
 }
 
 // compare reads everything that was restored and compares it with the manifest.
-func (w *Warehouse) compare(ctx context.Context, m Manifest, step Step) error {
+func (w *Warehouse) compare(ctx context.Context, m Manifest, step Progress) error {
 	for i, want := range m.Tables {
 		step.show("comparing with the manifest", i, len(m.Tables))
 		got, err := w.sum(ctx, want.Table)
@@ -179,7 +179,7 @@ func (w *Warehouse) tombstones(ctx context.Context, o RestoreOptions) ([]Erasure
 const cleanChunk = 10_000
 
 // clean carries out tombstones, those that it holds already included, and has the bytes of what they erase leave the disk. It returns how many there are.
-func (w *Warehouse) clean(ctx context.Context, known []Erasure, step Step) (int, error) {
+func (w *Warehouse) clean(ctx context.Context, known []Erasure, step Progress) (int, error) {
 	if err := w.eachErasure(ctx, w.options.Database, func(e Erasure) error { known = append(known, e); return nil }); err != nil {
 		return 0, err
 	}
@@ -221,7 +221,7 @@ func (w *Warehouse) erasableRows(ctx context.Context) (total uint64, err error) 
 }
 
 // takeIn links the parts of cleaned tables into this database's, tombstones first. What live tombstones erased meanwhile is erased again.
-func (w *Warehouse) takeIn(ctx context.Context, from *Warehouse, m Manifest, step Step) error {
+func (w *Warehouse) takeIn(ctx context.Context, from *Warehouse, m Manifest, step Progress) error {
 	tables, err := from.keptTables(ctx)
 	if err != nil {
 		return err
