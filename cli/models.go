@@ -37,7 +37,7 @@ A model is named by its id or the beginning of it, by a file that jobstrom train
 	}
 	cmd.AddCommand(a.modelsListCommand(), a.modelsShowCommand(), a.modelsDiffCommand(), a.modelsHistoryCommand(), a.modelsPromoteCommand(), a.modelsRollbackCommand(),
 		a.modelsChallengeCommand(), a.modelsRetireCommand(), a.modelsGateCommand(), a.modelsImportCommand(), a.modelsPullCommand(), a.modelsExportGLiNER2Command(), a.modelsQuantizeCommand(), a.modelsCompareCommand(),
-		a.modelsEncodersCommand(), a.modelsSwitchCommand())
+		a.modelsEncodersCommand(), a.modelsSwitchCommand(), a.modelsBackupCommand(), a.modelsRestoreCommand())
 	return cmd
 }
 

@@ -176,6 +176,11 @@ func TestNoCommandShowsASecret(t *testing.T) {
 		"deadletter replay":     {{"", "", []string{"--dry-run"}}},
 		"warehouse plan":        {{"", "Layout: one server", nil}},
 		"warehouse migrate":     {{"", "has the tables and views", nil}},
+		"warehouse backup":      {{"", "rows of", []string{"first"}}, {"", "already", []string{"first"}}, {"", "", []string{"S3('http://127.0.0.1:1/x', 'key', '" + knownSecret + "')"}}},
+		"warehouse restore":     {{"", "holds the", []string{"first", "--clickhouse-database", "restored"}}},
+		"warehouse rebuild":     {{"", "records in", []string{"--clickhouse-database", "rebuilt"}}},
+		"models backup":         {{"", "lines of history", []string{filepath.Join(t.TempDir(), "models.jsonl")}}},
+		"models restore":        {{"", "no such file", []string{"/nowhere"}}},
 		"reprocess":             {{"", "", nil}, {"", "", []string{"--classifier", "unknown"}}},
 		"tokens list":           {{"", "jobstrom tokens new NAME makes it", []string{"--tokens", tokens}}},
 		"tokens new":            {{"", "it ends: never", []string{"a", "--tokens", tokens, "--expires", "never"}}},
@@ -309,6 +314,12 @@ func TestCommandsAndRights(t *testing.T) {
 	ends("models list", kafka.ReadTopic(kafka.ModelHistory), "")
 	ends("models rollback", kafka.WriteTransactions("jobstrom.registry"), "")
 	works("erase", "", "", "nobody")
+	works("warehouse backup", "rows of", "", "allowed")
+	ends("warehouse backup", kafka.ReadGroup("jobstrom.sink"), "", "denied")
+	works("warehouse restore", "holds the", "", "allowed", "--clickhouse-database", "restored")
+	ends("warehouse restore", kafka.ReadTopic(kafka.Labels), "", "allowed", "--clickhouse-database", "denied")
+	works("warehouse rebuild", "records in", "", "--clickhouse-database", "rebuilt")
+	ends("warehouse rebuild", kafka.ReadTopic(kafka.Shadow), "", "--clickhouse-database", "denied")
 	works("reprocess", "", "")
 	ends("reprocess", kafka.ReadGroup("jobstrom.reprocess.*"), "")
 	ends("erase", kafka.WriteTransactions("jobstrom.erase.*"), "", "nobody")

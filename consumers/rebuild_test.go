@@ -219,7 +219,7 @@ func TestRebuild(t *testing.T) {
 		defer manual.Close()
 		const seed = 10
 		w := newTown(t, manual, seed)
-		w.happen(60)
+		w.happen(40)
 		runSink(t, o, client, original, false, always)
 		offsets, err := SinkOffsets(t.Context(), o, testEncoder)
 		if err != nil {
@@ -238,7 +238,7 @@ func TestRebuild(t *testing.T) {
 		}
 		middle := time.Now().Add(2 * time.Millisecond)
 		waitFor(t, func() bool { return time.Now().After(middle.Add(2 * time.Millisecond)) })
-		w.happen(60)
+		w.happen(40)
 		runSink(t, o, client, original, false, always)
 		watchEvents(t, o, original)
 		committed, err := admin.FetchOffsetsForTopics(t.Context(), kafka.Group("sink", ""), kafka.Classified)
@@ -262,8 +262,8 @@ func TestRebuild(t *testing.T) {
 		rebuilt := migrated("rebuilt")
 		ctx, cancel := context.WithCancel(t.Context())
 		passed := int64(0)
-		_, err = Rebuild(ctx, RebuildOptions{Kafka: o, Warehouse: rebuilt, Encoder: testEncoder, MaxRows: 7, Passed: func(n int64) {
-			if passed += n; passed > 100 {
+		_, err = Rebuild(ctx, RebuildOptions{Kafka: o, Warehouse: rebuilt, Encoder: testEncoder, MaxRows: 40, Passed: func(n int64) {
+			if passed += n; passed > 50 {
 				cancel()
 			}
 		}})
@@ -279,7 +279,7 @@ func TestRebuild(t *testing.T) {
 				t.Errorf("half rebuilt, %s is seen %d times, erased but for %d", id, got, most)
 			}
 		}
-		result, err := Rebuild(t.Context(), RebuildOptions{Kafka: o, Warehouse: rebuilt, Encoder: testEncoder, MaxRows: 7})
+		result, err := Rebuild(t.Context(), RebuildOptions{Kafka: o, Warehouse: rebuilt, Encoder: testEncoder, MaxRows: 40})
 		if err != nil || result.Refused != 0 || len(result.Gaps) != 0 {
 			t.Fatalf("%+v, %v", result, err)
 		}

@@ -419,7 +419,7 @@ func (s *sink) addModelEvent(b *block, r *kgo.Record) {
 	}
 	c, card := e.GetClassifier(), e.GetClassifier().GetCard()
 	b.events = append(b.events, warehouse.ModelEventRow{
-		EventID: e.Id, HistoryOffset: r.Offset, At: e.At.AsTime(), Action: e.Action, Model: e.Model, Taxonomy: e.Taxonomy, Encoder: e.Encoder, Previous: e.Previous,
+		EventID: e.Id, HistoryOffset: kafka.HistoryPlace(r), At: e.At.AsTime(), Action: e.Action, Model: e.Model, Taxonomy: e.Taxonomy, Encoder: e.Encoder, Previous: e.Previous,
 		Reason: e.Reason, Version: e.Version,
 		TrainedAt: c.GetTrainedAt().AsTime(), TrainedBy: card.GetVersion(), EncoderName: card.GetEncoderName(), Metrics: c.GetMetrics(), Settings: c.GetTraining(),
 		HistoryRows: card.GetHistory().GetRows(), HistoryFirst: card.GetHistory().GetFirst().AsTime(), HistoryLast: card.GetHistory().GetLast().AsTime(),

@@ -140,11 +140,27 @@ func Roles(encoder string) []Role {
 			WriteTopic(Raw), WriteTransactions("jobstrom.erase.*"),
 			ReadTopic(Raw), ReadTopic(Extracted), ReadTopic(embedded), ReadTopic(Classified), ReadTopic(Labels), ReadTopic(DeadLetter), ReadTopic(Shadow), ReadTopic(APIPredictions), // --verify
 		}},
+		{"warehouse backup", append(describeStored(embedded), ReadGroup(Group("sink", encoder)), ReadGroup(Group("sink", "")))},
+		{"warehouse restore", []Right{ // tombstones
+			ReadTopic(Classified), ReadTopic(Labels), ReadTopic(DeadLetter), ReadTopic(APIPredictions),
+			DescribeTopic(Shadow), DescribeTopic(ModelHistory), DescribeTopic(DriftEvents),
+		}},
+		{"warehouse rebuild", []Right{
+			ReadTopic(embedded), ReadTopic(Classified), ReadTopic(Labels), ReadTopic(DeadLetter), ReadTopic(Shadow), ReadTopic(APIPredictions), ReadTopic(ModelHistory), ReadTopic(DriftEvents),
+		}},
 		{"reprocess", []Right{
 			ReadTopic(Raw), ReadTopic(Extracted), ReadTopic(embedded), ReadTopic(DeadLetter), ReadTopic(Models), WriteTopic(Shadow),
 			ReadGroup("jobstrom.reprocess.*"), WriteTransactions("jobstrom.reprocess.*"),
 		}},
 	}
+}
+
+// describeStored lets a command see the topics that ClickHouse's rows come from.
+func describeStored(embedded string) (rights []Right) {
+	for _, topic := range append(storedOnce(), DriftEvents, embedded) {
+		rights = append(rights, DescribeTopic(topic))
+	}
+	return rights
 }
 
 // RightsOf returns what a command needs, which begins with the name of a role; that of any other is all there is.

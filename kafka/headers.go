@@ -18,6 +18,7 @@ const (
 	rawOffset    = "raw-offset"
 	rawTime      = "raw-time"  // Unix milliseconds
 	rawPlace     = "raw-place" // offset at which a replayed raw record stands now
+	historyPlace = "place"     // offset at which a restored line of models.history stood first
 )
 
 // TopicID is a topic's UUID at its cluster.
@@ -97,6 +98,21 @@ func CarryRawPlace(from, to *kgo.Record) {
 	if place := Header(from, rawPlace); place != "" && !beginsFlow(from.Topic) && Header(to, rawPlace) == "" {
 		to.Headers = append(to.Headers, kgo.RecordHeader{Key: rawPlace, Value: []byte(place)})
 	}
+}
+
+// SetHistoryPlace says of a restored line of models.history at which offset it stood first: ClickHouse knows it by that.
+func SetHistoryPlace(r *kgo.Record, offset int64) {
+	if Header(r, historyPlace) == "" {
+		r.Headers = append(r.Headers, kgo.RecordHeader{Key: historyPlace, Value: strconv.AppendInt(nil, offset, 10)})
+	}
+}
+
+// HistoryPlace returns the offset at which a line of models.history stood first.
+func HistoryPlace(r *kgo.Record) int64 {
+	if place, err := strconv.ParseInt(Header(r, historyPlace), 10, 64); err == nil && place >= 0 {
+		return place
+	}
+	return r.Offset
 }
 
 // RecordBytes returns the bytes of a record's key, value and headers.

@@ -103,7 +103,7 @@ func Find(ctx context.Context, o kafka.Options, scope Scope, id string) (*schema
 
 // read reads topics of the registry.
 func read(ctx context.Context, o kafka.Options, s kafka.ScanOptions) (*Contents, error) {
-	c := &Contents{Models: map[string]*schemas.Classifier{}, Champions: map[Scope]string{}, Challengers: map[Scope][]string{}, live: map[string]*schemas.LiveEncoders{}}
+	c := newContents()
 	err := kafka.Scan(ctx, o, s, func(r *kgo.Record) error {
 		c.take(r)
 		return nil
@@ -115,6 +115,10 @@ func read(ctx context.Context, o kafka.Options, s kafka.ScanOptions) (*Contents,
 		return nil, err
 	}
 	return c, nil
+}
+
+func newContents() *Contents {
+	return &Contents{Models: map[string]*schemas.Classifier{}, Champions: map[Scope]string{}, Challengers: map[Scope][]string{}, live: map[string]*schemas.LiveEncoders{}}
 }
 
 // take adds a record.

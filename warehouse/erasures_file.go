@@ -1,10 +1,7 @@
 package warehouse
 
 import (
-	"bufio"
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -12,64 +9,47 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+
+	"jobstrom/sealed"
 )
 
-// erasureLine is a tombstone in an export, which is JSON line by line. The last line is the seal instead: a file that lacks its end would bring erased vacancies back.
+// erasureLine is a tombstone in an export.
 type erasureLine struct {
-	VacancyID string     `json:"vacancy_id,omitempty"`
-	TopicID   *uuid.UUID `json:"topic_id,omitempty"`
+	VacancyID string     `json:"vacancy_id"`
+	TopicID   *uuid.UUID `json:"topic_id"`
 	Partition int32      `json:"partition"`
 	Offset    int64      `json:"offset"`
-	ErasedAt  *time.Time `json:"erased_at,omitempty"`
+	ErasedAt  *time.Time `json:"erased_at"`
 }
 
-type erasureSeal struct {
-	Erasures *int   `json:"erasures"`
-	SHA256   string `json:"sha256"`
-}
-
-// ExportErasures writes every tombstone and returns how many there were. The ids stand in it as they are.
+// ExportErasures writes every tombstone, a line of JSON each, and a seal: a file that lacks its end would bring erased vacancies back. The ids stand in it as they are.
 func (w *Warehouse) ExportErasures(ctx context.Context, to io.Writer) (n int, err error) {
-	hash := sha256.New()
-	lines := json.NewEncoder(io.MultiWriter(to, hash))
+	lines := sealed.NewWriter(to)
 	err = w.EachErasure(ctx, func(e Erasure) error {
-		n++
 		at := e.ErasedAt.UTC()
-		return lines.Encode(erasureLine{e.VacancyID, &e.TopicID, e.Partition, e.Offset, &at})
+		return lines.Write(erasureLine{e.VacancyID, &e.TopicID, e.Partition, e.Offset, &at})
 	})
 	if err == nil {
-		err = json.NewEncoder(to).Encode(erasureSeal{&n, hex.EncodeToString(hash.Sum(nil))})
+		err = lines.Close()
 	}
 	if err != nil {
-		return n, fmt.Errorf("exporting erasures: %w", err)
+		return 0, fmt.Errorf("exporting erasures: %w", err)
 	}
-	return n, nil
+	return lines.Lines(), nil
 }
 
-// ImportErasures reads what ExportErasures wrote, and refuses it when a byte differs or its end is missing.
-func ImportErasures(from io.Reader) ([]Erasure, error) {
-	var erasures []Erasure
-	lines, hash := bufio.NewReader(from), sha256.New()
-	for number := 1; ; number++ {
-		line, err := lines.ReadBytes('\n')
-		if errors.Is(err, io.EOF) {
-			return nil, fmt.Errorf("reading erasures: the export ends at line %d, before its seal: it is cut off, use another one", number)
-		}
-		if err != nil {
-			return nil, fmt.Errorf("reading erasures: %w", err)
-		}
-		var seal erasureSeal
-		if json.Unmarshal(line, &seal) == nil && seal.Erasures != nil {
-			if *seal.Erasures != len(erasures) || seal.SHA256 != hex.EncodeToString(hash.Sum(nil)) {
-				return nil, fmt.Errorf("reading erasures: line %d, the seal, is not that of the lines before: the export was changed, use another one", number)
-			}
-			return erasures, nil
-		}
+// ImportErasures reads what ExportErasures wrote, all of it or nothing.
+func ImportErasures(from io.Reader) (erasures []Erasure, err error) {
+	err = sealed.Read(from, func(line []byte) error {
 		var e erasureLine
 		if err := json.Unmarshal(line, &e); err != nil || e.VacancyID == "" || e.TopicID == nil || e.ErasedAt == nil {
-			return nil, fmt.Errorf("reading erasures: line %d is no tombstone", number)
+			return errors.New("it is no tombstone")
 		}
-		hash.Write(line)
 		erasures = append(erasures, Erasure{e.VacancyID, *e.TopicID, e.Partition, e.Offset, *e.ErasedAt})
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("reading erasures: %w", err)
 	}
+	return erasures, nil
 }
