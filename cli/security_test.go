@@ -176,7 +176,7 @@ func TestNoCommandShowsASecret(t *testing.T) {
 		"deadletter replay":     {{"", "", []string{"--dry-run"}}},
 		"warehouse plan":        {{"", "Layout: one server", nil}},
 		"warehouse migrate":     {{"", "has the tables and views", nil}},
-		"warehouse backup":      {{"", "rows of", []string{"first"}}, {"", "already", []string{"first"}}, {"", "", []string{"S3('http://127.0.0.1:1/x', 'key', '" + knownSecret + "')"}}},
+		"warehouse backup":      {{"", "rows of", []string{"first"}}, {"", "already", []string{"first"}}, {"", "", []string{"S3('nowhere', 'key', '" + knownSecret + "')"}}},
 		"warehouse restore":     {{"", "holds the", []string{"first", "--clickhouse-database", "restored"}}},
 		"warehouse rebuild":     {{"", "records in", []string{"--clickhouse-database", "rebuilt"}}},
 		"models backup":         {{"", "lines of history", []string{filepath.Join(t.TempDir(), "models.jsonl")}}},

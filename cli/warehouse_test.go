@@ -27,8 +27,9 @@ func TestBackupDoc(t *testing.T) {
 		if strings.Contains(block, "restore") && !erased { // after the backups
 			erased = true
 			f.shell("bin/jobstrom erase " + id)
+			// In four partitions each of the raw topic, the labels and the API's predictions.
 			f.until("the vacancy is erased", func() bool {
-				return f.ask(fmt.Sprintf("SELECT count() FROM jobstrom.prediction_rows WHERE vacancy_id = '%s'", id)) == "0" && f.ask("SELECT count() > 8 FROM jobstrom.erasures") == "1"
+				return f.ask(fmt.Sprintf("SELECT count() FROM jobstrom.prediction_rows WHERE vacancy_id = '%s'", id)) == "0" && f.ask("SELECT count() FROM jobstrom.erasures") == "12"
 			})
 		}
 		if out := f.shell(block); strings.TrimSpace(out) == "" {
