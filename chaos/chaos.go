@@ -275,7 +275,7 @@ func (r *run) startKafka(ctx context.Context) error {
 		r.kafka = kafka.Options{Brokers: broker.Addrs(), Logger: r.log}
 		return nil
 	}
-	c, err := cluster.Start(ctx, cluster.Options{Dir: r.Dir, Brokers: 3, Libs: r.Libs, StartTimeout: brokersTime, Logger: r.log})
+	c, err := cluster.Start(ctx, cluster.Options{Dir: r.Dir, Brokers: 3, Libs: r.Libs, PreTouch: r.InTurn != nil, StartTimeout: brokersTime, Logger: r.log})
 	if err != nil {
 		return err
 	}

@@ -137,7 +137,7 @@ func (o *Options) planInTurn(upgrade string, soak time.Duration) error {
 		o.Previous, o.InTurn = release, UpgradePlan()
 	case soak != 0:
 		// The first half is for restarts, the second for what comes of them.
-		o.InTurn, o.Lasts = RestartPlan(soak/30, soak/2, brokers), soak
+		o.InTurn, o.Lasts = RestartPlan(soak/15, soak/2, brokers), soak
 	default:
 		return nil
 	}
@@ -201,6 +201,7 @@ func runAndReport(ctx context.Context, o Options, out, errOut io.Writer) (ok boo
 
 // runInTurn runs an upgrade or a soak, and writes what was found.
 func runInTurn(ctx context.Context, o Options, out, errOut io.Writer) (ok bool, err error) {
+	o.EnsureDefaults()
 	fmt.Fprintln(out, "machine     ", machine())
 	report, err := Run(ctx, o)
 	if err != nil {

@@ -15,9 +15,10 @@ const (
 	warmUp = 3 * time.Minute
 	// leastJudged is the least time after its warm-up over which a process is judged.
 	leastJudged = time.Minute
-	// A stage's lag is back when it is at most what comes in lagSeconds.
-	lagSeconds = 5
-	// backWithin is how long that may take after a step begins.
+	// A stage's lag is back when it is at most what comes in lagSeconds, for lagSamples in a row.
+	lagSeconds = 10
+	lagSamples = 5
+	// backWithin is how long that may take after the part is ready again.
 	backWithin = time.Minute
 )
 
@@ -37,7 +38,7 @@ type Soak struct {
 	MostLag, EndLag map[string]int
 	// LagTrend is each stage's after the last step, in records an hour.
 	LagTrend map[string]Trend
-	// Back is how long after each step's beginning the lag of all stages was back for good, until the next step.
+	// Back is how long after each step's beginning the lag of all stages was back, once the part was ready.
 	Back []time.Duration
 	// Findings say what is not as it should be.
 	Findings []string
@@ -47,7 +48,7 @@ type Soak struct {
 func Judge(samples []Sample, done []Done, rate float64) Soak {
 	s := Soak{MostLag: map[string]int{}, EndLag: map[string]int{}, LagTrend: map[string]Trend{}}
 	s.judgeMemory(samples)
-	s.judgeLag(samples, done, int(lagSeconds*rate))
+	s.judgeLag(samples, done, rate)
 	return s
 }
 
@@ -99,36 +100,40 @@ func (s *Soak) judgeMemory(samples []Sample) {
 	}
 }
 
+// mostLag is what a stage's lag may be: the sink reads each vacancy twice, its vector and its category.
+func mostLag(stage string, rate float64) int {
+	if stage == "sink" {
+		rate *= 2
+	}
+	return int(lagSeconds * rate)
+}
+
 // judgeLag looks at the lag after each step, at its trend after the last one, and at what is left in the end.
-func (s *Soak) judgeLag(samples []Sample, done []Done, most int) {
+func (s *Soak) judgeLag(samples []Sample, done []Done, rate float64) {
 	low := func(sample Sample) bool {
-		for _, lag := range sample.Lag {
-			if lag > most {
+		for stage, lag := range sample.Lag {
+			if lag > mostLag(stage, rate) {
 				return false
 			}
 		}
 		return len(sample.Lag) > 0
 	}
 	for i, step := range done {
-		until := time.Duration(1<<63 - 1)
-		if i+1 < len(done) {
-			until = done[i+1].Began
-		}
-		back, is := time.Duration(0), false
+		inRow, back, is := 0, time.Duration(0), false
 		for _, sample := range samples {
-			if sample.At < step.Began || sample.At >= until {
+			if sample.At < step.Began+step.Ready || is || i+1 < len(done) && sample.At >= done[i+1].Began && inRow > 0 {
 				continue
 			}
-			// From when on it stays low until the next step; a later rise is a trend, which is judged below.
-			if now := low(sample); now && !is {
-				back, is = sample.At-step.Began, true
-			} else if !now && sample.At < step.Began+step.CaughtUp+10*time.Second {
-				is = false
+			if inRow++; !low(sample) {
+				inRow = 0
+			} else if inRow == 1 {
+				back = sample.At - step.Began
 			}
+			is = inRow >= lagSamples
 		}
 		s.Back = append(s.Back, back)
-		if !is || back > backWithin {
-			s.find("%s %s: %v after its beginning some lag was still above %d", step.Kind, step.Target, backWithin, most)
+		if inRow == 0 || back > step.Ready+backWithin {
+			s.find("%s %s: %v after it was ready some lag was still above what comes in %d s", step.Kind, step.Target, backWithin, lagSeconds)
 		}
 	}
 	var settled time.Duration
@@ -147,7 +152,7 @@ func (s *Soak) judgeLag(samples []Sample, done []Done, most int) {
 	for stage, of := range points {
 		t := TrendOf(of)
 		s.LagTrend[stage] = t
-		if t.Grown > float64(most)/5 || t.Median > float64(most) {
+		if most := float64(mostLag(stage, rate)); t.Grown > most/5 || t.Median > most/2 {
 			s.find("%s: after the last step its lag had a median of %.0f and grew by %.0f in %v", stage, t.Median, t.Grown, t.Over.Round(time.Second))
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"math"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -26,7 +27,7 @@ var soakColours = []color.Color{
 	color.RGBA{0xe6, 0x9f, 0x00, 255}, color.RGBA{0x56, 0xb4, 0xe9, 255}, color.RGBA{0x00, 0x00, 0x00, 255}, color.RGBA{0x80, 0x80, 0x80, 255},
 }
 
-// Size of the picture and of its panels, from the top: names of the steps, throughput, lag, and the memory of our processes and of what we run on.
+// Size of the picture; its panels, from the top: names of the steps, throughput, lag, the memory of the small processes and of the large ones.
 const (
 	soakWidth, soakHeight = 15 * vg.Inch, 13 * vg.Inch
 	namesHeight           = 1.25 * vg.Inch
@@ -37,17 +38,17 @@ const (
 // Draw writes a PNG of a run: throughput, lag by stage and memory by process over time, with a line where each step begins.
 func Draw(file string, samples []Sample, done []Done) error {
 	panels := []*plot.Plot{throughput(samples), lags(samples)}
-	ours, others := map[string][]Point{}, map[string][]Point{}
+	small, large := map[string][]Point{}, map[string][]Point{}
 	for _, s := range samples {
 		for part, u := range s.Parts {
-			into := ours
-			if part == "clickhouse" || strings.HasPrefix(part, "broker/") {
-				into = others
+			into := small
+			if part == "clickhouse" || strings.HasPrefix(part, "broker/") || strings.HasPrefix(part, "serve/") {
+				into = large
 			}
 			into[part] = append(into[part], Point{s.At, float64(u.RSS) / 1e6})
 		}
 	}
-	panels = append(panels, memory("memory of jobstrom's processes, MB", ours), memory("memory of Kafka and ClickHouse, MB", others))
+	panels = append(panels, memory("stages, sink, watch: MB", small), memory("API, Kafka, ClickHouse: MB", large))
 	end := 1.0
 	for _, s := range samples {
 		end = max(end, s.At.Minutes())
@@ -107,13 +108,13 @@ func throughput(samples []Sample) *plot.Plot {
 func lags(samples []Sample) *plot.Plot {
 	p := soakPanel("lag, records")
 	for i, stage := range append(slices.Clone(stages), "sink") {
-		var line plotter.XYs
+		var points []Point
 		for _, s := range samples {
 			if lag, known := s.Lag[stage]; known {
-				line = append(line, plotter.XY{X: s.At.Minutes(), Y: float64(lag)})
+				points = append(points, Point{s.At, float64(lag)})
 			}
 		}
-		addLine(p, stage, i, line)
+		addPoints(p, stage, i, points)
 	}
 	return p
 }
@@ -121,24 +122,29 @@ func lags(samples []Sample) *plot.Plot {
 func memory(label string, parts map[string][]Point) *plot.Plot {
 	p := soakPanel(label)
 	for i, part := range slices.SortedFunc(maps.Keys(parts), comparePart) {
-		var line plotter.XYs
-		for k, point := range parts[part] {
-			if k > 0 && point.At-parts[part][k-1].At > 3*sampleEvery { // it was not there
-				addLine(p, "", i, line)
-				line = nil
-			}
-			line = append(line, plotter.XY{X: point.At.Minutes(), Y: point.Value})
-		}
-		addLine(p, part, i, line)
+		addPoints(p, part, i, parts[part])
 	}
 	return p
+}
+
+// addPoints draws the lines of a series, with gaps where nothing was measured.
+func addPoints(p *plot.Plot, name string, i int, points []Point) {
+	var line plotter.XYs
+	for k, point := range points {
+		if k > 0 && point.At-points[k-1].At > 5*sampleEvery {
+			addLine(p, "", i, line)
+			line = nil
+		}
+		line = append(line, plotter.XY{X: point.At.Minutes(), Y: point.Value})
+	}
+	addLine(p, name, i, line)
 }
 
 func soakPanel(label string) *plot.Plot {
 	p := plots.New("", label)
 	p.Y.Label.TextStyle.Font, p.X.Label.TextStyle.Font = plots.Letters(12), plots.Letters(12)
 	p.X.Tick.Label.Font, p.Y.Tick.Label.Font = plots.Letters(11), plots.Letters(11)
-	p.X.Tick.Marker = minutes{}
+	p.X.Tick.Marker, p.Y.Tick.Marker = minutes{}, plot.TickerFunc(plainTicks)
 	p.Legend.TextStyle.Font = plots.Letters(12)
 	p.Legend.Top, p.Legend.Left = true, true
 	g := plotter.NewGrid()
@@ -188,6 +194,17 @@ func nameSteps(whole draw.Canvas, p *plot.Plot, panel draw.Canvas, done []Done) 
 	}
 	style.Rotation, style.YAlign, style.Font = 0, draw.YTop, plots.Letters(12)
 	whole.FillText(style, vg.Point{X: whole.Max.X - 1.6*vg.Inch, Y: whole.Max.Y - 6}, "restarted there")
+}
+
+// plainTicks are the usual ones, written without needless decimals.
+func plainTicks(low, high float64) []plot.Tick {
+	ticks := plot.DefaultTicks{}.Ticks(low, high)
+	for i, t := range ticks {
+		if !t.IsMinor() {
+			ticks[i].Label = strconv.FormatFloat(t.Value, 'g', 6, 64)
+		}
+	}
+	return ticks
 }
 
 // minutes are ticks of whole minutes.

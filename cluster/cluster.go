@@ -16,6 +16,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -35,6 +36,8 @@ type Options struct {
 	Security *Security
 	// Settings overrule those of server.properties.
 	Settings map[string]string
+	// PreTouch has each broker touch its whole heap when it starts, so that its memory grows by what it leaks, not by what it uses for the first time.
+	PreTouch bool
 	// StartTimeout bounds the start of the cluster or of one broker, default 2 minutes: a broker that was killed waits
 	// for its former session to end, and a busy machine makes it slow.
 	StartTimeout time.Duration
@@ -105,8 +108,9 @@ type broker struct {
 	dir                       string
 	plain, controller, secure int // ports
 
-	mu      sync.Mutex // guards process, and lets one start or kill happen at a time
-	process *Process   // nil before the first start
+	mu      sync.Mutex   // guards process, and lets one start or kill happen at a time
+	process *Process     // nil before the first start
+	pid     atomic.Int64 // of process, for those who do not wait for a start
 }
 
 // Start starts all brokers and returns when each of them knows all others. ctx bounds the start only.
@@ -222,13 +226,7 @@ func (c *Cluster) Roll(ctx context.Context, i int) error {
 
 // Pid is the process id of broker i, 0 before its first start.
 func (c *Cluster) Pid(i int) int {
-	b := c.brokers[i]
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if b.process == nil {
-		return 0
-	}
-	return b.process.Pid()
+	return int(c.brokers[i].pid.Load())
 }
 
 // Pause stops broker i in its tracks (SIGSTOP) until Resume: its connections stay open and nothing answers.
@@ -263,7 +261,11 @@ func (c *Cluster) startBroker(ctx context.Context, b *broker, known int) error {
 	defer b.mu.Unlock()
 	begun := time.Now()
 	// Not ctx, which bounds the start: the broker runs until it is killed.
-	command := java(context.Background(), c.options.Libs, "INFO", []string{"-Xms256m", "-Xmx256m"}, "kafka.Kafka", filepath.Join(b.dir, "server.properties"))
+	memory := []string{"-Xms256m", "-Xmx256m"}
+	if c.options.PreTouch {
+		memory = append(memory, "-XX:+AlwaysPreTouch")
+	}
+	command := java(context.Background(), c.options.Libs, "INFO", memory, "kafka.Kafka", filepath.Join(b.dir, "server.properties"))
 	log, err := os.OpenFile(b.logFile(), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
 	if err != nil {
 		return fmt.Errorf("opening the log of broker %d: %w", b.id, err)
@@ -273,6 +275,7 @@ func (c *Cluster) startBroker(ctx context.Context, b *broker, known int) error {
 	if b.process, err = StartProcess(command); err != nil {
 		return fmt.Errorf("running broker %d: %w", b.id, err)
 	}
+	b.pid.Store(int64(b.process.Pid()))
 	go c.watch(b.id, b.process) // ends with the process
 	if err := b.awaitReady(ctx, known); err != nil {
 		b.process.Kill()

@@ -2,9 +2,11 @@ package cluster
 
 import (
 	"bufio"
+	"context"
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"runtime"
 	"strconv"
 	"strings"
@@ -65,5 +67,46 @@ func TestBrokersDieWithTheirParent(t *testing.T) {
 		if time.Now().After(deadline) {
 			t.Fatal("the child outlived its parent by 10 s")
 		}
+	}
+}
+
+// Who is asked to end may finish what it does; who does not listen is killed.
+func TestTerminate(t *testing.T) {
+	start := func(script string) *Process {
+		t.Helper()
+		command := exec.Command("bash", "-c", script)
+		out, err := command.StdoutPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		p, err := StartProcess(command)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if line, err := bufio.NewReader(out).ReadString('\n'); err != nil || line != "ready\n" {
+			t.Fatalf("got %q, %v", line, err)
+		}
+		return p
+	}
+	done := filepath.Join(t.TempDir(), "done")
+	p := start("trap 'touch " + done + "; exit' TERM; echo ready; while :; do sleep .01; done")
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	if err := p.Terminate(ctx); err != nil {
+		t.Error(err)
+	}
+	if _, err := os.Stat(done); err != nil {
+		t.Error(err)
+	}
+	p = start("trap '' TERM; echo ready; while :; do sleep .01; done")
+	ended, end := context.WithCancel(t.Context())
+	end()
+	if err := p.Terminate(ended); err == nil || !strings.Contains(err.Error(), "was killed") {
+		t.Errorf("got %v", err)
+	}
+	select {
+	case <-p.Done():
+	default:
+		t.Error("it still runs")
 	}
 }
