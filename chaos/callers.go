@@ -18,6 +18,8 @@ import (
 type caller struct {
 	addrs []string
 	http  http.Client
+	// patience is how long a request to classify may fail before it counts as failed: no longer than a process is away, because another one is there.
+	patience time.Duration
 
 	mu       sync.Mutex // guards all below
 	accepted []string   // ids of the vacancies published
@@ -27,14 +29,14 @@ type caller struct {
 }
 
 const (
-	apiPrefix = "api-"
-	// A request may fail for this long before it counts as failed: no longer than a process is away, because another one is there.
+	apiPrefix   = "api-"
 	apiPatience = 10 * time.Second
+	apiTimeout  = 10 * time.Second
 )
 
 // call sends requests, each second so many, until over is closed or ctx ends.
 func (c *caller) call(ctx context.Context, rate float64, over <-chan struct{}) error {
-	c.http.Timeout = apiPatience
+	c.http.Timeout = apiTimeout
 	titles := titles()
 	tick := time.NewTicker(time.Duration(float64(time.Second) / rate))
 	defer tick.Stop()
@@ -58,7 +60,7 @@ func (c *caller) call(ctx context.Context, rate float64, over <-chan struct{}) e
 // classify asks for a text's category, again and again of whoever listens: asking twice changes nothing.
 func (c *caller) classify(ctx context.Context, text string) {
 	var err error
-	for deadline := time.Now().Add(apiPatience); time.Now().Before(deadline); _ = wait(ctx, 50*time.Millisecond) {
+	for deadline := time.Now().Add(c.patience); time.Now().Before(deadline); _ = wait(ctx, 50*time.Millisecond) {
 		if err = c.ask(ctx, "/classify", map[string]string{"text": text}, http.StatusOK, true); err == nil {
 			c.mu.Lock()
 			c.answered++
@@ -84,7 +86,7 @@ func (c *caller) publish(ctx context.Context, id, title, text string) {
 func (c *caller) fail(what string, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.failures = append(c.failures, fmt.Sprintf("%s: no process answered in %v: %v", what, apiPatience, err))
+	c.failures = append(c.failures, fmt.Sprintf("%s: no process answered in %v: %v", what, c.patience, err))
 }
 
 // ask posts to the first process that listens; where again is set, to the next one after any other error as well.

@@ -241,7 +241,7 @@ func (r *run) upWatched(ctx context.Context) error {
 	if r.ports, err = portsOf(Releases()); err != nil {
 		return err
 	}
-	r.over, r.caller, r.publish.past = make(chan struct{}), &caller{}, true
+	r.over, r.caller, r.publish.past = make(chan struct{}), &caller{patience: apiPatience}, true
 	for _, part := range Releases() {
 		r.previous[part] = r.Previous != nil
 		if strings.HasPrefix(part, "serve/") {
