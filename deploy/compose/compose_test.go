@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -173,7 +174,7 @@ func TestOrder(t *testing.T) {
 func TestConfinement(t *testing.T) {
 	for name, s := range load(t).Services {
 		if !s.ReadOnly || s.Privileged || !slices.Equal(s.CapDrop, []string{"ALL"}) || len(s.CapAdd) > 0 || !slices.Contains(s.SecurityOpt, "no-new-privileges:true") {
-			t.Errorf("%s may do too much: %+v", name, s)
+			t.Errorf("%s may do too much: read only %v, privileged %v, without %v, with %v, %v", name, s.ReadOnly, s.Privileged, s.CapDrop, s.CapAdd, s.SecurityOpt)
 		}
 		if s.MemLimit < 256<<20 || s.CPUS <= 0 || s.PidsLimit <= 0 {
 			t.Errorf("%s has no limits: memory %d, processors %v, processes %d", name, s.MemLimit, s.CPUS, s.PidsLimit)
@@ -227,5 +228,30 @@ func TestMounts(t *testing.T) {
 				t.Errorf("%s: %v", name, err)
 			}
 		}
+	}
+}
+
+// docs/docker.md's table has each service with its limits, as Docker counts them.
+func TestDocumentedLimits(t *testing.T) {
+	text, err := os.ReadFile("../../docs/docker.md")
+	must(t, err)
+	project, seen := load(t), 0
+	for _, row := range regexp.MustCompile("(?m)^\\| (`.+`) \\| ([0-9.]+) \\| ([0-9.]+) (MB|GB) \\|").FindAllStringSubmatch(string(text), -1) {
+		for _, name := range strings.Split(row[1], ", ") {
+			s, ok := project.Services[strings.Trim(name, "`")]
+			if !ok {
+				t.Fatalf("there is no service %s", name)
+			}
+			seen++
+			memory, err := strconv.ParseFloat(row[3], 64)
+			must(t, err)
+			unit := map[string]float64{"MB": 1 << 20, "GB": 1 << 30}[row[4]]
+			if float64(s.MemLimit) != memory*unit || strconv.FormatFloat(float64(s.CPUS), 'f', -1, 32) != row[2] {
+				t.Errorf("%s has %v processors and %d bytes of memory, docs/docker.md says %s and %s %s", name, s.CPUS, s.MemLimit, row[2], row[3], row[4])
+			}
+		}
+	}
+	if seen != len(project.Services) {
+		t.Errorf("docs/docker.md has the limits of %d services, there are %d", seen, len(project.Services))
 	}
 }

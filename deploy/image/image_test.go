@@ -21,17 +21,11 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kfake"
 
-	"jobstrom/embedded"
+	"jobstrom/embedded/clickhousetest"
 	"jobstrom/models"
 )
 
-// TestMain lets this test binary be the ClickHouse engine of its tests.
-func TestMain(m *testing.M) {
-	if len(os.Args) > 1 && os.Args[1] == embedded.EngineCommand {
-		os.Exit(embedded.RunClickHouseEngine(os.Args[2:]))
-	}
-	os.Exit(m.Run())
-}
+func TestMain(m *testing.M) { os.Exit(clickhousetest.Main(m, "")) }
 
 // container runs the program of a tree as Docker does with read_only, cap_drop and no-new-privileges: in a chroot, as the image's user, nothing of it to be
 // written to but /tmp and the data folder. It is barer than Docker's: there is no /proc, no /sys and no /dev.
@@ -225,12 +219,7 @@ func (c container) checks() {
 	broker, err := kfake.NewCluster(kfake.NumBrokers(1))
 	must(c.t, err)
 	c.t.Cleanup(broker.Close)
-	native, err := models.NativeDir()
-	must(c.t, err)
-	engine, err := embedded.StartClickHouse(c.t.Context(), embedded.ClickHouseOptions{DataDir: c.t.TempDir(), Library: filepath.Join(native, models.LibraryClickHouse)})
-	must(c.t, err)
-	c.t.Cleanup(func() { _ = engine.Stop(context.Background()) })
-	settings := []string{"JOBSTROM_BROKERS=" + strings.Join(broker.ListenAddrs(), ","), "JOBSTROM_CLICKHOUSE=" + engine.Addr(), "JOBSTROM_CLICKHOUSE_DATABASE=default", "JOBSTROM_HTTP=127.0.0.1:0"}
+	settings := []string{"JOBSTROM_BROKERS=" + strings.Join(broker.ListenAddrs(), ","), "JOBSTROM_CLICKHOUSE=" + clickhousetest.Engine(c.t).Addr(), "JOBSTROM_CLICKHOUSE_DATABASE=default", "JOBSTROM_HTTP=127.0.0.1:0"}
 	if status, out, errOut := c.run(settings, "", "check"); status != 0 || strings.Contains(out, "FAIL") || !strings.Contains(out, "ok    data folder") {
 		c.t.Errorf("status %d:\n%s%s", status, out, errOut)
 	}
