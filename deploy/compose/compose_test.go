@@ -3,6 +3,7 @@ package compose_test
 import (
 	"encoding/xml"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -253,5 +254,39 @@ func TestDocumentedLimits(t *testing.T) {
 	}
 	if seen != len(project.Services) {
 		t.Errorf("docs/docker.md has the limits of %d services, there are %d", seen, len(project.Services))
+	}
+}
+
+// The page's commands write the .env that the file needs, with secrets of some length, for their owner alone.
+func TestDocumentedSecrets(t *testing.T) {
+	if _, err := exec.LookPath("openssl"); err != nil {
+		t.Fatal("openssl is missing: install it (apt-get install openssl)")
+	}
+	text, err := os.ReadFile("../../docs/docker.md")
+	must(t, err)
+	block := regexp.MustCompile("(?s)```\n(printf .*?)```").FindSubmatch(text)
+	if block == nil {
+		t.Fatal("docs/docker.md does not write .env")
+	}
+	dir := t.TempDir()
+	shell := exec.Command("bash", "-euo", "pipefail", "-c", string(block[1]))
+	shell.Dir = dir
+	if out, err := shell.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	path := filepath.Join(dir, ".env")
+	written, err := os.ReadFile(path)
+	must(t, err)
+	lines := strings.Split(strings.TrimSpace(string(written)), "\n")
+	if _, err := compose.Load(t.Context(), file, lines); err != nil {
+		t.Error(err)
+	}
+	for _, line := range lines {
+		if name, value, _ := strings.Cut(line, "="); len(value) < 32 {
+			t.Errorf("%s has %d characters", name, len(value))
+		}
+	}
+	if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("others may read .env: %v %v", info.Mode(), err)
 	}
 }
