@@ -3,7 +3,7 @@ SHELL := bash
 export CGO_LDFLAGS := -L$(CURDIR)/.native/lib
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 
-.PHONY: help demo up kafka test test-peers test-api lint openvino bench bench-embed bench-extract bench-stream bench-train bench-drift load chaos test-upgrade soak-flow fuzz soak build setup setup-test doctor docs docs-check generate classifier clean
+.PHONY: help demo up kafka test test-peers test-api lint openvino bench bench-embed bench-extract bench-stream bench-train bench-drift load chaos test-upgrade soak-flow fuzz soak build setup setup-test doctor docs docs-check release-check generate classifier clean
 
 help: ## Say what the targets do
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
@@ -124,6 +124,9 @@ docs: ## Build the documentation site into var/site
 
 docs-check: ## Build the documentation site, see that nothing in it is broken, and forget it
 	@out=$$(mktemp -d) && trap 'rm -rf "$$out"' EXIT && docs/site/build.sh "$$out/site"
+
+release-check: build ## Build what a release would hold into var/release, with checksums and SBOM, and check it
+	release/rehearse.sh
 
 generate: build ## Make generated code and the reference in docs/reference again
 	go generate ./schemas ./telemetry

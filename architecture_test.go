@@ -100,6 +100,7 @@ var layer = map[string][]string{
 	"deploy/deploytest":       {"models"},
 	"deploy/grafana":          {},
 	"deploy/grafana/generate": {"deploy/grafana"},
+	"release":                 {},
 
 	"pipeline/extract/gliner2":             {"models", "models/onnx", "models/repository"},
 	"pipeline/extract/gliner2/gliner2test": {"models", "models/repository", "pipeline/extract/gliner2"},

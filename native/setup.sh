@@ -12,6 +12,8 @@ here=$(cd "$(dirname "$0")" && pwd)
 root=$(dirname "$here")
 out=$root/.native
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/jobstrom
+# shellcheck source=tokenizers.sh
+. "$here/tokenizers.sh"
 mkdir -p "$out/lib" "$out/wheels" "$out/bin" "$cache"
 work=$(mktemp -d "$cache/work.XXXXXX")
 trap 'status=$?; rm -rf "$work"; [ $status = 0 ] || printf "\nset-up stopped: see the message above\n" >&2' EXIT
@@ -139,22 +141,13 @@ get_clickhouse() {
 	printf 'libchdb.so'
 }
 
-# The module's own Cargo.toml names a dependency from a git branch; the released crate builds too.
 get_tokenizers() {
-	local module version source key target=$out/lib/libtokenizers.a
-	module=github.com/daulet/tokenizers
-	version=$(cd "$root" && go list -m -f '{{.Version}}' $module)
+	local version key target=$out/lib/libtokenizers.a
+	version=$(cd "$root" && go list -m -f '{{.Version}}' github.com/daulet/tokenizers)
 	key=tokenizers-$version-$(sha256sum <"$here/Cargo.lock" | cut -c1-16)-$(uname -m)
 	current "$target" "$key" && { printf 'in place'; return; }
 	if [ ! -f "$cache/$key.a" ]; then
-		source=$(cd "$root" && go mod download -json $module | sed -n 's/.*"Dir": "\(.*\)".*/\1/p')
-		cp -r "$source" "$work/tokenizers"
-		chmod -R u+w "$work/tokenizers"
-		sed -i 's|^tiktoken-rs *=.*|tiktoken-rs = "0.9.1"|' "$work/tokenizers/Cargo.toml"
-		# Our lockfile says "registry" where the module's own names the registry in full.
-		local registry
-		registry=$(grep -m1 '^source = "registry' "$source/Cargo.lock")
-		sed "s|^source = \"registry\"|$registry|" "$here/Cargo.lock" >"$work/tokenizers/Cargo.lock"
+		tokenizers_source "$root" "$work/tokenizers"
 		(cd "$work/tokenizers" && cargo build --release --locked --quiet >&2)
 		strip --strip-debug "$work/tokenizers/target/release/libtokenizers.a" 2>/dev/null || true
 		mv "$work/tokenizers/target/release/libtokenizers.a" "$cache/$key.a"
