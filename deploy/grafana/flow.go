@@ -42,6 +42,8 @@ func flow() board {
 				{`sum by (stage, class) (rate(jobstrom_stage_dead_letters_total[$__rate_interval])) * 3600`, "{{stage}} {{class}}"}}},
 			{title: "Problems, by part", about: "What /readyz says of all processes. Normal: 0.", unit: units.Short, limits: noneIsNormal, queries: []query{
 				{`sum by (part) (jobstrom_problems)`, "{{part}}"}}},
+			{title: "Spans of traces per second, by outcome", about: "Normal: sent, where --otlp-endpoint is set. Dropped: the collector is away or slow.", unit: units.OpsPerSecond, queries: []query{
+				{`sum by (outcome) (rate(jobstrom_trace_spans_total[$__rate_interval]))`, "{{outcome}}"}}},
 			{title: "Processes, by version", about: "Normal: one version; two during an upgrade.", unit: units.Short, stacked: true, queries: []query{
 				{`count by (version, go) (jobstrom_build_info)`, "{{version}} ({{go}})"}}},
 		}},
