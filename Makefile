@@ -3,7 +3,7 @@ SHELL := bash
 export CGO_LDFLAGS := -L$(CURDIR)/.native/lib
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 
-.PHONY: help demo up kafka test test-peers test-api lint openvino bench bench-embed bench-extract bench-stream bench-train bench-drift load chaos test-upgrade soak-flow fuzz soak build setup setup-test doctor docs docs-check release-check generate classifier clean
+.PHONY: help demo up kafka test test-peers test-api lint openvino bench bench-embed bench-extract bench-stream bench-train bench-drift load chaos test-upgrade soak-flow fuzz soak build setup setup-test doctor docs docs-check release-check test-helm helm-files generate classifier clean
 
 help: ## Say what the targets do
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
@@ -58,6 +58,15 @@ test-peers: openvino ## Compare with scikit-learn, statsmodels, Evidently, MLflo
 
 test-api: setup ## Ask the API what its description allows and forbids: 10,000 cases of schemathesis (CASES= of each operation, SEED=)
 	server/api/apitest/test.sh
+
+test-helm: ## Test the Helm chart: lint, render, compare with Kubernetes' types (-rewrite: go test . -rewrite in deploy/helm)
+	cd deploy/helm && go test -count 1 ./...
+
+helm-files: ## Copy dashboards and rules into the Helm chart
+	rm -rf deploy/helm/jobstrom/files/grafana deploy/helm/jobstrom/files/prometheus
+	mkdir -p deploy/helm/jobstrom/files/grafana deploy/helm/jobstrom/files/prometheus
+	for f in deploy/grafana/*.json; do test ! -e $$f || cp $$f deploy/helm/jobstrom/files/grafana/; done
+	for f in deploy/prometheus/*.rules.yaml; do test ! -e $$f || cp $$f deploy/helm/jobstrom/files/prometheus/; done
 
 lint: setup ## gofmt, staticcheck, generated code, no data outside samples/
 	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { gofmt -l $$(git ls-files '*.go'); echo 'run gofmt -w on these'; exit 1; }
