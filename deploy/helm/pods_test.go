@@ -303,6 +303,7 @@ func checkSelectors(t *testing.T, all []meta.Object, pods []pod) {
 		chosen := choose("PodDisruptionBudget "+b.Name, b.Spec.Selector)
 		if len(chosen) != 1 || budgets[chosen[0].Owner] {
 			t.Errorf("PodDisruptionBudget %s is for %d kinds of pods, or for those of another", b.Name, len(chosen))
+			continue
 		}
 		budgets[chosen[0].Owner] = true
 	}
