@@ -73,7 +73,7 @@ func (c *caller) classify(ctx context.Context, text string) {
 
 // publish writes a vacancy by the API. What may have arrived is not sent again: its duplicate would be the caller's.
 func (c *caller) publish(ctx context.Context, id, title, text string) {
-	err := c.ask(ctx, "/v1/vacancies", map[string]string{"id": id, "title": title, "text": text}, http.StatusAccepted, false)
+	err := c.ask(ctx, "/v1/vacancies", map[string]string{"id": id, "title": title, "text": text, "published_at": time.Now().Add(-longAgo).UTC().Format(time.RFC3339)}, http.StatusAccepted, false)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if err == nil {

@@ -19,11 +19,21 @@ import (
 // Every badEvery-th vacancy must be refused.
 const badEvery = 50
 
-// Every pastEvery-th vacancy of a publisher with a past was published in one of so many hours.
+// Every pastEvery-th vacancy of a publisher with a past was published in one of so many hours before, all others long ago: published now, they would all come into the watch's window when an
+// hour is over, and its memory with them.
 const (
 	pastEvery = 20
 	pastHours = 6
+	longAgo   = 40 * 24 * time.Hour
 )
+
+// publishedAt says when vacancy number n was published.
+func publishedAt(n int, start time.Time) time.Time {
+	if n%pastEvery != 0 {
+		return start.Add(-longAgo)
+	}
+	return start.Add(-time.Duration(n/pastEvery%pastHours+1) * time.Hour)
+}
 
 const idPrefix = "chaos-"
 
@@ -76,7 +86,7 @@ func titles() []string {
 // publisher writes numbered vacancies and keeps what Kafka acknowledges.
 type publisher struct {
 	sent, failed atomic.Int64
-	// past has some vacancies say that they were published in the hours before, which is what the watch for drift compares. Otherwise none says when.
+	// past has all vacancies say when they were published, so that the windows that the watch for drift compares hold as much all the time. Otherwise none says when.
 	past bool
 
 	mu           sync.Mutex // guards acknowledged
@@ -106,9 +116,8 @@ sending:
 		case <-time.After(time.Until(due)):
 		}
 		id, value := vacancy(i, titles)
-		if p.past && i%pastEvery == 0 && !isBad(id) {
-			at := start.Add(-time.Duration(i/pastEvery%pastHours)*time.Hour - time.Hour)
-			value = fmt.Appendf(nil, `{"published_at":%q,%s`, at.UTC().Format(time.RFC3339), value[1:])
+		if p.past && !isBad(id) {
+			value = fmt.Appendf(nil, `{"published_at":%q,%s`, publishedAt(i, start).UTC().Format(time.RFC3339), value[1:])
 		}
 		r := &kgo.Record{Topic: kafka.Raw, Key: []byte(id), Value: value, Headers: []kgo.RecordHeader{{Key: kafka.ContentType, Value: []byte(schemas.JSON)}}}
 		p.sent.Add(1)
