@@ -165,7 +165,7 @@ func TestHelmPodsRun(t *testing.T) {
 			case "JOBSTROM_CLICKHOUSE":
 				value = engine.Addr()
 			case "JOBSTROM_CLICKHOUSE_USER":
-				value = "default" // the engine of the tests has no user jobstrom
+				value = "jobstrom" // the user of startEngine, whose password is in the environment
 			case "JOBSTROM_REPLICATION":
 				value = "1" // nor has it three brokers
 			case "JOBSTROM_METRICS_ADDRESS":
