@@ -108,14 +108,14 @@ func TestRestoreFailure(t *testing.T) {
 
 	// Stopped.
 	ctx, cancel := context.WithCancel(t.Context())
-	_, err = w.Backup(ctx, BackupOptions{To: backupName(t, "stopped"), Step: func(phase string, _, _ int) {
+	_, err = w.Backup(ctx, BackupOptions{To: backupName(t, "stopped"), Progress: func(phase string, _, _ int) {
 		if phase == "writing" || phase == "counting the rows" {
 			cancel()
 		}
 	}})
 	refused("a stopped backup", err, "context canceled")
 	ctx, cancel = context.WithCancel(t.Context())
-	_, err = target.Restore(ctx, RestoreOptions{From: backupName(t, "whole"), Step: func(phase string, _, _ int) {
+	_, err = target.Restore(ctx, RestoreOptions{From: backupName(t, "whole"), Progress: func(phase string, _, _ int) {
 		if phase == "comparing with the manifest" {
 			cancel()
 		}
