@@ -29,7 +29,7 @@ var settingGroups = []settingGroup{
 	}},
 	{"ClickHouse", "Without `clickhouse` a flow starts an engine of its own. TLS, users and rights: [security](../security.md).", []settingReaders{
 		{"clickhouse-port clickhouse-http-port chdb", "`up` and `demo`, which start the embedded engine, and by all that looks for it"},
-		{"retention", "what makes tables: `up`, `demo`, `run sink`"},
+		{"retention retention-hot migrate", "what makes tables: `up`, `demo`, `run sink`, `warehouse`"},
 		{"clickhouse*", "all that uses ClickHouse"},
 	}},
 	{"Workers", "Of the stages. More of them, and how they share partitions: [architecture](../architecture.md).", []settingReaders{
