@@ -55,6 +55,7 @@ var layer = map[string][]string{
 	"samples":                  {},
 	"security":                 {},
 	"health":                   {},
+	"capacity":                 {},
 	"security/certs":           {"cluster"},
 	"telemetry":                {},
 	"telemetry/generate":       {"cli"},

@@ -27,7 +27,7 @@ func (a *app) benchCommand() *cobra.Command {
 }
 
 func (a *app) benchTuneCommand() *cobra.Command {
-	var vacancies string
+	var vacancies, measured string
 	var write bool
 	o := embed.TuneOptions{}
 	cmd := &cobra.Command{
@@ -37,18 +37,25 @@ func (a *app) benchTuneCommand() *cobra.Command {
 compare each with the settings in use. Of those about as fast as the fastest the one is best whose vacancies that come alone take the least time.
 
 --write puts the best into the settings file; processes take it over when they start. No vector changes. Run it on a machine that does nothing else,
-with the encoder, --provider and processors that the stage will have.`,
-		Example: "  jobstrom bench tune\n  jobstrom bench tune --write\n  jobstrom bench tune --vacancies history.jsonl --format json | jq '.[0]'",
+with the encoder, --provider and processors that the stage will have.
+
+--measured also measures the other stages and writes what a vacancy costs here to a file, from which jobstrom plan works out machines for so many vacancies a day.`,
+		Example: "  jobstrom bench tune\n  jobstrom bench tune --write\n  jobstrom bench tune --vacancies history.jsonl --format json | jq '.[0]'\n  jobstrom bench tune --measured var/measured.json && jobstrom plan --vacancies-per-day 1e6",
 		Args:    args(cobra.NoArgs),
 	}
 	a.formatFlag(cmd)
 	cmd.Flags().StringVar(&vacancies, "vacancies", "", "`file` of vacancies, JSONL or CSV (default the samples)")
 	cmd.Flags().BoolVar(&write, "write", false, "put the best settings into the settings file")
+	cmd.Flags().StringVar(&measured, "measured", "", "write what a vacancy costs here to this `file`")
 	cmd.Flags().DurationVar(&o.Measure, "measure", 2*time.Second, "`time` of one measurement")
 	cmd.Flags().IntVar(&o.Rounds, "rounds", 4, "rounds of measurements; after each the slower half of the settings is left out")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) (err error) {
 		o.Encoder = a.config.embedOptions()
-		if o.Texts, err = a.textsOf(cmd.Context(), vacancies); err != nil {
+		all, err := a.vacanciesOf(cmd.Context(), vacancies)
+		if err != nil {
+			return err
+		}
+		if o.Texts, err = a.textsOf(cmd.Context(), all); err != nil {
 			return err
 		}
 		var bar *bar
@@ -72,6 +79,9 @@ with the encoder, --provider and processors that the stage will have.`,
 		} else {
 			a.showTuned(tuned)
 		}
+		if err == nil && measured != "" {
+			err = a.writeMeasured(cmd.Context(), measured, all, o.Texts, tuned[0])
+		}
 		path, _ := cmd.Flags().GetString("config")
 		if path == "" {
 			path = configFile
@@ -84,14 +94,8 @@ with the encoder, --provider and processors that the stage will have.`,
 	return cmd
 }
 
-// textsOf extracts the vacancies of a file, or the samples.
-func (a *app) textsOf(ctx context.Context, file string) (texts []string, err error) {
-	extractor, err := a.extractor(nil, false)
-	if err != nil {
-		return nil, err
-	}
-	defer extractor.Close()
-	var all []*schemas.Vacancy
+// vacanciesOf reads the vacancies of a file, or the samples; a bad one refuses the file.
+func (a *app) vacanciesOf(ctx context.Context, file string) (all []*schemas.Vacancy, err error) {
 	add := func(_ int, v *schemas.Vacancy) error {
 		all = append(all, v)
 		return ctx.Err()
@@ -103,9 +107,16 @@ func (a *app) textsOf(ctx context.Context, file string) (texts []string, err err
 	} else {
 		err = a.readFile(file, producers.ReadOptions{}, add, bad)
 	}
-	if err := errors.Join(append(refused, err)...); err != nil {
+	return all, errors.Join(append(refused, err)...)
+}
+
+// textsOf extracts what is embedded of vacancies.
+func (a *app) textsOf(ctx context.Context, all []*schemas.Vacancy) (texts []string, err error) {
+	extractor, err := a.extractor(nil, false)
+	if err != nil {
 		return nil, err
 	}
+	defer extractor.Close()
 	results, err := extractor.Extract(ctx, all)
 	if err != nil {
 		return nil, err
@@ -116,7 +127,7 @@ func (a *app) textsOf(ctx context.Context, file string) (texts []string, err err
 		}
 	}
 	if len(texts) == 0 {
-		return nil, fmt.Errorf("reading vacancies from %s: nothing is left of them to embed", file)
+		return nil, errors.New("extracting from the vacancies: nothing is left of them to embed")
 	}
 	return texts, nil
 }

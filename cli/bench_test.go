@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"jobstrom/capacity"
 	"jobstrom/pipeline/embed"
 )
 
@@ -50,7 +51,13 @@ func TestBenchTune(t *testing.T) {
 		must(t, json.Unmarshal([]byte(out.String()), &tuned))
 		return tuned
 	}
-	best := tune("--write")[0]
+	measured := filepath.Join(t.TempDir(), "new", "measured.json")
+	best := tune("--write", "--measured", measured)[0]
+	m, err := capacity.Read(measured)
+	must(t, err)
+	if m.Vacancies != 330 || m.Dimensions >= capacity.BuiltIn().Dimensions || m.EmbeddedBytes >= capacity.BuiltIn().EmbeddedBytes {
+		t.Errorf("measured %+v", m)
+	}
 	for _, again := range tune() {
 		if same := again.Threads == best.Threads && again.Workers == best.Workers && again.BatchTokens == best.BatchTokens; same != again.Current {
 			t.Errorf("wrote %+v, then measured %+v", best, again)

@@ -145,6 +145,7 @@ Settings come from defaults < jobstrom.yaml < JOBSTROM_* in the environment < fl
 		a.reprocessCommand(),
 		a.convertCommand(),
 		a.benchCommand(),
+		a.planCommand(),
 		a.tokensCommand(),
 		a.versionCommand(),
 		a.referenceCommand(),

@@ -163,6 +163,7 @@ func TestNoCommandShowsASecret(t *testing.T) {
 		"version":               {{"", "jobstrom", nil}},
 		"models compare":        {{"", "no such file", []string{"/nowhere", "/nowhere"}}},
 		"bench tune":            {{"", "batch-tokens", []string{"--measure", "10ms", "--rounds", "1"}}},
+		"plan":                  {{"", "vacancies a day", []string{"--vacancies-per-day", "1000"}}},
 		"models list":           {{"", "no models", nil}},
 		"models gate":           {{"", "", []string{"--auto"}}},
 		"models switch":         {{"", "", []string{"67"}}},

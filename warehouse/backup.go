@@ -225,7 +225,7 @@ func backupRemedy(message string) string {
 		return "no backup lies there: correct its name"
 	case has("BACKUP_ENTRY_NOT_FOUND", "was not found in backup", "not found in backup"):
 		return "it is no whole backup of jobstrom: a part of it is missing"
-	case has("BACKUP_DAMAGED", "CHECKSUM_DOESNT_MATCH", "CANNOT_READ_ALL_DATA", "BAD_SIZE_OF_FILE_IN_DATA_PART", "ATTEMPT_TO_READ_AFTER_EOF", "CANNOT_UNPACK_ARCHIVE", "CORRUPTED_DATA", "CANNOT_DECOMPRESS"):
+	case has("BACKUP_DAMAGED", "CHECKSUM_DOESNT_MATCH", "CANNOT_READ_ALL_DATA", "BAD_SIZE_OF_FILE_IN_DATA_PART", "ATTEMPT_TO_READ_AFTER_EOF", "CANNOT_UNPACK_ARCHIVE", "CORRUPTED_DATA", "CANNOT_DECOMPRESS", "has unexpected size", "in copy: No such file or directory"):
 		return "the backup is damaged: use another one"
 	case has("minizip library is disabled"):
 		return "this server writes no zip: choose a name that ends in .tar, or a folder"
