@@ -94,7 +94,7 @@ func askReady(ctx context.Context, address string) error {
 	if err := json.Unmarshal(body, &answer); err != nil || len(answer.Problems) == 0 {
 		return fmt.Errorf("%s answers %s, which is no answer of a jobstrom: is another program there?", address, response.Status)
 	}
-	problems := []error{fmt.Errorf("not ready (%s):", address)}
+	problems := []error{fmt.Errorf("asking %s: not ready", address)}
 	for _, p := range answer.Problems {
 		problems = append(problems, errors.New(p.String()))
 	}

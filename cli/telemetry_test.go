@@ -251,7 +251,7 @@ func (f *tracedFlow) tracesDeadLetters() {
 		f.t.Errorf("the log does not name the vacancy and its trace:\n%s", f.log)
 	}
 	// Sent again it belongs to the same trace.
-	f.shell("bin/jobstrom deadletter replay --stage extract")
+	f.shell("bin/jobstrom deadletter replay --stage extract --yes")
 	f.until("it is refused again, in its trace", func() bool {
 		n := 0
 		for _, s := range f.spans(id) {

@@ -30,7 +30,6 @@ type town struct {
 	client  *kgo.Client
 	random  *rand.Rand
 	raw     kafka.TopicID
-	labels  kafka.TopicID
 	next    [3]int64 // offset of each raw partition
 	records []*kgo.Record
 	// published and labelled are the coordinates of each vacancy's records, erased where the newest tombstone of each partition stands.

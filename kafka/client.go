@@ -83,7 +83,7 @@ func ClientOptions(o Options, own ...kgo.Opt) ([]kgo.Opt, error) {
 	opts := []kgo.Opt{
 		kgo.SeedBrokers(o.Brokers...),
 		kgo.ClientID(o.ClientID),
-		kgo.WithLogger(kslog.New(o.Logger)),
+		kgo.WithLogger(quiet{kslog.New(o.Logger)}),
 		kgo.ProducerBatchMaxBytes(MaxRecordBytes),
 		kgo.FetchIsolationLevel(kgo.ReadCommitted()),
 		kgo.RetryTimeout(30 * time.Second),
@@ -130,4 +130,15 @@ func RegisterMetrics(registerer prometheus.Registerer) error {
 	m.OnProduceBatchWritten(kgo.BrokerMetadata{}, Raw, 0, kgo.ProduceBatchMetrics{})
 	m.OnFetchBatchRead(kgo.BrokerMetadata{}, Raw, 0, kgo.FetchBatchMetrics{})
 	return nil
+}
+
+// quiet passes on what the library says for information as debugging: it says it of every transaction.
+type quiet struct{ kgo.Logger }
+
+// Log implements kgo.Logger.
+func (q quiet) Log(level kgo.LogLevel, message string, values ...any) {
+	if level == kgo.LogLevelInfo {
+		level = kgo.LogLevelDebug
+	}
+	q.Logger.Log(level, message, values...)
 }

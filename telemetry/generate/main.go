@@ -72,7 +72,7 @@ func fill(page string, families []*dto.MetricFamily) (string, error) {
 	})
 	for _, f := range families {
 		if n := places[f.GetName()]; n != 1 {
-			return "", fmt.Errorf("%s stands in %d tables, want 1: see the prefixes behind <!-- metrics:", f.GetName(), n)
+			return "", fmt.Errorf("%s stands in %d tables, want 1: see the prefixes in its comments <!-- metrics -->", f.GetName(), n)
 		}
 	}
 	return page, nil
