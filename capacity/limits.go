@@ -43,7 +43,7 @@ func limits(p Plan) []Limit {
 	add("disk of one ClickHouse server", p.ClickHouseBytes/replicas, d.ServerDisk, "a shorter --retention, older rows on a larger volume, or shards")
 	add("processors of one ClickHouse server", p.ClickHouseProcessors, float64(d.ServerProcessors), "shards")
 	add("memory of one ClickHouse server, for the index of similar vacancies", p.SimilarMemory/replicas, indexShare*d.ServerMemory, "a shorter --retention, shards, or no such table: searches then read every vector")
-	add("network of one broker", (p.KafkaIn+p.KafkaOut)*1.0+p.KafkaIn*float64(d.Replication-1), brokerBytes, "more brokers: partitions spread over them")
+	add("network of one broker", p.KafkaIn*float64(d.Replication)+p.KafkaOut, brokerBytes, "more brokers: partitions spread over them")
 	// A partition is worked on by one worker at a time, so processors of a worker bound what 10,000 of them do.
 	add("partitions of one flow", embed.Processors/float64(d.Processors)*workersOfAProcess, maxPartitions, "more processors a process, a faster encoder or provider; then a second flow with topics of its own")
 	slices.SortStableFunc(all, func(a, b Limit) int { return cmp.Compare(a.PerDay, b.PerDay) })

@@ -77,7 +77,6 @@ func (d Declaration) create(ctx context.Context, admin *kadm.Client) error {
 // PlanTopics compares what is declared with what is there. It changes nothing.
 func PlanTopics(ctx context.Context, client *kgo.Client, declared []Declaration) (TopicPlan, error) {
 	p := TopicPlan{assignment: map[string]map[int32][]int32{}}
-	admin := kadm.NewClient(client)
 	var all, there []string
 	for _, d := range declared {
 		all = append(all, d.Topic)
@@ -100,7 +99,7 @@ func PlanTopics(ctx context.Context, client *kgo.Client, declared []Declaration)
 			flow = int32(len(t.Partitions))
 		}
 	}
-	state, err := readTopicState(ctx, admin, there)
+	state, err := readTopicState(ctx, client, there)
 	if err != nil {
 		return p, err
 	}
@@ -164,7 +163,7 @@ func (p *TopicPlan) compare(d Declaration, t kadm.TopicDetail, state topicState)
 	}
 }
 
-// valueOf is empty where a value is not there, or secret.
+// valueOf is empty where a value is not there, or secret. The library asks for a variable.
 func valueOf(c kadm.Config) string { return c.MaybeValue() }
 
 // compareReplication adds a move of replicas where their number is another one, and returns what it will be.

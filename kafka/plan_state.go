@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
 )
 
 // topicState is what the brokers say of topics that are there.
@@ -28,8 +29,9 @@ func (m moves) lookup(topic string, partition int32) (kadm.ListPartitionReassign
 	return r, under
 }
 
-func readTopicState(ctx context.Context, admin *kadm.Client, topics []string) (topicState, error) {
-	s := topicState{configs: map[string]map[string]kadm.Config{}, records: map[string]int64{}, bytes: map[string]int64{}, oldest: map[string]time.Time{}, now: time.Now()}
+func readTopicState(ctx context.Context, client *kgo.Client, topics []string) (topicState, error) {
+	admin := kadm.NewClient(client)
+	s := topicState{configs: map[string]map[string]kadm.Config{}, records: map[string]int64{}, oldest: map[string]time.Time{}, now: time.Now()}
 	brokers, err := admin.ListBrokers(ctx)
 	if err != nil {
 		return s, fmt.Errorf("listing brokers: %w", err)
@@ -76,29 +78,14 @@ func readTopicState(ctx context.Context, admin *kadm.Client, topics []string) (t
 		}
 	})
 	set := kadm.TopicsSet{}
-	set.Add("", nil...)
-	delete(set, "")
 	for topic, partitions := range ends {
 		for p := range partitions {
 			set.Add(topic, p)
 		}
 	}
 	// Both need rights on the cluster that who only looks may lack: sizes are then missing, and moves are found out when the brokers refuse another.
-	if dirs, err := admin.DescribeAllLogDirs(ctx, set); err == nil {
-		largest := map[string]map[int32]int64{}
-		dirs.Each(func(d kadm.DescribedLogDir) {
-			d.Topics.Each(func(p kadm.DescribedLogDirPartition) {
-				if largest[p.Topic] == nil {
-					largest[p.Topic] = map[int32]int64{}
-				}
-				largest[p.Topic][p.Partition] = max(largest[p.Topic][p.Partition], p.Size)
-			})
-		})
-		for topic, partitions := range largest {
-			for _, size := range partitions {
-				s.bytes[topic] += size
-			}
-		}
+	if bytes, err := TopicBytes(ctx, client, topics...); err == nil {
+		s.bytes = bytes
 	}
 	if under, err := admin.ListPartitionReassignments(ctx, set); err == nil {
 		s.moves = moves(under)
