@@ -50,7 +50,7 @@ func (l Layout) differs(p placed) string {
 
 // ours says whether a migration or EnsureSimilar makes a table of that name.
 func ours(table string) bool {
-	return strings.HasSuffix(table, "_rows") || table == "schema_migrations" || strings.HasPrefix(table, similarPrefix)
+	return strings.HasSuffix(table, "_rows") || table == "schema_migrations" || table == "schema_additions" || strings.HasPrefix(table, similarPrefix)
 }
 
 // checkLayout refuses a cluster that cannot have the layout, and tables that were made with another one.
