@@ -11,29 +11,29 @@ import (
 	"flag"
 	"fmt"
 	"log/slog"
+	"maps"
 	"os"
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"slices"
+	"strings"
 	"syscall"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"jobstrom/bench/database"
 	"jobstrom/bench/figures"
 	"jobstrom/capacity"
 	"jobstrom/cluster"
-	"jobstrom/embedded"
 	"jobstrom/kafka"
 	"jobstrom/models"
-	"jobstrom/warehouse"
 )
 
 func main() {
-	if len(os.Args) > 1 && os.Args[1] == embedded.EngineCommand {
-		os.Exit(embedded.RunClickHouseEngine(os.Args[2:]))
-	}
+	database.RunEngine()
 	program := flag.String("jobstrom", "bin/jobstrom", "the `program` to measure")
 	rounds := flag.Int("rounds", 10, "how often the samples are published")
 	out := flag.String("out", "capacity/measured.json", "write what was measured to this `file`")
@@ -50,12 +50,12 @@ var vacancies = []string{"samples/vacancies.jsonl", "samples/unseen.jsonl"}
 
 // flow is what is measured.
 type flow struct {
-	program   string
-	environ   []string
-	warehouse *warehouse.Warehouse
-	client    *kgo.Client
-	stages    map[string]*exec.Cmd
-	logs      string
+	program  string
+	environ  []string
+	database *database.Database
+	client   *kgo.Client
+	stages   map[string]*exec.Cmd
+	logs     string
 }
 
 func run(ctx context.Context, program string, rounds int, out string) (err error) {
@@ -80,23 +80,18 @@ func run(ctx context.Context, program string, rounds int, out string) (err error
 		return err
 	}
 	defer brokers.Stop()
-	engine, err := embedded.StartClickHouse(ctx, embedded.ClickHouseOptions{DataDir: filepath.Join(dir, "clickhouse"), Library: filepath.Join(native, models.LibraryClickHouse)})
+	d, err := database.Start(ctx, dir)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, engine.Stop(context.WithoutCancel(ctx))) }()
-	w, err := warehouse.Open(ctx, warehouse.Options{Addr: []string{engine.Addr()}, CreateDatabase: true})
-	if err != nil {
-		return err
-	}
-	defer w.Close()
+	defer func() { err = errors.Join(err, d.Stop(ctx)) }()
 	client, err := kgo.NewClient(kgo.SeedBrokers(brokers.Addrs()...))
 	if err != nil {
 		return err
 	}
 	defer client.Close()
-	f := &flow{program: program, warehouse: w, client: client, logs: dir, stages: map[string]*exec.Cmd{}, environ: append(os.Environ(),
-		"JOBSTROM_BROKERS="+brokers.Addrs()[0], "JOBSTROM_CLICKHOUSE="+engine.Addr(), "JOBSTROM_DATA="+filepath.Join(dir, "var"), "JOBSTROM_EMPLOYER_KEY=0123456789abcdef0123456789abcdef")}
+	f := &flow{program: program, database: d, client: client, logs: dir, stages: map[string]*exec.Cmd{}, environ: append(os.Environ(),
+		"JOBSTROM_BROKERS="+brokers.Addrs()[0], "JOBSTROM_CLICKHOUSE="+d.Engine.Addr(), "JOBSTROM_DATA="+filepath.Join(dir, "var"), "JOBSTROM_EMPLOYER_KEY=0123456789abcdef0123456789abcdef")}
 	measured := filepath.Join(dir, "tuned.json")
 	if err := f.jobstrom(ctx, "bench", "tune", "--measured", measured); err != nil {
 		return err
@@ -189,8 +184,7 @@ func (f *flow) publish(ctx context.Context, before int) (int, error) {
 			return 0, err
 		}
 		var rows uint64
-		// The sink makes the tables when it starts.
-		err = f.warehouse.Conn().QueryRow(ctx, "SELECT least((SELECT count() FROM predictions) + (SELECT count() FROM dead_letters), (SELECT count() FROM embeddings) + (SELECT count() FROM dead_letters))").Scan(&rows)
+		err = f.database.Warehouse.Conn().QueryRow(ctx, "SELECT least((SELECT count() FROM predictions) + (SELECT count() FROM dead_letters), (SELECT count() FROM embeddings) + (SELECT count() FROM dead_letters))").Scan(&rows)
 		if err == nil && all > before && int(rows) == all {
 			figures.Note("%d vacancies in %.1f s", all-before, time.Since(start).Seconds())
 			return all, nil
@@ -219,48 +213,47 @@ func (f *flow) published(ctx context.Context) (int, error) {
 
 // bytes measures what n vacancies take on Kafka's and ClickHouse's disks.
 func (f *flow) bytes(ctx context.Context, m *capacity.Measured, n int) error {
-	dirs, err := kadm.NewClient(f.client).DescribeAllLogDirs(ctx, nil)
+	topics := map[string]*float64{kafka.Raw: &m.RawBytes, kafka.Extracted: &m.ExtractedBytes, kafka.Embedded(m.EncoderID): &m.EmbeddedBytes, kafka.Classified: &m.ClassifiedBytes}
+	on, err := kafka.TopicBytes(ctx, f.client, slices.Collect(maps.Keys(topics))...)
 	if err != nil {
 		return err
 	}
-	on := map[string]float64{}
-	dirs.Each(func(d kadm.DescribedLogDir) {
-		d.Topics.Each(func(p kadm.DescribedLogDirPartition) { on[p.Topic] += float64(p.Size) / float64(n) })
-	})
-	tables, err := f.tables(ctx)
+	for topic, each := range topics {
+		*each = float64(on[topic]) / float64(n)
+	}
+	tables := []struct {
+		prefix string
+		each   *float64
+	}{{"embedding_rows", &m.EmbeddingRowBytes}, {"prediction_rows", &m.PredictionRowBytes}, {"similar_", &m.SimilarRowBytes}}
+	warehouse := f.database.Warehouse
+	there, err := warehouse.ReadTables(ctx)
 	if err != nil {
 		return err
 	}
-	for _, table := range tables { // merged, as they are in the long run; the index is built by merges
-		if err := f.warehouse.Conn().Exec(ctx, "OPTIMIZE TABLE `"+table+"` FINAL"); err != nil {
-			return err
+	for _, t := range there { // merged, as they are in the long run; the index is built by merges
+		for _, of := range tables {
+			if strings.HasPrefix(t.Table, of.prefix) {
+				if err := warehouse.Conn().Exec(ctx, "OPTIMIZE TABLE `"+t.Table+"` FINAL"); err != nil {
+					return err
+				}
+			}
 		}
 	}
-	m.RawBytes, m.ExtractedBytes, m.ClassifiedBytes = on[kafka.Raw], on[kafka.Extracted], on[kafka.Classified]
-	m.EmbeddedBytes = on[kafka.Embedded(m.EncoderID)]
-	for table, each := range map[string]*float64{"embedding_rows": &m.EmbeddingRowBytes, "prediction_rows": &m.PredictionRowBytes, "similar_%": &m.SimilarRowBytes} {
-		if err := f.warehouse.Conn().QueryRow(ctx, "SELECT sum(bytes_on_disk) / sum(rows) FROM system.parts WHERE active AND database = currentDatabase() AND table LIKE ?", table).Scan(each); err != nil {
-			return fmt.Errorf("measuring %s: %w", table, err)
+	if there, err = warehouse.ReadTables(ctx); err != nil {
+		return err
+	}
+	for _, t := range there {
+		for _, of := range tables {
+			if strings.HasPrefix(t.Table, of.prefix) && t.Rows > 0 {
+				*of.each = float64(t.Bytes) / float64(t.Rows)
+			}
 		}
 	}
-	if err := f.warehouse.Conn().QueryRow(ctx, `SELECT i.bytes / r.rows FROM (SELECT sum(data_uncompressed_bytes) AS bytes FROM system.data_skipping_indices WHERE database = currentDatabase() AND type = 'vector_similarity') AS i,
+	if err := warehouse.Conn().QueryRow(ctx, `SELECT i.bytes / r.rows FROM (SELECT sum(data_uncompressed_bytes) AS bytes FROM system.data_skipping_indices WHERE database = currentDatabase() AND type = 'vector_similarity') AS i,
 		(SELECT sum(rows) AS rows FROM system.parts WHERE active AND database = currentDatabase() AND table LIKE 'similar_%') AS r`).Scan(&m.IndexRowBytes); err != nil {
 		return fmt.Errorf("measuring the index of similar vacancies: %w", err)
 	}
 	return nil
-}
-
-// tables lists those that are measured.
-func (f *flow) tables(ctx context.Context) ([]string, error) {
-	var all []struct {
-		Name string `ch:"name"`
-	}
-	err := f.warehouse.Conn().Select(ctx, &all, "SELECT name FROM system.tables WHERE database = currentDatabase() AND engine LIKE '%MergeTree' AND (name IN ('embedding_rows', 'prediction_rows') OR name LIKE 'similar_%')")
-	var names []string
-	for _, t := range all {
-		names = append(names, t.Name)
-	}
-	return names, err
 }
 
 // processors returns the processors' time of each part so far.
@@ -273,10 +266,7 @@ func (f *flow) processors() (map[string]time.Duration, error) {
 		}
 		all[stage] = spent
 	}
-	engine, err := enginePID()
-	if err != nil {
-		return nil, err
-	}
-	all["clickhouse"], err = spentBy(engine)
+	spent, err := spentBy(f.database.Engine.Pid())
+	all["clickhouse"] = spent
 	return all, err
 }

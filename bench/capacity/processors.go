@@ -5,12 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
-
-	"jobstrom/embedded"
 )
 
 // tick is the unit in which Linux counts processors' time, on every architecture that Go runs on.
@@ -30,22 +27,4 @@ func spentBy(pid int) (time.Duration, error) {
 	user, err := strconv.ParseInt(fields[11], 10, 64)
 	system, err2 := strconv.ParseInt(fields[12], 10, 64)
 	return time.Duration(user+system) * tick, errors.Join(err, err2)
-}
-
-// enginePID finds the engine among this process's children.
-func enginePID() (int, error) {
-	lists, err := filepath.Glob("/proc/self/task/*/children")
-	if err != nil {
-		return 0, err
-	}
-	for _, list := range lists {
-		children, _ := os.ReadFile(list) // threads come and go
-		for _, child := range strings.Fields(string(children)) {
-			command, _ := os.ReadFile("/proc/" + child + "/cmdline")
-			if bytes.Contains(command, []byte(embedded.EngineCommand)) {
-				return strconv.Atoi(child)
-			}
-		}
-	}
-	return 0, errors.New("looking for the engine's process: no child of this one is it")
 }

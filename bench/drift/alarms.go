@@ -1,12 +1,14 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"math/rand/v2"
 	"runtime"
 	"slices"
 	"sort"
 
+	"jobstrom/bench/figures"
 	"jobstrom/bench/imbalance"
 	"jobstrom/drift/alarms"
 	"jobstrom/drift/stats"
@@ -120,14 +122,14 @@ func judged(reference, current *alarms.Categories, err error, seed uint64) (alar
 	return alarm{calibrated: r.P <= level, evidently: stats.EvidentlyCategorical(t).Drifted, drift: r.P <= level && r.Effect >= r.Gate}, nil
 }
 
-func (b bench) alarms() error {
+func (b bench) alarms(context.Context) error {
 	all := newCategories(imbalance.Counts)
-	fmt.Printf("# alarms on windows of %d categories in the shares of a real history, the reference of %d rows drawn anew each time; nominal level %g; %s/%s, %d CPUs\n",
+	figures.Note("alarms on windows of %d categories in the shares of a real history, the reference of %d rows drawn anew each time; nominal level %g; %s/%s, %d CPUs",
 		len(all), referenceRows, level, runtime.GOOS, runtime.GOARCH, runtime.NumCPU())
-	fmt.Printf("# calibrated: p ≤ %g of the fourth-power norm of deviance residuals, up to %d resamples, before the gate of the effect size; evidently: its rule for categories, Jensen-Shannon distance ≥ 0.1 for references of more than 1,000 rows, else χ² p < 0.05\n", level, resamples)
+	figures.Note("calibrated: p ≤ %g of the fourth-power norm of deviance residuals, up to %d resamples, before the gate of the effect size; evidently: its rule for categories, Jensen-Shannon distance ≥ 0.1 for references of more than 1,000 rows, else χ² p < 0.05", level, resamples)
 	windows := []int{50, 100, 200, 500, 1000, 5000}
 
-	fmt.Printf("# without drift, independent rows: %d draws a size; the target is the nominal level, ok within 0.01 of it\n", b.draws)
+	figures.Note("without drift, independent rows: %d draws a size; the target is the nominal level, ok within 0.01 of it", b.draws)
 	for _, n := range windows {
 		name := fmt.Sprintf("false alarms, independent rows, n = %d", n)
 		calibrated, evidently, _, err := b.shares(name, b.draws, func(random *rand.Rand, seed uint64) (alarm, error) {
@@ -141,8 +143,8 @@ func (b bench) alarms() error {
 		if err != nil {
 			return err
 		}
-		figure(name+", calibrated", calibrated, level, calibrated >= level-.01 && calibrated <= level+.01)
-		fmt.Printf("# %s, evidently: %.4f\n", name, evidently)
+		figures.Line(name+", calibrated", calibrated, level, calibrated >= level-.01 && calibrated <= level+.01)
+		figures.Note("%s, evidently: %.4f", name, evidently)
 	}
 	name := "false alarms, independent rows, reference 1,000, n = 200"
 	calibrated, evidently, _, err := b.shares(name, b.draws, func(random *rand.Rand, seed uint64) (alarm, error) {
@@ -156,10 +158,10 @@ func (b bench) alarms() error {
 	if err != nil {
 		return err
 	}
-	figure(name+", calibrated", calibrated, level, calibrated >= level-.01 && calibrated <= level+.01)
-	fmt.Printf("# %s, evidently: %.4f\n", name, evidently)
+	figures.Line(name+", calibrated", calibrated, level, calibrated >= level-.01 && calibrated <= level+.01)
+	figures.Note("%s, evidently: %.4f", name, evidently)
 
-	fmt.Printf("# without drift, employers who post 1 to %d vacancies at a time, four of five of their own category: %d draws a size; untold: the same stream passed off as independent rows, a tenth as many draws\n", mostInBurst, b.draws)
+	figures.Note("without drift, employers who post 1 to %d vacancies at a time, four of five of their own category: %d draws a size; untold: the same stream passed off as independent rows, a tenth as many draws", mostInBurst, b.draws)
 	for _, n := range windows {
 		of := func(name string, draws int, told bool) (float64, float64, error) {
 			calibrated, evidently, _, err := b.shares(name, draws, func(random *rand.Rand, seed uint64) (alarm, error) {
@@ -177,15 +179,15 @@ func (b bench) alarms() error {
 		if err != nil {
 			return err
 		}
-		figure(name+", calibrated", calibrated, .07, calibrated <= .07)
+		figures.AtMost(name+", calibrated", calibrated, .07)
 		untold, _, err := of(name+", untold", b.draws/10, false)
 		if err != nil {
 			return err
 		}
-		fmt.Printf("# %s, evidently: %.4f; independent null: %.4f\n", name, evidently, untold)
+		figures.Note("%s, evidently: %.4f; independent null: %.4f", name, evidently, untold)
 	}
 
-	fmt.Printf("# %g points more of one category at n = 1,000, taken from the others alike: %d draws a category; drift: significant and total variation at the gate\n", 100*shift, b.shifts)
+	figures.Note("%g points more of one category at n = 1,000, taken from the others alike: %d draws a category; drift: significant and total variation at the gate", 100*shift, b.shifts)
 	total := 0.0
 	for _, n := range imbalance.Counts {
 		total += n
@@ -201,8 +203,8 @@ func (b bench) alarms() error {
 		if share > .1 {
 			target = .8
 		}
-		figure(name+", calibrated", calibrated, target, calibrated >= target)
-		fmt.Printf("# %s: drift %.4f; evidently %.4f\n", name, drift, evidently)
+		figures.AtLeast(name+", calibrated", calibrated, target)
+		figures.Note("%s: drift %.4f; evidently %.4f", name, drift, evidently)
 	}
 
 	weights := slices.Clone(imbalance.Counts)
@@ -214,7 +216,7 @@ func (b bench) alarms() error {
 	if err != nil {
 		return err
 	}
-	fmt.Printf("# %s: significant %.4f, drift %.4f; evidently %.4f\n", name, calibrated, drift, evidently)
+	figures.Note("%s: significant %.4f, drift %.4f; evidently %.4f", name, calibrated, drift, evidently)
 	return nil
 }
 

@@ -1,10 +1,12 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"math"
 	"math/rand/v2"
 
+	"jobstrom/bench/figures"
 	"jobstrom/bench/imbalance"
 	"jobstrom/drift/alarms"
 )
@@ -91,7 +93,7 @@ func (e *embedder) window(random *rand.Rand, c categories, rows int, moved []flo
 	return w, nil
 }
 
-func (b bench) embeddings() error {
+func (b bench) embeddings(context.Context) error {
 	e, all := newEmbedder(), newCategories(imbalance.Counts)
 	const reference, rows = 2000, 500
 	// A direction of its own, as of a phrase that all new texts hold, 0.15 of the spread long.
@@ -104,7 +106,7 @@ func (b bench) embeddings() error {
 	for j := range moved {
 		moved[j] *= .15 * .45 / math.Sqrt(length)
 	}
-	fmt.Printf("# alarms on embeddings of %d components: a reference of %d rows against %d, drawn anew each time; squared distance of means, nominal level %g, up to %d resamples; %d draws without drift, %d with each drift\n",
+	figures.Note("alarms on embeddings of %d components: a reference of %d rows against %d, drawn anew each time; squared distance of means, nominal level %g, up to %d resamples; %d draws without drift, %d with each drift",
 		vectorDim, reference, rows, level, resamples, b.vectors, 2*b.vectors/5)
 	of := func(name string, draws int, after categories, moved []float64, burst, told bool) (float64, float64, error) {
 		significant, _, drift, err := b.shares(name, draws, func(random *rand.Rand, seed uint64) (alarm, error) {
@@ -137,13 +139,13 @@ func (b bench) embeddings() error {
 		if err != nil {
 			return err
 		}
-		figure(name, share, .07, share <= .07)
+		figures.AtMost(name, share, .07)
 	}
 	untold, _, err := of("embeddings, bursts untold", 2*b.vectors/5, all, nil, true, false)
 	if err != nil {
 		return err
 	}
-	fmt.Printf("# embeddings, bursts, independent null: %.4f\n", untold)
+	figures.Note("embeddings, bursts, independent null: %.4f", untold)
 	for _, d := range []struct {
 		name  string
 		after categories
@@ -158,7 +160,7 @@ func (b bench) embeddings() error {
 		if err != nil {
 			return err
 		}
-		fmt.Printf("# %s: significant %.4f, drift %.4f\n", d.name, share, drift)
+		figures.Note("%s: significant %.4f, drift %.4f", d.name, share, drift)
 	}
 	return nil
 }

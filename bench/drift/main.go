@@ -6,16 +6,18 @@
 package main
 
 import (
+	"context"
 	"flag"
 	"fmt"
 	"math/rand/v2"
 	"os"
 	"runtime"
-	"strings"
 	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
+
+	"jobstrom/bench/figures"
 )
 
 // The parts, in the order of their output.
@@ -25,10 +27,10 @@ const (
 	partWatch      = "watch"
 )
 
-var parts = []string{partAlarms, partEmbeddings, partWatch}
+var parts = figures.Parts{partAlarms, partEmbeddings, partWatch}
 
 func main() {
-	part := flag.String("part", "", "measure this part only: "+strings.Join(parts, ", "))
+	part := flag.String("part", "", parts.Usage())
 	b := bench{}
 	flag.IntVar(&b.workers, "workers", runtime.GOMAXPROCS(0), "how many draws at a time")
 	flag.IntVar(&b.draws, "draws", 10_000, "windows without drift for each size")
@@ -36,16 +38,13 @@ func main() {
 	flag.IntVar(&b.vectors, "vector-draws", 500, "windows of embeddings without drift, and two fifths as many with each drift")
 	flag.IntVar(&b.years, "years", 20, "years that are watched")
 	flag.Parse()
-	for _, p := range parts {
-		if *part != "" && *part != p {
-			continue
-		}
-		start, of := time.Now(), map[string]func() error{partAlarms: b.alarms, partEmbeddings: b.embeddings, partWatch: b.watch}[p]
-		if err := of(); err != nil {
-			fmt.Fprintln(os.Stderr, "bench-drift:", err)
-			os.Exit(1)
-		}
-		fmt.Printf("# part %s took %.0f s\n", p, time.Since(start).Seconds())
+	err := parts.Check(*part)
+	if err == nil {
+		err = parts.Measure(context.Background(), *part, map[string]func(context.Context) error{partAlarms: b.alarms, partEmbeddings: b.embeddings, partWatch: b.watch})
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "bench-drift:", err)
+		os.Exit(1)
 	}
 }
 
@@ -84,13 +83,4 @@ func (b bench) shares(name string, draws int, draw func(*rand.Rand, uint64) (ala
 	fmt.Fprintf(os.Stderr, "%s: %d draws in %.1f s\n", name, draws, time.Since(start).Seconds())
 	of := func(j int) float64 { return float64(counts[j].Load()) / float64(draws) }
 	return of(0), of(1), of(2), nil
-}
-
-// figure prints a line.
-func figure(name string, value, target float64, ok bool) {
-	verdict := "short"
-	if ok {
-		verdict = "ok"
-	}
-	fmt.Printf("%s\t%.4f\t%.4f\t%s\n", name, value, target, verdict)
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -8,6 +9,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"jobstrom/bench/figures"
 	"jobstrom/bench/imbalance"
 	"jobstrom/drift/alarms"
 	"jobstrom/drift/watch"
@@ -73,8 +75,8 @@ type ruled struct {
 }
 
 // watch counts the alarms of years without drift: the last 7 days are compared with the 28 before them every hour.
-func (b bench) watch() error {
-	fmt.Printf("# false alarms a year of a watch that compares categories of the last 7 days with the 28 before, every hour; employers who post 1 to %d at a time, without drift; %d years each\n", mostInBurst, b.years)
+func (b bench) watch(context.Context) error {
+	figures.Note("false alarms a year of a watch that compares categories of the last 7 days with the 28 before, every hour; employers who post 1 to %d at a time, without drift; %d years each", mostInBurst, b.years)
 	all := newCategories(imbalance.Counts)
 	defaults := watch.Options{}
 	defaults.EnsureDefaults()
@@ -99,10 +101,10 @@ func (b bench) watch() error {
 			rate, rule := float64(sum)/float64(b.years), years[0][r]
 			name := fmt.Sprintf("false alarms a year, %d a week, level %g, raised after %v and cleared after %v", perWeek, rule.alpha, rule.hysteresis.RaiseAfter, rule.hysteresis.ClearAfter)
 			if rule.alpha == defaults.Alarms.Alpha && rule.hysteresis.RaiseAfter == defaults.RaiseAfter {
-				figure(name, rate, tolerate, rate <= tolerate)
+				figures.AtMost(name, rate, tolerate)
 				continue
 			}
-			fmt.Printf("# %s: %.2f\n", name, rate)
+			figures.Note("%s: %.2f", name, rate)
 		}
 	}
 	return nil

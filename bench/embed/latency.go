@@ -37,7 +37,7 @@ const (
 )
 
 // latency asks the HTTP server on this machine, which is joined to the pipeline as `jobstrom up` does it: alone, and under a load that does not wait for answers.
-func latency(ctx context.Context, b *bench) error {
+func (b *bench) latency(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	loop, err := bare.Open(b.encoder, nil)

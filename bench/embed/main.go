@@ -15,8 +15,6 @@ import (
 	"os"
 	"os/signal"
 	"runtime"
-	"slices"
-	"strings"
 	"time"
 
 	onnxruntime "github.com/yalue/onnxruntime_go"
@@ -36,7 +34,7 @@ const (
 	partStart   = "start"
 )
 
-var parts = []string{partStream, partPython, partTorch, partLatency, partMemory, partStart}
+var parts = figures.Parts{partStream, partPython, partTorch, partLatency, partMemory, partStart}
 
 // options say what is measured, and how long.
 type options struct {
@@ -51,7 +49,7 @@ type options struct {
 
 func main() {
 	o := options{}
-	flag.StringVar(&o.part, "part", "", "measure this part only: "+strings.Join(parts, ", "))
+	flag.StringVar(&o.part, "part", "", parts.Usage())
 	flag.StringVar(&o.encoder.ModelDir, "encoder", "", "`folder` of the encoder, by default the program's")
 	flag.StringVar(&o.encoder.Library, "onnxruntime", "", "shared `library` of ONNX Runtime, by default the program's")
 	flag.StringVar((*string)(&o.encoder.Provider), "provider", "", fmt.Sprintf("what ONNX Runtime computes with, of %v, by default the program's", onnx.Providers))
@@ -79,9 +77,6 @@ func run(ctx context.Context, o options) error {
 	if o.child != "" {
 		return child(ctx, o)
 	}
-	measure := map[string]func(context.Context, *bench) error{
-		partStream: stream, partPython: python, partTorch: torch, partLatency: latency, partMemory: memory, partStart: start,
-	}
 	b, err := load(o)
 	if err != nil {
 		return err
@@ -90,22 +85,14 @@ func run(ctx context.Context, o options) error {
 	card := b.pipeline.Encoder.Card()
 	figures.Note("%s %s/%s, %d CPUs (%s), ONNX Runtime %s, encoder %s (%s), provider %s, %d workers × %d threads, at most %d tokens and %d rows a sub-batch, no cache", runtime.Version(), runtime.GOOS,
 		runtime.GOARCH, runtime.NumCPU(), figures.Processor(), onnxruntime.GetVersion(), card.Name, card.Recipe.Graph, o.encoder.Provider, o.encoder.Workers, o.encoder.Threads, o.encoder.BatchTokens, o.encoder.MaxBatch)
-	for _, p := range parts {
-		if o.part != "" && o.part != p {
-			continue
-		}
-		began := time.Now()
-		if err := measure[p](ctx, b); err != nil {
-			return fmt.Errorf("measuring %s: %w", p, err)
-		}
-		figures.Note("part %s took %.0f s", p, time.Since(began).Seconds())
-	}
-	return nil
+	return parts.Measure(ctx, o.part, map[string]func(context.Context) error{
+		partStream: b.stream, partPython: b.python, partTorch: b.torch, partLatency: b.latency, partMemory: b.memory, partStart: b.start,
+	})
 }
 
 func (o options) validate() error {
-	if o.part != "" && !slices.Contains(parts, o.part) {
-		return fmt.Errorf("-part is %q: use one of %s", o.part, strings.Join(parts, ", "))
+	if err := parts.Check(o.part); err != nil {
+		return err
 	}
 	for name, n := range map[string]int{"-rounds": o.rounds, "-vacancies": o.vacancies, "-torch-texts": o.torchTexts, "-texts": o.texts} {
 		if n < 1 {

@@ -40,7 +40,7 @@ type memoryLine struct {
 }
 
 // memory measures a process that embeds, after it is warm and over a long time.
-func memory(ctx context.Context, b *bench) error {
+func (b *bench) memory(ctx context.Context) error {
 	cmd, err := b.command(ctx, childMemory)
 	if err != nil {
 		return err

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"jobstrom/bench/figures"
+	"jobstrom/bench/peer"
 	"jobstrom/models"
 	"jobstrom/models/onnx"
 	"jobstrom/pipeline/embed"
@@ -28,16 +29,16 @@ func (o options) peerThreads() int { return o.encoder.Workers * o.encoder.Thread
 
 // python compares tokenising, embedding and classifying with the reference way in Python: with the per-token int8 graph on ONNX Runtime's own provider, and with what
 // ours uses.
-func python(ctx context.Context, b *bench) (err error) {
+func (b *bench) python(ctx context.Context) (err error) {
 	native, err := models.NativeDir()
 	if err != nil {
 		return err
 	}
-	path, remove, err := writeTexts(b.texts)
+	path, remove, err := peer.WriteTexts(b.texts)
 	if err != nil {
 		return err
 	}
-	defer remove()
+	defer func() { err = errors.Join(err, remove()) }()
 	ours, err := b.embedFirst(ctx, b.encoder, checked)
 	if err != nil {
 		return err
@@ -47,7 +48,7 @@ func python(ctx context.Context, b *bench) (err error) {
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, reference.stop()) }()
+	defer func() { err = errors.Join(err, reference.Stop()) }()
 	sides := []*side{{goals: []goal{{"ours / Python with the per-token int8 graph on ONNX Runtime's provider", targetPython}}, peer: reference}}
 	sameGraph := goal{"ours / Python with our provider and graph", targetPythonGraph}
 	if b.encoder.ModelDir != own || b.encoder.Provider != onnx.CPU {
@@ -55,7 +56,7 @@ func python(ctx context.Context, b *bench) (err error) {
 		if err != nil {
 			return err
 		}
-		defer func() { err = errors.Join(err, same.stop()) }()
+		defer func() { err = errors.Join(err, same.Stop()) }()
 		sides = append(sides, &side{goals: []goal{sameGraph}, peer: same})
 	} else {
 		figures.Note("our provider and graph are those of the reference way here: one side shows both")
@@ -66,7 +67,7 @@ func python(ctx context.Context, b *bench) (err error) {
 
 // side is a way in Python, and how much faster ours was in each round.
 type side struct {
-	peer   *peer
+	peer   *peer.Peer
 	ratios []float64
 	goals  []goal // what the ratio is measured for
 }
@@ -77,7 +78,7 @@ type goal struct {
 	target float64
 }
 
-func startPython(ctx context.Context, texts, encoder string, provider onnx.Provider, threads int, prefix string) (*peer, error) {
+func startPython(ctx context.Context, texts, encoder string, provider onnx.Provider, threads int, prefix string) (*peer.Peer, error) {
 	packages := ""
 	if provider == onnx.OpenVINO {
 		packages = "openvino"
@@ -93,7 +94,7 @@ func startPython(ctx context.Context, texts, encoder string, provider onnx.Provi
 func (b *bench) comparePython(ctx context.Context, ours [][]float32, sides []*side) error {
 	for _, s := range sides {
 		var v peerVectors
-		if err := s.peer.ask(fmt.Sprintf("first %d", checked), &v); err != nil {
+		if err := s.peer.Ask(fmt.Sprintf("first %d", checked), &v); err != nil {
 			return err
 		}
 		least, err := v.check(ours, leastCosine)
@@ -111,12 +112,16 @@ func (b *bench) comparePython(ctx context.Context, ours [][]float32, sides []*si
 		our := time.Since(began).Seconds()
 		figures.Note("round %d: ours %.1f/s", i+1, n/our)
 		for k, s := range sides {
-			var threads, intra took
-			if err := errors.Join(s.peer.ask("threads", &threads), s.peer.ask("intra", &intra)); err != nil {
+			threads, err := s.peer.Seconds("threads")
+			if err != nil {
 				return err
 			}
-			figures.Note("round %d: Python, side %d: %d threads of 1 %.1f/s, 1 session of %d threads %.1f/s", i+1, k+1, b.peerThreads(), n/threads.Seconds, b.peerThreads(), n/intra.Seconds)
-			s.ratios = append(s.ratios, min(threads.Seconds, intra.Seconds)/our)
+			intra, err := s.peer.Seconds("intra")
+			if err != nil {
+				return err
+			}
+			figures.Note("round %d: Python, side %d: %d threads of 1 %.1f/s, 1 session of %d threads %.1f/s", i+1, k+1, b.peerThreads(), n/threads, b.peerThreads(), n/intra)
+			s.ratios = append(s.ratios, min(threads, intra)/our)
 		}
 	}
 	for _, s := range sides {

@@ -24,7 +24,7 @@ const (
 )
 
 // start measures the time from a new process's birth to its first vector, the library's and the files' pages being in memory.
-func start(ctx context.Context, b *bench) error {
+func (b *bench) start(ctx context.Context) error {
 	var seconds []float64
 	for range starts {
 		cmd, err := b.command(ctx, childFirst)

@@ -32,7 +32,7 @@ const (
 )
 
 // stream compares the flow with the bare loop, in turns.
-func stream(ctx context.Context, b *bench) (err error) {
+func (b *bench) stream(ctx context.Context) (err error) {
 	loop, err := bare.Open(b.encoder, nil)
 	if err != nil {
 		return err

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"jobstrom/bench/figures"
+	"jobstrom/bench/peer"
 	"jobstrom/models"
 	"jobstrom/models/convert"
 	"jobstrom/models/onnx"
@@ -22,7 +23,7 @@ const (
 )
 
 // torch compares embedding with sentence-transformers, one text at a time, in 32-bit floating point, on the weights that ours was made of.
-func torch(ctx context.Context, b *bench) error {
+func (b *bench) torch(ctx context.Context) (err error) {
 	texts := b.texts[:min(b.torchTexts, len(b.texts))]
 	native, err := models.NativeDir()
 	if err != nil {
@@ -44,22 +45,22 @@ func torch(ctx context.Context, b *bench) error {
 	if err != nil {
 		return err
 	}
-	path, remove, err := writeTexts(texts)
+	path, remove, err := peer.WriteTexts(texts)
 	if err != nil {
 		return err
 	}
-	defer remove()
+	defer func() { err = errors.Join(err, remove()) }()
 	p, err := startPeer(ctx, "", "sentence.py", "--texts", path, "--graph", filepath.Join(fp32, card.Graph.Name), "--tokenizer", filepath.Join(fp32, card.Tokenizer.Name),
 		"--prefix", card.Prefix, "--pad", strconv.FormatInt(card.PadID, 10), "--folder", filepath.Join(dir, "sentence"), "--threads", strconv.Itoa(b.peerThreads()))
 	if err != nil {
 		return err
 	}
-	return errors.Join(b.compareTorch(ctx, p, texts, exact), p.stop())
+	return errors.Join(b.compareTorch(ctx, p, texts, exact), p.Stop())
 }
 
-func (b *bench) compareTorch(ctx context.Context, p *peer, texts []string, exact [][]float32) error {
+func (b *bench) compareTorch(ctx context.Context, p *peer.Peer, texts []string, exact [][]float32) error {
 	var v peerVectors
-	if err := p.ask(fmt.Sprintf("first %d", min(checked, len(texts))), &v); err != nil {
+	if err := p.Ask(fmt.Sprintf("first %d", min(checked, len(texts))), &v); err != nil {
 		return err
 	}
 	least, err := v.check(exact, sameModel)
@@ -75,12 +76,12 @@ func (b *bench) compareTorch(ctx context.Context, p *peer, texts []string, exact
 			return err
 		}
 		ours := time.Since(began).Seconds()
-		var theirs took
-		if err := p.ask("run", &theirs); err != nil {
+		theirs, err := p.Seconds("run")
+		if err != nil {
 			return err
 		}
-		figures.Note("round %d: ours %.1f/s, theirs %.1f/s", i+1, n/ours, n/theirs.Seconds)
-		ratios = append(ratios, theirs.Seconds/ours)
+		figures.Note("round %d: ours %.1f/s, theirs %.1f/s", i+1, n/ours, n/theirs)
+		ratios = append(ratios, theirs/ours)
 	}
 	figures.AtLeast("ours / sentence-transformers, torch fp32, one text at a time, throughput", figures.Median(ratios), targetTorch)
 	return nil

@@ -16,12 +16,12 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
-	"strings"
 	"time"
 
 	onnxruntime "github.com/yalue/onnxruntime_go"
 
 	"jobstrom/bench/figures"
+	"jobstrom/bench/peer"
 	"jobstrom/models"
 	"jobstrom/models/repository"
 	"jobstrom/pipeline/extract/gliner2"
@@ -34,7 +34,7 @@ const (
 	partBare  = "bare"
 )
 
-var parts = []string{partONNX, partTorch, partBare}
+var parts = figures.Parts{partONNX, partTorch, partBare}
 
 const (
 	targetONNX  = 1.5
@@ -51,7 +51,7 @@ type options struct {
 
 func main() {
 	o := options{}
-	flag.StringVar(&o.part, "part", "", "measure this part only: "+strings.Join(parts, ", "))
+	flag.StringVar(&o.part, "part", "", parts.Usage())
 	flag.StringVar(&o.extractor.Library, "onnxruntime", "", "shared `library` of ONNX Runtime, by default the program's")
 	flag.IntVar(&o.extractor.Threads, "threads", 0, "threads of a run, by default the program's")
 	flag.IntVar(&o.extractor.Workers, "workers", 0, "runs at once, by default the program's")
@@ -91,8 +91,8 @@ func run(ctx context.Context, o options) (err error) {
 }
 
 func (o options) validate() error {
-	if o.part != "" && !slices.Contains(parts, o.part) {
-		return fmt.Errorf("-part is %q: use one of %s", o.part, strings.Join(parts, ", "))
+	if err := parts.Check(o.part); err != nil {
+		return err
 	}
 	for name, n := range map[string]int{"-rounds": o.rounds, "-vacancies": o.vacancies, "-words": o.words} {
 		if n < 1 {
@@ -108,6 +108,7 @@ type bench struct {
 	folder string // of Python, the checkpoint and the model
 	model  *gliner2.Model
 	texts  []string
+	path   string // where peers read them
 }
 
 func load(o options) (*bench, error) {
@@ -159,17 +160,22 @@ func (b *bench) sides(ctx context.Context) (sides []*side, stop func() error, er
 		found += len(e)
 	}
 	figures.Note("%d vacancies of %d words, %.1f entities each", len(b.texts), b.words, float64(found)/float64(len(b.texts)))
+	path, remove, err := peer.WriteTexts(b.texts)
+	if err != nil {
+		return nil, stop, err
+	}
+	stops, b.path = append(stops, remove), path
 	wanted := func(part string) bool { return b.part == "" || b.part == part }
 	if wanted(partONNX) {
 		p, err := b.startPeer(ctx, partONNX, b.extractor.Dir)
 		if err != nil {
 			return nil, stop, err
 		}
-		stops = append(stops, p.stop)
+		stops = append(stops, p.Stop)
 		if err := b.checkONNX(ctx, p); err != nil {
 			return nil, stop, err
 		}
-		sides = append(sides, &side{name: "ours / gliner2-onnx in Python, one vacancy at a time", target: targetONNX, take: p.fastest("one")})
+		sides = append(sides, &side{name: "ours / gliner2-onnx in Python, one vacancy at a time", target: targetONNX, take: fastest(p, "one")})
 	}
 	if !wanted(partTorch) && !wanted(partBare) {
 		return sides, stop, nil
@@ -178,9 +184,9 @@ func (b *bench) sides(ctx context.Context) (sides []*side, stop func() error, er
 	if err != nil {
 		return nil, stop, err
 	}
-	stops = append(stops, p.stop)
+	stops = append(stops, p.Stop)
 	var told answers
-	if err := p.ask(fmt.Sprintf("first %d", checked), &told); err != nil {
+	if err := p.Ask(fmt.Sprintf("first %d", checked), &told); err != nil {
 		return nil, stop, err
 	}
 	if err := told.check(ours); err != nil {
@@ -188,7 +194,7 @@ func (b *bench) sides(ctx context.Context) (sides []*side, stop func() error, er
 	}
 	figures.Note("%s: the same entities in %d vacancies", told.Versions, len(told.Entities))
 	if wanted(partTorch) {
-		sides = append(sides, &side{name: "ours / gliner2 on torch", target: targetTorch, take: p.fastest("one", "batch")})
+		sides = append(sides, &side{name: "ours / gliner2 on torch", target: targetTorch, take: fastest(p, "one", "batch")})
 	}
 	if wanted(partBare) {
 		bare, err := newBare(b.extractor, told.IDs, told.Words)

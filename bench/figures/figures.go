@@ -11,17 +11,18 @@ import (
 )
 
 // AtLeast prints a value that must reach its target.
-func AtLeast(name string, value, target float64) { line(name, value, target, value >= target) }
+func AtLeast(name string, value, target float64) { Line(name, value, target, value >= target) }
 
 // AtMost prints a value that must not exceed its target.
-func AtMost(name string, value, target float64) { line(name, value, target, value <= target) }
+func AtMost(name string, value, target float64) { Line(name, value, target, value <= target) }
 
-func line(name string, value, target float64, ok bool) {
+// Line prints a value that is ok by a rule of its own.
+func Line(name string, value, target float64, ok bool) {
 	verdict := "short"
 	if ok {
 		verdict = "ok"
 	}
-	fmt.Printf("%s\t%.3f\t%.2f\t%s\n", name, value, target, verdict)
+	fmt.Printf("%s\t%.4g\t%.4g\t%s\n", name, value, target, verdict)
 }
 
 // Note prints a line that says what was measured.

@@ -16,7 +16,6 @@ import (
 	"os/signal"
 	"runtime"
 	"slices"
-	"strings"
 	"syscall"
 	"time"
 
@@ -34,7 +33,7 @@ const (
 	partOverload = "overload"
 )
 
-var parts = []string{partBare, partFastAPI, partTorch, partOverload}
+var parts = figures.Parts{partBare, partFastAPI, partTorch, partOverload}
 
 // options say what is measured, and how long.
 type options struct {
@@ -47,7 +46,7 @@ type options struct {
 
 func main() {
 	o := options{}
-	flag.StringVar(&o.part, "part", "", "measure this part only: "+strings.Join(parts, ", "))
+	flag.StringVar(&o.part, "part", "", parts.Usage())
 	flag.StringVar(&o.program, "jobstrom", "bin/jobstrom", "the `program` that serves")
 	flag.IntVar(&o.rounds, "rounds", 3, "how often each side is measured")
 	flag.IntVar(&o.vacancies, "vacancies", 330, "vacancies of a round")
@@ -78,23 +77,14 @@ func run(ctx context.Context, o options) error {
 	figures.Note("%s %s/%s, %d CPUs (%s), ONNX Runtime %s, encoder %s (%s), provider %s, %d workers × %d threads, at most %d tokens and %d rows a sub-batch, no cache", runtime.Version(), runtime.GOOS,
 		runtime.GOARCH, runtime.NumCPU(), figures.Processor(), onnxruntime.GetVersion(), b.card.Name, b.card.Recipe.Graph, e.Provider, e.Workers, e.Threads, e.BatchTokens, e.MaxBatch)
 	figures.Note("%d vacancies, %d clients, POST %s over 127.0.0.1, requests of %d bytes on average", len(b.texts), b.clients, route, len(slices.Concat(b.bodies...))/len(b.bodies))
-	measure := map[string]func(context.Context) error{partBare: b.compareBare, partFastAPI: b.compareFastAPI, partTorch: b.compareTorch, partOverload: b.overloaded}
-	for _, p := range parts {
-		if o.part != "" && o.part != p {
-			continue
-		}
-		began := time.Now()
-		if err := measure[p](ctx); err != nil {
-			return fmt.Errorf("measuring %s: %w", p, err)
-		}
-		figures.Note("part %s took %.0f s", p, time.Since(began).Seconds())
-	}
-	return nil
+	return parts.Measure(ctx, o.part, map[string]func(context.Context) error{
+		partBare: b.compareBare, partFastAPI: b.compareFastAPI, partTorch: b.compareTorch, partOverload: b.overloaded,
+	})
 }
 
 func (o options) validate() error {
-	if o.part != "" && !slices.Contains(parts, o.part) {
-		return fmt.Errorf("-part is %q: use one of %s", o.part, strings.Join(parts, ", "))
+	if err := parts.Check(o.part); err != nil {
+		return err
 	}
 	for name, n := range map[string]int{"-rounds": o.rounds, "-vacancies": o.vacancies, "-torch-texts": o.torchTexts, "-clients": o.clients, "-under-way": o.underWay} {
 		if n < 1 {

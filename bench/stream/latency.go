@@ -8,6 +8,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 	"golang.org/x/sync/errgroup"
 
+	"jobstrom/bench/figures"
 	"jobstrom/consumers"
 	"jobstrom/kafka"
 )
@@ -47,7 +48,7 @@ func (b *bench) latencyAtHalfLoad(ctx context.Context) error {
 		return err
 	}
 	rate := float64(n) / time.Since(start).Seconds()
-	b.note("three stages: %.0f vacancies/s of 1 KiB (publishing included)", rate)
+	figures.Note("three stages: %.0f vacancies/s of 1 KiB (publishing included)", rate)
 
 	count := int(rate / 2 * b.latency.Seconds())
 	var took []time.Duration
@@ -71,8 +72,8 @@ func (b *bench) latencyAtHalfLoad(ctx context.Context) error {
 	}
 	slices.Sort(took)
 	at := func(q float64) float64 { return took[int(q*float64(len(took)-1))].Seconds() }
-	b.note("latency at %.0f vacancies/s for %s: p50 %.3f s, p90 %.3f s, p99 %.3f s, slowest %.3f s", rate/2, b.latency, at(.5), at(.9), at(.99), at(1))
-	b.figure("publish to classified at half load, p99 in seconds", at(.99), 1, true)
+	figures.Note("latency at %.0f vacancies/s for %s: p50 %.3f s, p90 %.3f s, p99 %.3f s, slowest %.3f s", rate/2, b.latency, at(.5), at(.9), at(.99), at(1))
+	figures.AtMost("publish to classified at half load, p99 in seconds", at(.99), 1)
 	return nil
 }
 

@@ -8,20 +8,29 @@ import (
 	"context"
 	"flag"
 	"fmt"
-	"io"
 	"log/slog"
 	"os"
 	"os/signal"
 	"path/filepath"
 	"runtime"
-	"slices"
 	"strings"
 	"time"
 
+	"jobstrom/bench/figures"
 	"jobstrom/cluster"
 	"jobstrom/consumers"
 	"jobstrom/models"
 )
+
+// The parts, in the order of their output.
+const (
+	partThroughput = "throughput"
+	partLatency    = "latency"
+	partScaling    = "scaling"
+	partMemory     = "memory"
+)
+
+var parts = figures.Parts{partThroughput, partLatency, partScaling, partMemory}
 
 func main() {
 	var o options
@@ -34,9 +43,8 @@ func main() {
 	flag.DurationVar(&o.runner.CommitInterval, "commit-interval", 0, "the runner's setting, 0 for its default")
 	flag.IntVar(&o.runner.MaxBytes, "worker-bytes", 0, "the runner's setting, 0 for its default")
 	flag.IntVar(&o.runner.Workers, "workers", 2, "workers of a stage, and sessions of the bare loop")
-	only := flag.String("only", "", "measure only throughput, latency, scaling or memory")
+	flag.StringVar(&o.part, "part", "", parts.Usage())
 	flag.Parse()
-	o.only = *only
 	if *profile != "" {
 		f, err := os.Create(*profile)
 		if err != nil {
@@ -47,7 +55,7 @@ func main() {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	if err := run(ctx, os.Stdout, o); err != nil {
+	if err := run(ctx, o); err != nil {
 		fmt.Fprintln(os.Stderr, "bench-stream:", err)
 		os.Exit(1)
 	}
@@ -58,17 +66,19 @@ type options struct {
 	latency, answer          time.Duration
 	profile                  *os.File
 	runner                   consumers.RunnerOptions
-	only                     string
+	part                     string
 }
 
 // bench measures on one cluster.
 type bench struct {
 	options
 	brokers []string
-	out     io.Writer
 }
 
-func run(ctx context.Context, out io.Writer, o options) error {
+func run(ctx context.Context, o options) error {
+	if err := parts.Check(o.part); err != nil {
+		return err
+	}
 	native, err := models.NativeDir()
 	if err != nil {
 		return err
@@ -87,22 +97,13 @@ func run(ctx context.Context, out io.Writer, o options) error {
 		return err
 	}
 	defer c.Stop()
-	b := &bench{options: o, brokers: c.Addrs(), out: out}
-	b.note("%s %s/%s, %d CPUs, Apache Kafka %s, one broker on the same machine", runtime.Version(), runtime.GOOS, runtime.GOARCH, runtime.NumCPU(), version(libs))
+	b := &bench{options: o, brokers: c.Addrs()}
+	figures.Note("%s %s/%s, %d CPUs, Apache Kafka %s, one broker on the same machine", runtime.Version(), runtime.GOOS, runtime.GOARCH, runtime.NumCPU(), version(libs))
 	b.runner.Kafka.Brokers = b.brokers
 	b.runner.EnsureDefaults()
-	for _, m := range []struct {
-		name    string
-		measure func(context.Context) error
-	}{{"throughput", b.throughput}, {"latency", b.latencyAtHalfLoad}, {"scaling", b.scaling}, {"memory", b.memory}} {
-		if b.only != "" && b.only != m.name {
-			continue
-		}
-		if err := m.measure(ctx); err != nil {
-			return fmt.Errorf("measuring %s: %w", m.name, err)
-		}
-	}
-	return nil
+	return parts.Measure(ctx, b.part, map[string]func(context.Context) error{
+		partThroughput: b.throughput, partLatency: b.latencyAtHalfLoad, partScaling: b.scaling, partMemory: b.memory,
+	})
 }
 
 // version reads Kafka's from the name of its jar.
@@ -112,22 +113,4 @@ func version(libs string) string {
 		return "of unknown version"
 	}
 	return strings.TrimSuffix(strings.TrimPrefix(filepath.Base(jars[0]), "kafka-clients-"), ".jar")
-}
-
-func (b *bench) note(format string, values ...any) {
-	fmt.Fprintf(b.out, "# "+format+"\n", values...)
-}
-
-// figure prints a line. Where less is better the figure must be at most the target.
-func (b *bench) figure(name string, figure, target float64, less bool) {
-	verdict := "ok"
-	if less == (figure > target) && figure != target {
-		verdict = "short"
-	}
-	fmt.Fprintf(b.out, "%s\t%.3f\t%.2f\t%s\n", name, figure, target, verdict)
-}
-
-func median(v []float64) float64 {
-	v = slices.Sorted(slices.Values(v))
-	return v[len(v)/2]
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 	"golang.org/x/sync/errgroup"
 
+	"jobstrom/bench/figures"
 	"jobstrom/consumers"
 	"jobstrom/kafka"
 	"jobstrom/schemas"
@@ -25,7 +26,7 @@ func (b *bench) scaling(ctx context.Context) error {
 	}
 	defer client.Close()
 	admin := kadm.NewClient(client)
-	b.note("scaling: embed with a stub encoder that takes %s a text, %d partitions, %s each", b.answer, partitions, window)
+	figures.Note("scaling: embed with a stub encoder that takes %s a text, %d partitions, %s each", b.answer, partitions, window)
 	n := int(window/b.answer) * many * 3
 	if err := fill(ctx, client, kafka.Extracted, n, extraction); err != nil {
 		return err
@@ -38,9 +39,9 @@ func (b *bench) scaling(ctx context.Context) error {
 		if rate[workers], err = b.rate(ctx, admin, workers, window); err != nil {
 			return err
 		}
-		b.note("%d workers: %.1f records/s", workers, rate[workers])
+		figures.Note("%d workers: %.1f records/s", workers, rate[workers])
 	}
-	b.figure(fmt.Sprintf("%d workers / 1 worker, records", many), rate[many]/rate[1], 7.5, false)
+	figures.AtLeast(fmt.Sprintf("%d workers / 1 worker, records", many), rate[many]/rate[1], 7.5)
 	return nil
 }
 
@@ -107,7 +108,7 @@ func (b *bench) memory(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	b.note("memory: a backlog of %d records of 10 KiB (%d s at %d/s), embed with a stub encoder of 10 ms a text, %d workers that may hold %d MiB each", n, b.backlog, perSecond, b.runner.Workers, held>>20)
+	figures.Note("memory: a backlog of %d records of 10 KiB (%d s at %d/s), embed with a stub encoder of 10 ms a text, %d workers that may hold %d MiB each", n, b.backlog, perSecond, b.runner.Workers, held>>20)
 	ctx, stop := context.WithTimeout(ctx, 20*time.Second)
 	defer stop()
 	var running errgroup.Group
@@ -124,8 +125,8 @@ func (b *bench) memory(ctx context.Context) error {
 	if err := running.Wait(); err != nil {
 		return err
 	}
-	b.note("live heap at most %.1f MiB above the start", float64(peak-min(peak, before))/(1<<20))
-	b.figure("memory held / bound", float64(peak-min(peak, before))/float64(b.runner.Workers*held), 1, true)
+	figures.Note("live heap at most %.1f MiB above the start", float64(peak-min(peak, before))/(1<<20))
+	figures.AtMost("memory held / bound", float64(peak-min(peak, before))/float64(b.runner.Workers*held), 1)
 	return nil
 }
 

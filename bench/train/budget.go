@@ -13,6 +13,7 @@ import (
 	"time"
 	"unsafe"
 
+	"jobstrom/bench/figures"
 	"jobstrom/schemas"
 	"jobstrom/trainer"
 )
@@ -48,12 +49,12 @@ func budgets(ctx context.Context, rows, dim int) error {
 		if err := child(ctx, &o, "", self, "-history", dir, "-dim", fmt.Sprint(dim), "-memory", fmt.Sprint(b.memory)); err != nil {
 			return err
 		}
-		fmt.Printf("# %d × %d (%.2f GB) within %.2f GB: %.1f s, %d iterations, highest memory %.2f GB\n", rows, dim, data/1e9, float64(b.memory)/1e9, o.Seconds, o.Iterations, o.Peak/1e9)
+		figures.Note("%d × %d (%.2f GB) within %.2f GB: %.1f s, %d iterations, highest memory %.2f GB", rows, dim, data/1e9, float64(b.memory)/1e9, o.Seconds, o.Iterations, o.Peak/1e9)
 		allowed := float64(b.memory)
 		if b.memory == littleBudget {
 			allowed += programBytes
 		}
-		figure(b.name, o.Peak/allowed, 1, o.Peak <= allowed)
+		figures.AtMost(b.name, o.Peak/allowed, 1)
 	}
 	return nil
 }

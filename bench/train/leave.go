@@ -3,12 +3,12 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"fmt"
 	"os"
 	"runtime"
 	"strconv"
 	"time"
 
+	"jobstrom/bench/figures"
 	"jobstrom/trainer"
 )
 
@@ -39,7 +39,7 @@ func runLeave(ctx context.Context, rows, dim int) error {
 		return err
 	}
 	defer remove()
-	fmt.Printf("# leaving out each of %d × %d float32 in %d unequal categories, C = %g; %s/%s, %d cores\n", rows, dim, len(counts), c, runtime.GOOS, runtime.GOARCH, runtime.NumCPU())
+	figures.Note("leaving out each of %d × %d float32 in %d unequal categories, C = %g; %s/%s, %d cores", rows, dim, len(counts), c, runtime.GOOS, runtime.GOARCH, runtime.NumCPU())
 	self, err := os.Executable()
 	if err != nil {
 		return err
@@ -48,14 +48,14 @@ func runLeave(ctx context.Context, rows, dim int) error {
 	if err := child(ctx, &l, "", self, "-left", dir, "-dim", strconv.Itoa(dim)); err != nil {
 		return err
 	}
-	fmt.Printf("# fit: %.1f s\n", l.Fit)
+	figures.Note("fit: %.1f s", l.Fit)
 	for _, p := range l.Phases {
-		fmt.Printf("# %s: %.1f s, %.1f GFLOP/s\n", p.Name, p.Seconds, 2*float64(p.Multiplications)/p.Seconds/1e9)
+		figures.Note("%s: %.1f s, %.1f GFLOP/s", p.Name, p.Seconds, 2*float64(p.Multiplications)/p.Seconds/1e9)
 	}
-	fmt.Printf("# %d examples corrected, the last by %.2g; log loss %.4f fitted, %.4f left out\n", l.Corrected, l.Correction, l.Fitted, l.LogLoss)
+	figures.Note("%d examples corrected, the last by %.2g; log loss %.4f fitted, %.4f left out", l.Corrected, l.Correction, l.Fitted, l.LogLoss)
 	parameters := float64(len(counts) * (dim + 1))
 	beside := (l.Peak - float64(4*rows*dim)) / (4 * parameters * parameters)
-	figure("peak memory beside the data / whole Hessian in float32", beside, targetLeave, beside <= targetLeave)
+	figures.AtMost("peak memory beside the data / whole Hessian in float32", beside, targetLeave)
 	return nil
 }
 

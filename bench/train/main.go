@@ -31,6 +31,7 @@ import (
 	"syscall"
 	"time"
 
+	"jobstrom/bench/figures"
 	"jobstrom/models"
 	"jobstrom/schemas"
 	"jobstrom/trainer"
@@ -52,10 +53,10 @@ const (
 	partLeave     = "leave-one-out"
 )
 
-var parts = []string{partSpeed, partHistory, partSynthetic, partSamples, partLeave}
+var parts = figures.Parts{partSpeed, partHistory, partSynthetic, partSamples, partLeave}
 
 func main() {
-	part := flag.String("part", "", "measure this part only: "+strings.Join(parts, ", "))
+	part := flag.String("part", "", parts.Usage())
 	rows := flag.Int("rows", 100_000, "examples of speed and leave-one-out")
 	dim := flag.Int("dim", 1024, "components of a vector of speed, history and leave-one-out")
 	recipe := recipeOptions{}
@@ -82,21 +83,17 @@ func main() {
 		if err := recipe.validate(*part, *rows, *dim); err != nil {
 			return err
 		}
-		of := map[string]func() error{
-			partSpeed:     func() error { return run(ctx, *rows, *dim) },
-			partHistory:   func() error { return budgets(ctx, historyRows, *dim) },
-			partSynthetic: func() error { return synthetic(ctx, recipe) },
-			partSamples:   func() error { return sampled(ctx, recipe) },
-			partLeave:     func() error { return runLeave(ctx, *rows, *dim) },
+		of := map[string]func(context.Context) error{
+			partSpeed:     func(ctx context.Context) error { return run(ctx, *rows, *dim) },
+			partHistory:   func(ctx context.Context) error { return budgets(ctx, historyRows, *dim) },
+			partSynthetic: func(ctx context.Context) error { return synthetic(ctx, recipe) },
+			partSamples:   func(ctx context.Context) error { return sampled(ctx, recipe) },
+			partLeave:     func(ctx context.Context) error { return runLeave(ctx, *rows, *dim) },
 		}
-		for _, p := range parts {
-			if *part == p || *part == "" && p != partLeave {
-				if err := of[p](); err != nil {
-					return fmt.Errorf("measuring %s: %w", p, err)
-				}
-			}
+		if *part == "" {
+			delete(of, partLeave) // on demand alone
 		}
-		return nil
+		return parts.Measure(ctx, *part, of)
 	}
 	if err := measure(); err != nil {
 		fmt.Fprintln(os.Stderr, "bench-train:", err)
@@ -122,7 +119,7 @@ func run(ctx context.Context, rows, dim int) error {
 		return err
 	}
 	defer remove()
-	fmt.Printf("# %d × %d float32 in %d unequal categories, C = %g; %s/%s, %d cores\n", rows, dim, len(counts), c, runtime.GOOS, runtime.GOARCH, runtime.NumCPU())
+	figures.Note("%d × %d float32 in %d unequal categories, C = %g; %s/%s, %d cores", rows, dim, len(counts), c, runtime.GOOS, runtime.GOARCH, runtime.NumCPU())
 
 	// On a machine that others use, OpenBLAS can be many times slower with all cores than with one: its threads wait busily.
 	var theirs outcome
@@ -167,24 +164,14 @@ func run(ctx context.Context, rows, dim int) error {
 			return fmt.Errorf("our loss %.12f does not reach scikit-learn's %.12f", our, their)
 		}
 	}
-	taken, memory := seconds/theirs.Seconds, peak/float64(4*rows*dim)
-	figure("time to scikit-learn's loss, ours / scikit-learn's", taken, targetTime, taken <= targetTime)
-	figure("peak memory / data", memory, targetMemory, memory <= targetMemory)
+	figures.AtMost("time to scikit-learn's loss, ours / scikit-learn's", seconds/theirs.Seconds, targetTime)
+	figures.AtMost("peak memory / data", peak/float64(4*rows*dim), targetMemory)
 	return nil
 }
 
 func report(name string, o outcome, loss float64, rows, dim int) {
-	fmt.Printf("# %s: %.2f s (%.2f s of processors), %d iterations, loss %.12f, peak %.2f × the data\n",
+	figures.Note("%s: %.2f s (%.2f s of processors), %d iterations, loss %.12f, peak %.2f × the data",
 		name, o.Seconds, o.Processor, o.Iterations, loss, o.Peak/float64(4*rows*dim))
-}
-
-// figure prints a line.
-func figure(name string, value, target float64, ok bool) {
-	verdict := "short"
-	if ok {
-		verdict = "ok"
-	}
-	fmt.Printf("%s\t%.3f\t%.3f\t%s\n", name, value, target, verdict)
 }
 
 // child runs a fit, with a variable in its environment, and reads what it prints.

@@ -8,6 +8,7 @@ import (
 	"runtime"
 	"slices"
 
+	"jobstrom/bench/figures"
 	"jobstrom/schemas"
 	"jobstrom/trainer"
 )
@@ -17,13 +18,12 @@ type recipeOptions struct{ rows, dim, seeds, draws int }
 
 // validate reports every violation at once, those of the other flags too.
 func (o recipeOptions) validate(part string, rows, dim int) error {
-	var errs []error
+	errs := []error{parts.Check(part)}
 	check := func(ok bool, format string, args ...any) {
 		if !ok {
 			errs = append(errs, fmt.Errorf(format, args...))
 		}
 	}
-	check(part == "" || slices.Contains(parts, part), "-part (%q) must be one of %q", part, parts)
 	check(rows >= len(counts), "-rows (%d) must be >= %d", rows, len(counts))
 	check(dim >= 1, "-dim (%d) must be >= 1", dim)
 	check(o.rows >= 1000, "-recipe-rows (%d) must be >= 1000", o.rows)
@@ -151,35 +151,35 @@ const rarest = 5
 
 // report prints the methods side by side, and ours over the references. Categories come rarest first.
 func (c *contest) report(part string, order []int, runs int) {
-	fmt.Printf("# %s %s/%s, %d cores; runs %d, each trained on %d vacancies, %d of the rarest category; tested on %d in all, %d of the rarest category and %d of the %d rarest\n",
+	figures.Note("%s %s/%s, %d cores; runs %d, each trained on %d vacancies, %d of the rarest category; tested on %d in all, %d of the rarest category and %d of the %d rarest",
 		runtime.Version(), runtime.GOOS, runtime.GOARCH, runtime.NumCPU(), runs, c.train, c.rarest, len(c.truth), c.support(order[:1]), c.support(order[:rarest]), rarest)
-	fmt.Printf("# reference: AdamW %g, batches of %d, %d epochs (%d steps), no class weights, no calibration; longer: %d epochs, the steps that it takes on 457,824 vacancies\n",
+	figures.Note("reference: AdamW %g, batches of %d, %d epochs (%d steps), no class weights, no calibration; longer: %d epochs, the steps that it takes on 457,824 vacancies",
 		reference.LearningRate, reference.Batch, reference.Epochs, reference.Epochs*((c.train+reference.Batch-1)/reference.Batch), c.epochs)
-	fmt.Printf("# %-18s %9s %14s %17s %7s %9s %9s\n", "method", "macro F1", "rarest recall", "5 rarest, recall", "top-1", "balanced", "log loss")
-	all := make([]figures, len(methods))
+	figures.Note("%-18s %9s %14s %17s %7s %9s %9s", "method", "macro F1", "rarest recall", "5 rarest, recall", "top-1", "balanced", "log loss")
+	all := make([]score, len(methods))
 	for m, way := range methods {
-		all[m] = c.figures(m, order)
+		all[m] = c.score(m, order)
 		f := all[m]
-		fmt.Printf("# %-18s %9.3f %14.3f %17.3f %7.3f %9.3f %9.3f\n", way.name, f.MacroF1, f.rarest, f.fewest, f.Top1, f.Balanced, f.LogLoss)
+		figures.Note("%-18s %9.3f %14.3f %17.3f %7.3f %9.3f %9.3f", way.name, f.MacroF1, f.rarest, f.fewest, f.Top1, f.Balanced, f.LogLoss)
 	}
 	for m := references; m < len(methods); m++ {
 		for r := range references {
 			ratio, gain := all[m].MacroF1/all[r].MacroF1, all[m].rarest-all[r].rarest
-			figure(fmt.Sprintf("%s: macro F1, %s / %s", part, methods[m].name, methods[r].name), ratio, 1, ratio >= 1)
-			figure(fmt.Sprintf("%s: recall of the rarest category, %s − %s", part, methods[m].name, methods[r].name), gain, 0, gain > 0)
+			figures.AtLeast(fmt.Sprintf("%s: macro F1, %s / %s", part, methods[m].name, methods[r].name), ratio, 1)
+			figures.Line(fmt.Sprintf("%s: recall of the rarest category, %s − %s", part, methods[m].name, methods[r].name), gain, 0, gain > 0)
 		}
 	}
 }
 
-// figures are what a method achieves.
-type figures struct {
+// score is what a method achieves.
+type score struct {
 	trainer.Evaluation
 	// rarest is the recall of the rarest category, fewest the mean recall of the five rarest.
 	rarest, fewest float64
 }
 
-func (c *contest) figures(m int, order []int) figures {
-	f := figures{Evaluation: trainer.Evaluate(c.probabilities[m], c.truth, len(order))}
+func (c *contest) score(m int, order []int) score {
+	f := score{Evaluation: trainer.Evaluate(c.probabilities[m], c.truth, len(order))}
 	f.rarest = f.Categories[order[0]].Recall
 	occur := 0
 	for _, k := range order[:rarest] {
@@ -221,7 +221,7 @@ func synthetic(ctx context.Context, o recipeOptions) error {
 	for k := range order {
 		order[k] = k
 	}
-	fmt.Printf("# the reference recipe and ours on a synthetic history of %d × %d, in the shares of the real one\n", o.rows, o.dim)
+	figures.Note("the reference recipe and ours on a synthetic history of %d × %d, in the shares of the real one", o.rows, o.dim)
 	var c contest
 	for seed := range o.seeds {
 		if err := c.run(ctx, rows, order[0], trainer.RunOptions{Encoder: "synthetic", Taxonomy: schemas.Jobnet(), Seed: uint64(seed + 1)}); err != nil {

@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 	"os"
 
+	"jobstrom/bench/figures"
 	"jobstrom/models"
 	"jobstrom/pipeline/embed"
 	"jobstrom/pipeline/extract"
@@ -32,8 +33,8 @@ func sampled(ctx context.Context, o recipeOptions) error {
 	if err != nil {
 		return err
 	}
-	fmt.Printf("# the reference recipe and ours on the samples (vacancies.jsonl, history.jsonl), embedded by %s\n", encoder.Name)
-	fmt.Printf("# a category has as many of its 55 as the root of its share in the real history says, at least %d; which ones is drawn anew for each run; no employer is in two parts\n", fewestSamples)
+	figures.Note("the reference recipe and ours on the samples (vacancies.jsonl, history.jsonl), embedded by %s", encoder.Name)
+	figures.Note("a category has as many of its 55 as the root of its share in the real history says, at least %d; which ones is drawn anew for each run; no employer is in two parts", fewestSamples)
 	var c contest
 	for draw := range o.draws {
 		seed := uint64(draw + 1)

@@ -11,14 +11,12 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
-	"path/filepath"
 	"runtime"
-	"slices"
 	"time"
 
+	"jobstrom/bench/database"
+	"jobstrom/bench/figures"
 	"jobstrom/drift"
-	"jobstrom/embedded"
-	"jobstrom/models"
 	"jobstrom/warehouse"
 )
 
@@ -30,9 +28,7 @@ const (
 )
 
 func main() {
-	if len(os.Args) > 1 && os.Args[1] == embedded.EngineCommand {
-		os.Exit(embedded.RunClickHouseEngine(os.Args[2:]))
-	}
+	database.RunEngine()
 	rows := flag.Int("rows", 100_000_000, "predictions")
 	dir := flag.String("dir", "", "make the database's folder in this `folder`, by default that of temporary files")
 	flag.Parse()
@@ -48,35 +44,19 @@ func run(ctx context.Context, rows int, dir string) (err error) {
 	if rows < 1 {
 		return fmt.Errorf("rows (%d) must be at least 1", rows)
 	}
-	data, err := os.MkdirTemp(dir, "bench-drift-")
+	d, err := database.Start(ctx, dir)
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(data)
-	native, err := models.NativeDir()
-	if err != nil {
-		return err
-	}
-	engine, err := embedded.StartClickHouse(ctx, embedded.ClickHouseOptions{DataDir: data, Library: filepath.Join(native, models.LibraryClickHouse)})
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, engine.Stop(context.WithoutCancel(ctx))) }()
-	w, err := warehouse.Open(ctx, warehouse.Options{Addr: []string{engine.Addr()}, CreateDatabase: true})
-	if err != nil {
-		return err
-	}
-	defer w.Close()
-	if err := errors.Join(w.Migrate(ctx, nil), drift.Install(ctx, w)); err != nil {
-		return err
-	}
-	fmt.Printf("# %d predictions over a year, one model, 22 categories; %s/%s, %d cores\n", rows, runtime.GOOS, runtime.GOARCH, runtime.NumCPU())
+	defer func() { err = errors.Join(err, d.Stop(ctx)) }()
+	w := d.Warehouse
+	figures.Note("%d predictions over a year, one model, 22 categories; %s/%s, %d cores", rows, runtime.GOOS, runtime.GOARCH, runtime.NumCPU())
 
 	start := time.Now()
 	if err := generate(ctx, w, rows); err != nil {
 		return fmt.Errorf("generating predictions: %w", err)
 	}
-	fmt.Printf("# generated in %.0f s\n", time.Since(start).Seconds())
+	figures.Note("generated in %.0f s", time.Since(start).Seconds())
 
 	start = time.Now()
 	done, err := drift.Recompute(ctx, w)
@@ -84,18 +64,18 @@ func run(ctx context.Context, rows int, dir string) (err error) {
 		return err
 	}
 	took := time.Since(start).Seconds()
-	fmt.Printf("# %d hours counted in %.0f s: %.0f predictions a second\n", done.Hours, took, float64(rows)/took)
+	figures.Note("%d hours counted in %.0f s: %.0f predictions a second", done.Hours, took, float64(rows)/took)
 
 	categories, err := median(ctx, w, "SELECT sum(reference + current), sum(psi) FROM drift_categories("+windows+", model = 'm')", rows)
 	if err != nil {
 		return err
 	}
-	figure(fmt.Sprintf("categorical drift over %d predictions from hourly states, s", rows), categories, targetSeconds, categories <= targetSeconds)
+	figures.AtMost(fmt.Sprintf("categorical drift over %d predictions from hourly states, s", rows), categories, targetSeconds)
 	columns, err := median(ctx, w, "SELECT sumIf(reference + current, column = 'category'), sumIf(psi, column = 'category') FROM drift_columns("+windows+", model = 'm', encoder = '')", rows)
 	if err != nil {
 		return err
 	}
-	fmt.Printf("# every column of them by every statistic: %.2f s\n", columns)
+	figures.Note("every column of them by every statistic: %.2f s", columns)
 	return nil
 }
 
@@ -134,15 +114,5 @@ func median(ctx context.Context, w *warehouse.Warehouse, query string, rows int)
 			return 0, fmt.Errorf("%s compared %d predictions of %d, with no PSI above 0", query, compared, rows)
 		}
 	}
-	slices.Sort(seconds)
-	return seconds[len(seconds)/2], nil
-}
-
-// figure prints a line.
-func figure(name string, value, target float64, ok bool) {
-	verdict := "short"
-	if ok {
-		verdict = "ok"
-	}
-	fmt.Printf("%s\t%.3f\t%.3f\t%s\n", name, value, target, verdict)
+	return figures.Median(seconds), nil
 }

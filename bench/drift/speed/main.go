@@ -19,16 +19,15 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
-	"slices"
 	"strconv"
 	"time"
 
 	"github.com/google/uuid"
 
+	"jobstrom/bench/database"
+	"jobstrom/bench/figures"
 	"jobstrom/drift"
 	"jobstrom/drift/stats"
-	"jobstrom/embedded"
-	"jobstrom/models"
 	"jobstrom/warehouse"
 )
 
@@ -40,6 +39,14 @@ const (
 	wideWidth     = 1024
 	shifted       = 10 // so many components, the first, are shifted in the current window, by a quarter of the standard deviation
 )
+
+// The parts, in the order of their output.
+const (
+	partPreset = "preset"
+	partFull   = "full"
+)
+
+var parts = figures.Parts{partPreset, partFull}
 
 // Both windows, of a month each; rows are 20 s apart.
 var (
@@ -53,10 +60,8 @@ func windows(encoder string) drift.EmbeddingWindows {
 }
 
 func main() {
-	if len(os.Args) > 1 && os.Args[1] == embedded.EngineCommand {
-		os.Exit(embedded.RunClickHouseEngine(os.Args[2:]))
-	}
-	part := flag.String("part", "", "measure this part only: preset, full")
+	database.RunEngine()
+	part := flag.String("part", "", parts.Usage())
 	python := flag.String("python", ".native/evidently/bin/python", "Python with Evidently, which setup.sh installs")
 	rounds := flag.Int("rounds", 3, "how often each side of preset is measured")
 	rows := flag.Int("rows", 100_000, "rows of a window of full")
@@ -68,9 +73,9 @@ func main() {
 	}
 }
 
-func run(ctx context.Context, part, python string, rounds, rows, width int) error {
-	if !slices.Contains([]string{"", "preset", "full"}, part) {
-		return fmt.Errorf("part (%q) must be preset or full", part)
+func run(ctx context.Context, part, python string, rounds, rows, width int) (err error) {
+	if err := parts.Check(part); err != nil {
+		return err
 	}
 	if rounds < 1 || rows < 10 || width < 1 {
 		return fmt.Errorf("rounds (%d) and width (%d) must be at least 1, rows (%d) 10", rounds, width, rows)
@@ -80,48 +85,21 @@ func run(ctx context.Context, part, python string, rounds, rows, width int) erro
 		return err
 	}
 	defer os.RemoveAll(dir)
-	native, err := models.NativeDir()
+	d, err := database.Start(ctx, dir)
 	if err != nil {
 		return err
 	}
-	engine, err := embedded.StartClickHouse(ctx, embedded.ClickHouseOptions{DataDir: filepath.Join(dir, "clickhouse"), Library: filepath.Join(native, models.LibraryClickHouse)})
-	if err != nil {
-		return err
-	}
-	defer engine.Stop(ctx)
-	w, err := warehouse.Open(ctx, warehouse.Options{Addr: []string{engine.Addr()}, CreateDatabase: true})
-	if err != nil {
-		return err
-	}
-	defer w.Close()
-	if err := errors.Join(w.Migrate(ctx, nil), drift.Install(ctx, w)); err != nil {
-		return err
-	}
+	defer func() { err = errors.Join(err, d.Stop(ctx)) }()
+	w := d.Warehouse
 	var version string
 	if err := w.Conn().QueryRow(ctx, "SELECT version()").Scan(&version); err != nil {
 		return err
 	}
-	fmt.Printf("# %s %s/%s, %d cores, ClickHouse %s, embedded\n", runtime.Version(), runtime.GOOS, runtime.GOARCH, runtime.NumCPU(), version)
-	if part != "full" {
-		if err := preset(ctx, w, dir, python, rounds, 5000, 100); err != nil {
-			return fmt.Errorf("measuring preset: %w", err)
-		}
-	}
-	if part != "preset" {
-		if err := full(ctx, w, rows, width); err != nil {
-			return fmt.Errorf("measuring full: %w", err)
-		}
-	}
-	return nil
-}
-
-// figure prints a line.
-func figure(name string, value, target float64, ok bool) {
-	verdict := "short"
-	if ok {
-		verdict = "ok"
-	}
-	fmt.Printf("%s\t%.3f\t%.3f\t%s\n", name, value, target, verdict)
+	figures.Note("%s %s/%s, %d cores, ClickHouse %s, embedded", runtime.Version(), runtime.GOOS, runtime.GOARCH, runtime.NumCPU(), version)
+	return parts.Measure(ctx, part, map[string]func(context.Context) error{
+		partPreset: func(ctx context.Context) error { return preset(ctx, w, dir, python, rounds, 5000, 100) },
+		partFull:   func(ctx context.Context) error { return full(ctx, w, rows, width) },
+	})
 }
 
 // preset measures both sides in turns; the median of each counts.
@@ -134,7 +112,7 @@ func preset(ctx context.Context, w *warehouse.Warehouse, dir, python string, rou
 	if err != nil {
 		return err
 	}
-	fmt.Printf("# the first comparison in ClickHouse, which is not counted: %.3f s\n", first)
+	figures.Note("the first comparison in ClickHouse, which is not counted: %.3f s", first)
 	var theirs, ours, wides []float64
 	for i := range rounds {
 		var said struct {
@@ -167,18 +145,15 @@ func preset(ctx context.Context, w *warehouse.Warehouse, dir, python string, rou
 		}
 		theirs, ours, wides = append(theirs, said.Seconds), append(ours, took), append(wides, wide)
 		if i == 0 {
-			fmt.Printf("# preset: %d × %d twice, %d components shifted; Evidently %s, Python %s, pandas %s, %d rounds in turns\n", rows, width, shifted, said.Version, said.Python, said.Pandas, rounds)
+			figures.Note("preset: %d × %d twice, %d components shifted; Evidently %s, Python %s, pandas %s, %d rounds in turns", rows, width, shifted, said.Version, said.Python, said.Pandas, rounds)
 		}
-		fmt.Printf("# round %d: Evidently %.2f s, ClickHouse %.3f s, both find %d drifted; ClickHouse %.2f s on %d × %d twice\n", i+1, said.Seconds, took, drifted, wide, wideRows, wideWidth)
+		figures.Note("round %d: Evidently %.2f s, ClickHouse %.3f s, both find %d drifted; ClickHouse %.2f s on %d × %d twice", i+1, said.Seconds, took, drifted, wide, wideRows, wideWidth)
 	}
-	slices.Sort(theirs)
-	slices.Sort(ours)
-	slices.Sort(wides)
 	values, wideValues := float64(2*rows*width), float64(2*wideRows*wideWidth)
-	their, our, wide := theirs[rounds/2]/values, ours[rounds/2]/values, wides[rounds/2]/wideValues
-	fmt.Printf("# per row × column: Evidently %.3f µs, ClickHouse %.4f µs; on %d × %d %.4f µs\n", their*1e6, our*1e6, wideRows, wideWidth, wide*1e6)
-	figure("components, Evidently's time / ours", their/our, targetRatio, their/our >= targetRatio)
-	figure(fmt.Sprintf("components at %d × %d, Evidently's time per row × column at %d × %d / ours", wideRows, wideWidth, rows, width), their/wide, targetRatio, their/wide >= targetRatio)
+	their, our, wide := figures.Median(theirs)/values, figures.Median(ours)/values, figures.Median(wides)/wideValues
+	figures.Note("per row × column: Evidently %.3f µs, ClickHouse %.4f µs; on %d × %d %.4f µs", their*1e6, our*1e6, wideRows, wideWidth, wide*1e6)
+	figures.AtLeast("components, Evidently's time / ours", their/our, targetRatio)
+	figures.AtLeast(fmt.Sprintf("components at %d × %d, Evidently's time per row × column at %d × %d / ours", wideRows, wideWidth, rows, width), their/wide, targetRatio)
 	return mmd(ctx, w, rows, width)
 }
 
@@ -206,7 +181,7 @@ func mmd(ctx context.Context, w *warehouse.Warehouse, rows, width int) error {
 	}
 	values := float64(2 * rows * width)
 	took := time.Since(began).Seconds()
-	fmt.Printf("# reading both windows' vectors: %.2f s, %.4f µs per row × column\n", took, took/values*1e6)
+	figures.Note("reading both windows' vectors: %.2f s, %.4f µs per row × column", took, took/values*1e6)
 	e, err := stats.NewEmbeddings(sides[0], sides[1])
 	if err != nil {
 		return err
@@ -221,7 +196,7 @@ func mmd(ctx context.Context, w *warehouse.Warehouse, rows, width int) error {
 			return err
 		}
 		took := time.Since(began).Seconds()
-		fmt.Printf("# MMD² by %s: %.6f (standard error of the approximation %.6f), %.2f s, %.3f µs per row × column\n", o.name, found.Squared, found.StandardError, took, took/values*1e6)
+		figures.Note("MMD² by %s: %.6f (standard error of the approximation %.6f), %.2f s, %.3f µs per row × column", o.name, found.Squared, found.StandardError, took, took/values*1e6)
 	}
 	return nil
 }
@@ -283,7 +258,7 @@ func full(ctx context.Context, w *warehouse.Warehouse, rows, width int) error {
 	if err := insertMade(ctx, w, "full", rows, width); err != nil {
 		return err
 	}
-	fmt.Printf("# full: %d × %d twice, %.0f MB of vectors, made in %.0f s\n", rows, width, float64(2*rows*width*4)/1e6, time.Since(began).Seconds())
+	figures.Note("full: %d × %d twice, %.0f MB of vectors, made in %.0f s", rows, width, float64(2*rows*width*4)/1e6, time.Since(began).Seconds())
 	watched, stop := context.WithCancel(ctx)
 	defer stop()
 	peak := make(chan float64, 1)
@@ -308,10 +283,10 @@ func full(ctx context.Context, w *warehouse.Warehouse, rows, width int) error {
 	if drifted := drift.DriftedShare(components, drift.WassersteinDrift) * float64(width); drifted < shifted-.5 || drifted > shifted+.5 {
 		return fmt.Errorf("%.0f components drifted, want %d", drifted, shifted)
 	}
-	fmt.Printf("# Euclidean distance of the means %.4f in %.1f s; all components in %.1f s, %.4f µs per row × column; %.0f of %.0f MiB\n",
+	figures.Note("Euclidean distance of the means %.4f in %.1f s; all components in %.1f s, %.4f µs per row × column; %.0f of %.0f MiB",
 		distances.Euclidean, means, took-means, (took-means)/float64(2*rows*width)*1e6, most/(1<<20), float64(limit)/(1<<20))
-	figure("full width, seconds", took, targetSeconds, took <= targetSeconds)
-	figure("full width, peak memory / the engine's limit", most/float64(limit), targetMemory, most > 0 && most <= float64(limit)*targetMemory)
+	figures.AtMost("full width, seconds", took, targetSeconds)
+	figures.Line("full width, peak memory / the engine's limit", most/float64(limit), targetMemory, most > 0 && most <= float64(limit)*targetMemory)
 	return w.Conn().Exec(ctx, "TRUNCATE TABLE embedding_rows")
 }
 
