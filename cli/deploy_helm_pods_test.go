@@ -17,6 +17,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"jobstrom/cluster/clustertest"
+	"jobstrom/telemetry/logtest"
 )
 
 // manifests are what the Helm chart renders, kept and checked by the tests beside it (make test-helm).
@@ -194,7 +195,7 @@ func TestHelmPodsRun(t *testing.T) {
 			once(p)
 		}
 	}
-	f := &flowUnderTest{t: t, dir: dir, log: &lockedBuffer{}}
+	f := &flowUnderTest{t: t, dir: dir, log: &logtest.Buffer{}}
 	for _, p := range pods {
 		if p.Kind == "StatefulSet" || p.Kind == "Deployment" {
 			startPod(t, self, p, environments[p.Name])
@@ -227,7 +228,7 @@ var inPod = regexp.MustCompile(`kubectl -n jobstrom exec (-i )?deploy/jobstrom-a
 // startPod runs a pod's container until the test ends. It must end with status 0 on SIGTERM.
 func startPod(t *testing.T, self string, p helmPod, environment []string) {
 	t.Helper()
-	command, log := exec.Command(self, p.arguments()...), &lockedBuffer{}
+	command, log := exec.Command(self, p.arguments()...), &logtest.Buffer{}
 	command.Env, command.Stdout, command.Stderr = environment, io.Discard, log
 	must(t, command.Start())
 	t.Cleanup(func() {

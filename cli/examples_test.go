@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"jobstrom/models"
+	"jobstrom/telemetry/logtest"
 )
 
 // example is what one folder of examples/ can do; nil where its tool cannot.
@@ -71,7 +72,7 @@ func (e example) check(t *testing.T, f *flowUnderTest) {
 	publish()
 	consume := e.command(ctx, e.consume, "")
 	consume.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // a script's children end with it
-	var said lockedBuffer
+	var said logtest.Buffer
 	consume.Stderr = &said
 	out, err := consume.StdoutPipe()
 	must(t, err)

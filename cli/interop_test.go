@@ -25,6 +25,7 @@ import (
 	"jobstrom/kafka"
 	"jobstrom/models"
 	"jobstrom/schemas"
+	"jobstrom/telemetry/logtest"
 )
 
 // outsider is a Kafka client that knows nothing of us.
@@ -143,7 +144,7 @@ func interoperate(t *testing.T, b clustertest.Broker) {
 	}
 	_, port, err := net.SplitHostPort(engine.HTTPAddr())
 	must(t, err)
-	f := &flowUnderTest{t: t, clickhouse: port, log: &lockedBuffer{}}
+	f := &flowUnderTest{t: t, clickhouse: port, log: &logtest.Buffer{}}
 	f.until("ClickHouse holds every vacancy once", func() bool {
 		return f.ask("SELECT count() FROM system.tables WHERE database = 'jobstrom' AND name = 'predictions'") == "1" &&
 			f.ask("SELECT count() FROM jobstrom.predictions") == strconv.Itoa(len(clients)*len(compressions))

@@ -18,6 +18,7 @@ import (
 	"jobstrom/embedded"
 	"jobstrom/health"
 	"jobstrom/models"
+	"jobstrom/telemetry/logtest"
 )
 
 // get reads a page; an error or another status is in the status, 0 or that.
@@ -129,7 +130,7 @@ func TestRunStageTellsOfABrokerThatIsAway(t *testing.T) {
 	t.Cleanup(func() { broker.Stop() })
 	self, err := os.Executable()
 	must(t, err)
-	var log lockedBuffer
+	var log logtest.Buffer
 	run := exec.Command(self, "run", "extract", "--brokers", "127.0.0.1:"+ports[0], "--metrics-address", "127.0.0.1:"+ports[1])
 	run.Dir, run.Stdout, run.Stderr = t.TempDir(), &log, &log
 	run.Env = append(os.Environ(), "JOBSTROM_TEST_MAIN=1", "JOBSTROM_NATIVE="+filepath.Clean(native))

@@ -24,6 +24,7 @@ import (
 	"jobstrom/models"
 	"jobstrom/security"
 	"jobstrom/security/certs"
+	"jobstrom/telemetry/logtest"
 )
 
 const knownSecret = "s3cret-of-the-test"
@@ -93,7 +94,7 @@ func (o *others) run(t *testing.T, changes map[string]string, until, in string, 
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 	defer cancel()
-	shown, ended := &lockedBuffer{}, make(chan int, 1)
+	shown, ended := &logtest.Buffer{}, make(chan int, 1)
 	go func() { ended <- run(ctx, args, strings.NewReader(in), shown, shown) }()
 	for running := true; running; {
 		select {

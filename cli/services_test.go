@@ -19,6 +19,7 @@ import (
 	"jobstrom/deploy/compose"
 	"jobstrom/embedded"
 	"jobstrom/models"
+	"jobstrom/telemetry/logtest"
 )
 
 // composeVariables is what .env sets for docker-compose.yaml.
@@ -118,7 +119,7 @@ func (s *services) up() {
 
 func (s *services) start(name string) {
 	s.t.Helper()
-	log := &lockedBuffer{}
+	log := &logtest.Buffer{}
 	c := s.command(context.Background(), name, s.project.Services[name].Command...)
 	c.Stdout, c.Stderr = io.Discard, log
 	must(s.t, c.Start())

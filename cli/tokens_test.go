@@ -16,6 +16,7 @@ import (
 
 	"jobstrom/security/certs"
 	"jobstrom/server/access"
+	"jobstrom/telemetry/logtest"
 )
 
 func TestTokens(t *testing.T) {
@@ -139,7 +140,7 @@ func TestServeWithTokensAndTLS(t *testing.T) {
 	token := newToken("first", "classify")
 	ctx, stop := context.WithCancel(t.Context())
 	defer stop()
-	shown, ended := &lockedBuffer{}, make(chan int, 1)
+	shown, ended := &logtest.Buffer{}, make(chan int, 1)
 	go func() {
 		ended <- run(ctx, []string{"serve", "--http", "127.0.0.1:0", "--tokens", path, "--http-cert", pair.Cert, "--http-key", pair.Key, "--data", t.TempDir()}, strings.NewReader(""), shown, shown)
 	}()

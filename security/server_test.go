@@ -1,7 +1,6 @@
 package security_test
 
 import (
-	"bytes"
 	"crypto/tls"
 	"errors"
 	"log/slog"
@@ -9,36 +8,19 @@ import (
 	"net/http"
 	"os"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"jobstrom/security"
 	"jobstrom/security/certs"
+	"jobstrom/telemetry/logtest"
 )
-
-type lockedBuffer struct {
-	mu sync.Mutex
-	bytes.Buffer
-}
-
-func (b *lockedBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.Buffer.Write(p)
-}
-
-func (b *lockedBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.Buffer.String()
-}
 
 // A server shows the certificate of now, and that of before while the files do not belong together.
 func TestServerTLSFollowsItsFiles(t *testing.T) {
 	authority := certs.NewAuthority(t)
 	first, second := authority.Pair("first", time.Hour, "127.0.0.1"), authority.Pair("second", time.Hour, "127.0.0.1")
-	var log lockedBuffer
+	var log logtest.Buffer
 	config, err := security.ServerTLS{Cert: first.Cert, Key: first.Key}.Config(slog.New(slog.NewTextHandler(&log, nil)))
 	if err != nil {
 		t.Fatal(err)
@@ -115,7 +97,7 @@ func TestServerTLSValidate(t *testing.T) {
 			t.Errorf("%+v: got %v", s, err)
 		}
 	}
-	var log lockedBuffer
+	var log logtest.Buffer
 	old := authority.Pair("old", -time.Hour, "localhost")
 	if _, err := (security.ServerTLS{Cert: old.Cert, Key: old.Key}).Config(slog.New(slog.NewTextHandler(&log, nil))); err != nil || !strings.Contains(log.String(), "has expired: renew it") {
 		t.Errorf("%v: %s", err, &log)

@@ -2,7 +2,6 @@
 package deploytest
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -10,12 +9,12 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
 
 	"jobstrom/models"
+	"jobstrom/telemetry/logtest"
 )
 
 // Env is the environment variable that, set to "required", makes tests fail where Prometheus is missing.
@@ -47,25 +46,7 @@ func executable(path string) bool {
 // Prometheus is a running server.
 type Prometheus struct {
 	address string
-	log     *lockedBuffer
-}
-
-// lockedBuffer collects a process's output while tests read it.
-type lockedBuffer struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-func (b *lockedBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.Write(p)
-}
-
-func (b *lockedBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.String()
+	log     *logtest.Buffer
 }
 
 // Start runs Prometheus at an address until the test ends. It asks the target, an address with /metrics, every 10 seconds, as long as it
@@ -82,7 +63,7 @@ func Start(t *testing.T, address, target string) *Prometheus {
 	if err := os.WriteFile(filepath.Join(dir, "prometheus.yaml"), []byte(config), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	p := &Prometheus{address, &lockedBuffer{}}
+	p := &Prometheus{address, &logtest.Buffer{}}
 	cmd := exec.Command(tool, "--config.file="+filepath.Join(dir, "prometheus.yaml"), "--storage.tsdb.path="+filepath.Join(dir, "data"), "--web.listen-address="+address, "--log.level=warn")
 	cmd.Stdout, cmd.Stderr = p.log, p.log
 	if err := cmd.Start(); err != nil {

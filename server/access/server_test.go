@@ -1,7 +1,6 @@
 package access_test
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"io"
@@ -14,6 +13,7 @@ import (
 	"time"
 
 	"jobstrom/server/access"
+	"jobstrom/telemetry/logtest"
 )
 
 // served starts a server with bounds on this machine; panics at /panic.
@@ -170,26 +170,9 @@ func TestConnections(t *testing.T) {
 	}
 }
 
-type lockedBuffer struct {
-	mu sync.Mutex
-	bytes.Buffer
-}
-
-func (b *lockedBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.Buffer.Write(p)
-}
-
-func (b *lockedBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.Buffer.String()
-}
-
 // The log says that something was refused or broke, and nothing of whom or what: no token, query, body, address, value or stack.
 func TestLogs(t *testing.T) {
-	var log lockedBuffer
+	var log logtest.Buffer
 	logger := slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	address := served(t, access.Bounds{Header: 50 * time.Millisecond}, logger)
 	if answer, err := io.ReadAll(dial(t, address, "GET /panic HTTP/1.1\r\nHost: localhost\r\n\r\n")); len(answer) != 0 {

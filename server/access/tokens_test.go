@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"jobstrom/server/access"
+	"jobstrom/telemetry/logtest"
 )
 
 func TestNewToken(t *testing.T) {
@@ -101,7 +102,7 @@ func TestReadTokens(t *testing.T) {
 	}
 	open := filepath.Join(t.TempDir(), "open")
 	for mode, warned := range map[os.FileMode]bool{0o600: false, 0o400: false, 0o640: true, 0o644: true} {
-		var log lockedBuffer
+		var log logtest.Buffer
 		if err := errors.Join(os.WriteFile(open, []byte("tokens: []"), 0o600), os.Chmod(open, mode)); err != nil {
 			t.Fatal(err)
 		}

@@ -14,7 +14,6 @@ import (
 	"os"
 	"regexp"
 	"strings"
-	"sync"
 	"testing"
 
 	"jobstrom/health"
@@ -24,6 +23,7 @@ import (
 	"jobstrom/server/access"
 	"jobstrom/server/api"
 	"jobstrom/server/api/apitest"
+	"jobstrom/telemetry/logtest"
 )
 
 var rewrite = flag.Bool("rewrite", false, "write the golden files in testdata anew")
@@ -35,28 +35,10 @@ type site struct {
 	t    *testing.T
 	flow *apitest.Flow
 	url  string
-	log  *lockedBuffer
+	log  *logtest.Buffer
 	// handler is what answers.
 	handler http.Handler
 	stop    context.CancelFunc
-}
-
-// lockedBuffer keeps a log.
-type lockedBuffer struct {
-	mu sync.Mutex
-	bytes.Buffer
-}
-
-func (b *lockedBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.Buffer.Write(p)
-}
-
-func (b *lockedBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.Buffer.String()
 }
 
 // serve starts a server, as change wants it.
@@ -67,7 +49,7 @@ func serve(t *testing.T, change func(*server.Options)) *site {
 		t.Fatal(err)
 	}
 	ctx, stop := context.WithCancel(context.Background())
-	s := &site{t: t, flow: flow, log: &lockedBuffer{}, stop: stop}
+	s := &site{t: t, flow: flow, log: &logtest.Buffer{}, stop: stop}
 	o := server.Options{
 		API: api.Options{Sources: flow.Sources()}, Problems: func() []health.Problem { return nil },
 		Logger: slog.New(slog.NewTextHandler(s.log, &slog.HandlerOptions{Level: slog.LevelDebug})),

@@ -3,12 +3,12 @@ package api_test
 import (
 	"context"
 	"fmt"
-	"os"
-	"os/exec"
 	"regexp"
 	"sync"
 	"testing"
 	"time"
+
+	"jobstrom/server/browsertest"
 
 	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/log"
@@ -19,20 +19,10 @@ import (
 // tab opens a tab of a browser. At the end of the test, whatever the browser complained of fails it.
 func tab(t *testing.T) context.Context {
 	t.Helper()
-	path := ""
-	for _, name := range []string{"google-chrome", "chromium"} {
-		if found, err := exec.LookPath(name); err == nil {
-			path = found
-		}
+	options, there := browsertest.Options()
+	if !there {
+		browsertest.Missing(t, browsertest.NotInstalled)
 	}
-	if path == "" {
-		why := "chromium is not installed (apt-get install chromium): the documentation is not tested in a browser"
-		if os.Getenv("JOBSTROM_TEST_CHROMIUM") == "required" {
-			t.Fatal(why)
-		}
-		t.Skip(why)
-	}
-	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(path), chromedp.NoSandbox, chromedp.DisableGPU, chromedp.Flag("disable-dev-shm-usage", true))
 	allocator, stop := chromedp.NewExecAllocator(context.Background(), options...)
 	t.Cleanup(stop)
 	ctx, closeTab := chromedp.NewContext(allocator)

@@ -6,12 +6,13 @@ import (
 	"flag"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
 	"time"
+
+	"jobstrom/server/browsertest"
 
 	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/emulation"
@@ -39,33 +40,14 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// required makes the absence of a browser or of axe-core a failure.
-const required = "JOBSTROM_TEST_CHROMIUM"
-
-// without skips a test that needs what is not there, or fails it where that is required.
-func without(t *testing.T, why string) {
-	t.Helper()
-	if os.Getenv(required) == "required" {
-		t.Fatal(why)
-	}
-	t.Skip(why)
-}
-
 // startBrowser starts Chromium, which must be installed: Debian's chromium, or Chrome.
 func startBrowser() {
-	path := ""
-	for _, name := range []string{"chromium", "google-chrome"} {
-		if found, err := exec.LookPath(name); err == nil {
-			path = found
-			break
-		}
-	}
-	if path == "" {
-		chromium.why = "chromium is not installed (apt-get install chromium): the pages are not tested in a browser"
+	options, there := browsertest.Options()
+	if !there {
+		chromium.why = browsertest.NotInstalled
 		return
 	}
-	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(path), chromedp.NoSandbox, chromedp.DisableGPU,
-		chromedp.Flag("disable-dev-shm-usage", true), chromedp.Flag("font-render-hinting", "none"), chromedp.Env("LANG=da_DK.UTF-8", "LANGUAGE=da"), chromedp.Flag("force-color-profile", "srgb"))
+	options = append(options, chromedp.Flag("font-render-hinting", "none"), chromedp.Env("LANG=da_DK.UTF-8", "LANGUAGE=da"), chromedp.Flag("force-color-profile", "srgb"))
 	allocator, stop := chromedp.NewExecAllocator(context.Background(), options...)
 	ctx, close := chromedp.NewContext(allocator)
 	if err := chromedp.Do(ctx); err != nil {
@@ -102,7 +84,7 @@ func open(t *testing.T, url string, l look) *tab {
 	t.Helper()
 	chromium.once.Do(startBrowser)
 	if chromium.why != "" {
-		without(t, chromium.why)
+		browsertest.Missing(t, chromium.why)
 	}
 	ctx, cancel := chromedp.NewContext(chromium.ctx, chromedp.WithNewBrowserContext())
 	t.Cleanup(cancel)
@@ -256,7 +238,7 @@ func (b *tab) accessible(what string) {
 	}
 	script, err := os.ReadFile(filepath.Join(native, "axe", "axe.min.js"))
 	if err != nil {
-		without(b.t, "axe-core is not here (native/setup.sh test): the pages' accessibility is not tested")
+		browsertest.Missing(b.t, "axe-core is not here (native/setup.sh test): the pages' accessibility is not tested")
 	}
 	call(b, runtime.Evaluate, runtime.EvaluateParams{Expression: string(script)})
 	found, err := chromedp.Run(b.ctx, chromedp.Evaluate[string](`axe.run(document, {resultTypes: ["violations"]}).then(r => JSON.stringify(r.violations.map(v => ({rule: v.id, help: v.help,
