@@ -12,14 +12,11 @@ import (
 	"jobstrom/server/api"
 )
 
-// lettersFor is how long letters lie on Kafka, where they can be replayed.
-const lettersFor = 7 * 24 * time.Hour
-
 // lettersInWarehouse lists dead letters by ClickHouse, which has them a second or two after Kafka.
 func (s *apiSources) lettersInWarehouse(ctx context.Context, most int) (*api.DeadLetters, error) {
 	asked, cancel := context.WithTimeout(ctx, askWithin)
 	defer cancel()
-	rows, waiting, err := s.warehouse.ReadDeadLetters(asked, time.Now().Add(-lettersFor), most)
+	rows, waiting, err := s.warehouse.ReadDeadLetters(asked, time.Now().Add(-kafka.DeadLettersFor), most)
 	if err != nil {
 		return nil, s.warehouseAway(ctx, err)
 	}

@@ -133,10 +133,7 @@ func (a *app) textsOf(ctx context.Context, all []*schemas.Vacancy) (texts []stri
 }
 
 func (a *app) showTuned(tuned []embed.Tuned) {
-	t := table.NewWriter()
-	t.SetOutputMirror(a.out)
-	t.SetStyle(table.StyleLight)
-	t.AppendHeader(table.Row{"threads", "workers", "batch tokens", "vacancies/s", "of those in use", "", "alone", ""})
+	t := a.table("threads", "workers", "batch tokens", "vacancies/s", "of those in use", "", "alone", "")
 	for _, c := range tuned {
 		mark := ""
 		switch {

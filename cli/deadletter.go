@@ -207,10 +207,7 @@ func (a *app) letterTable(letters []*kafka.Letter) {
 		fmt.Fprintln(a.out, "no dead letters")
 		return
 	}
-	w := table.NewWriter()
-	w.SetStyle(table.StyleLight)
-	w.SetOutputMirror(a.out)
-	w.AppendHeader(table.Row{"letter", "when (UTC)", "stage", "class", "refused at", "attempts", "model", "replays", "state"})
+	w := a.table("letter", "when (UTC)", "stage", "class", "refused at", "attempts", "model", "replays", "state")
 	for _, l := range letters {
 		m := l.Message
 		w.AppendRow(table.Row{

@@ -213,10 +213,7 @@ func (d *demo) summary(rows map[string]uint64) {
 	}
 	slices.Sort(took)
 	evaluation := trainer.Evaluate(probabilities, truth, len(counts))
-	t := table.NewWriter()
-	t.SetOutputMirror(d.out)
-	t.SetStyle(table.StyleLight)
-	t.AppendHeader(table.Row{"category", "vacancies", ""})
+	t := newTable(d.out, "category", "vacancies", "")
 	for i, n := range counts {
 		t.AppendRow(table.Row{d.pipeline.Taxonomy.Categories[i].Name, n, strings.Repeat("▇", n)})
 	}

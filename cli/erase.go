@@ -140,10 +140,7 @@ func (a *app) printVerifications(verifications []consumers.Verification) {
 		} else {
 			fmt.Fprintf(a.out, "%s was erased at %s\n", v.ID, v.ErasedAt.UTC().Format(verificationTime))
 		}
-		t := table.NewWriter()
-		t.SetStyle(table.StyleLight)
-		t.SetOutputMirror(a.out)
-		t.AppendHeader(table.Row{"topic or table", "left", "until", "published since"})
+		t := a.table("topic or table", "left", "until", "published since")
 		for _, trace := range v.Traces {
 			row := table.Row{trace.Place, "gone", "", ""}
 			if trace.Old > 0 {

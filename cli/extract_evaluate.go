@@ -125,10 +125,7 @@ func (a *app) annotated(name string, bad func(int, error)) ([]evaluate.Text, err
 
 // showExtraction writes an evaluation for people.
 func (a *app) showExtraction(e *evaluate.Evaluation) {
-	t := table.NewWriter()
-	t.SetOutputMirror(a.out)
-	t.SetStyle(table.StyleLight)
-	t.AppendHeader(table.Row{"label", "annotated", "found", "exact P", "R", "F1", "overlap P", "R", "F1"})
+	t := a.table("label", "annotated", "found", "exact P", "R", "F1", "overlap P", "R", "F1")
 	row := func(name string, f evaluate.Figures) {
 		three := func(v float64) string { return fmt.Sprintf("%.3f", v) }
 		t.AppendRow(table.Row{name, f.Annotated, f.Found, three(f.Exact.Precision), three(f.Exact.Recall), three(f.Exact.F1), three(f.Overlap.Precision), three(f.Overlap.Recall), three(f.Overlap.F1)})

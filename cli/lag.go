@@ -139,10 +139,7 @@ func (a *app) printLag(lines []lagLine) error {
 }
 
 func writeLag(out io.Writer, lines []lagLine) {
-	w := table.NewWriter()
-	w.SetStyle(table.StyleLight)
-	w.SetOutputMirror(out)
-	w.AppendHeader(table.Row{"stage", "topic", "partition", "state", "unread", "oldest", "next offset", "end", "worker"})
+	w := newTable(out, "stage", "topic", "partition", "state", "unread", "oldest", "next offset", "end", "worker")
 	seconds := func(s float64) string {
 		if s == 0 {
 			return ""

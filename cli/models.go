@@ -225,15 +225,6 @@ func (a *app) modelsListCommand() *cobra.Command {
 	return cmd
 }
 
-// table returns a table with this header, for people.
-func (a *app) table(header ...any) table.Writer {
-	t := table.NewWriter()
-	t.SetStyle(table.StyleLight)
-	t.SetOutputMirror(a.out)
-	t.AppendHeader(header)
-	return t
-}
-
 // encodeLines writes n values as JSON, one a line.
 func (a *app) encodeLines(n int, value func(i int) any) error {
 	lines := json.NewEncoder(a.out)

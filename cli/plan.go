@@ -132,42 +132,39 @@ func showPlan(out io.Writer, p capacity.Plan) {
 	d, m := p.Demand, p.Measured
 	fmt.Fprintf(out, "%s vacancies a day: %s a second on average, %s in the busiest hour, %s to catch up after %s in %s\n", rounded(d.PerDay), rounded(p.Mean), rounded(p.Busiest),
 		rounded(p.Mean*(1+float64(d.Outage)/float64(d.CatchUp))), d.Outage, d.CatchUp)
-	fmt.Fprintf(out, "reckoned from %d vacancies of %s, encoder %s, %s\n\n", m.Vacancies, bytesOf(m.VacancyBytes), m.Encoder, m.Machine)
-	show := func(header table.Row, rows []table.Row) {
-		t := table.NewWriter()
-		t.SetOutputMirror(out)
-		t.SetStyle(table.StyleLight)
-		t.AppendHeader(header)
+	fmt.Fprintf(out, "reckoned from %d vacancies of %s, encoder %s, %s\n", m.Vacancies, bytesOf(m.VacancyBytes), m.Encoder, m.Machine)
+	show := func(figures int, header table.Row, rows []table.Row) { // so many columns behind the first are figures, on the right
+		fmt.Fprintln(out)
+		t := newTable(out, header...)
 		t.AppendRows(rows)
 		var right []table.ColumnConfig
-		for i := 2; i < len(header); i++ {
+		for i := 2; i < 2+figures; i++ {
 			right = append(right, table.ColumnConfig{Number: i, Align: text.AlignRight, AlignHeader: text.AlignRight})
 		}
 		t.SetColumnConfigs(right)
 		t.Render()
-		fmt.Fprintln(out)
 	}
 	var rows []table.Row
 	for _, s := range p.Stages {
-		rows = append(rows, table.Row{s.Name, rounded(s.MS), rounded(s.Processors), s.Processes, bytesOf(s.MemoryBytes), ""})
+		rows = append(rows, table.Row{s.Name, rounded(s.MS), rounded(s.Processors), s.Processes, bytesOf(s.MemoryBytes)})
 	}
-	show(table.Row{"stage", "ms a vacancy", "processors", fmt.Sprintf("processes of %d", d.Processors), "memory of one", ""}, rows)
+	show(4, table.Row{"stage", "ms a vacancy", "processors", fmt.Sprintf("processes of %d", d.Processors), "memory of one"}, rows)
 	rows = nil
 	for _, v := range p.Topics {
-		rows = append(rows, table.Row{v.Name, bytesOf(v.Each), days(v.Keep), v.Copies, bytesOf(v.Bytes), ""})
+		rows = append(rows, table.Row{v.Name, bytesOf(v.Each), days(v.Keep), v.Copies, bytesOf(v.Bytes)})
 	}
-	show(table.Row{"topic", "a record", "days", "replicas", "disk", ""}, append(rows, table.Row{"Kafka", "", "", "", bytesOf(p.KafkaBytes), ""}))
+	show(4, table.Row{"topic", "a record", "days", "replicas", "disk"}, append(rows, table.Row{"Kafka", "", "", "", bytesOf(p.KafkaBytes)}))
 	rows = nil
 	for _, v := range p.Tables {
-		rows = append(rows, table.Row{v.Name, bytesOf(v.Each), days(v.Keep), v.Copies, bytesOf(v.Bytes), ""})
+		rows = append(rows, table.Row{v.Name, bytesOf(v.Each), days(v.Keep), v.Copies, bytesOf(v.Bytes)})
 	}
-	show(table.Row{"table", "a row", "days", "replicas", "disk", ""}, append(rows, table.Row{"ClickHouse, with room to merge", "", "", "", bytesOf(p.ClickHouseBytes), ""}))
-	fmt.Fprintf(out, "partitions: %d (--partitions; it never changes)\n", p.Partitions)
+	show(4, table.Row{"table", "a row", "days", "replicas", "disk"}, append(rows, table.Row{"ClickHouse, with room to merge", "", "", "", bytesOf(p.ClickHouseBytes)}))
+	fmt.Fprintf(out, "\npartitions: %d (--partitions; it never changes)\n", p.Partitions)
 	if p.Flows > 1 {
 		fmt.Fprintf(out, "flows: %d, each with topics, groups and such partitions of its own: a stage has more workers than a topic may have partitions\n", p.Flows)
 	}
 	fmt.Fprintf(out, "Kafka: %s/s in, %s/s out, replicas not counted\n", bytesOf(p.KafkaIn), bytesOf(p.KafkaOut))
-	fmt.Fprintf(out, "ClickHouse: %s, %s processors, %s of memory for the index of similar vacancies\n\n", shards(p.Shards, d.Replicas), rounded(p.ClickHouseProcessors), bytesOf(p.SimilarMemory))
+	fmt.Fprintf(out, "ClickHouse: %s, %s processors, %s of memory for the index of similar vacancies\n", shards(p.Shards, d.Replicas), rounded(p.ClickHouseProcessors), bytesOf(p.SimilarMemory))
 	rows = nil
 	for _, l := range p.Limits {
 		mark := ""
@@ -176,13 +173,7 @@ func showPlan(out io.Writer, p capacity.Plan) {
 		}
 		rows = append(rows, table.Row{l.Name, rounded(l.PerDay), mark, l.Remedy})
 	}
-	t := table.NewWriter()
-	t.SetOutputMirror(out)
-	t.SetStyle(table.StyleLight)
-	t.AppendHeader(table.Row{"what breaks first", "at a day", "", "what to do"})
-	t.AppendRows(rows)
-	t.SetColumnConfigs([]table.ColumnConfig{{Number: 2, Align: text.AlignRight, AlignHeader: text.AlignRight}})
-	t.Render()
+	show(1, table.Row{"what breaks first", "at a day", "", "what to do"}, rows)
 }
 
 func shards(n, replicas int) string {

@@ -94,17 +94,14 @@ func (r *importReport) writeYears(a *app) {
 		return
 	}
 	years, categories := slices.Sorted(maps.Keys(r.Years)), map[string]bool{}
-	t := table.NewWriter()
-	t.SetStyle(table.StyleLight)
-	t.SetOutputMirror(a.out)
-	header := table.Row{"category"}
+	header := []any{"category"}
 	for _, year := range years {
 		header = append(header, year)
 		for category := range r.Years[year] {
 			categories[category] = true
 		}
 	}
-	t.AppendHeader(header)
+	t := a.table(header...)
 	for _, category := range slices.Sorted(maps.Keys(categories)) {
 		row := table.Row{category}
 		for _, year := range years {

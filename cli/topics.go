@@ -76,10 +76,7 @@ func (a *app) topicsCommand() *cobra.Command {
 		if a.format == "json" {
 			return json.NewEncoder(a.out).Encode(lines)
 		}
-		w := table.NewWriter()
-		w.SetStyle(table.StyleLight)
-		w.SetOutputMirror(a.out)
-		w.AppendHeader(table.Row{"topic", "partitions", "offsets", "policy", "key"})
+		w := a.table("topic", "partitions", "offsets", "policy", "key")
 		for _, l := range lines {
 			w.AppendRow(table.Row{l.Topic, l.Partitions, l.Records, l.Policy, l.Key})
 		}

@@ -193,10 +193,7 @@ func (a *app) showChanges(changes []kafka.Change, none string) error {
 			return err
 		}
 	}
-	w := table.NewWriter()
-	w.SetStyle(table.StyleLight)
-	w.SetOutputMirror(a.out)
-	w.AppendHeader(table.Row{"", "topic", "what", "is", "becomes"})
+	w := a.table("", "topic", "what", "is", "becomes")
 	for _, c := range changes {
 		w.AppendRow(table.Row{c.Kind, c.Topic, c.What, c.From, c.To})
 		if c.Note != "" {

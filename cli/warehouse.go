@@ -90,10 +90,7 @@ func (a *app) showWarehousePlan(plan warehouse.Plan) error {
 		return err
 	}
 	if len(plan.Tables) > 0 {
-		w := table.NewWriter()
-		w.SetStyle(table.StyleLight)
-		w.SetOutputMirror(a.out)
-		w.AppendHeader(table.Row{"table", "engine", "policy", "rows here", "bytes"})
+		w := a.table("table", "engine", "policy", "rows here", "bytes")
 		for _, t := range plan.Tables {
 			w.AppendRow(table.Row{t.Name, t.Engine, t.StoragePolicy, t.Rows, humanize.IBytes(t.Bytes)})
 		}
@@ -103,10 +100,7 @@ func (a *app) showWarehousePlan(plan warehouse.Plan) error {
 		_, err := fmt.Fprintln(a.out, "Nothing to do: the tables are as this binary wants them.")
 		return err
 	}
-	w := table.NewWriter()
-	w.SetStyle(table.StyleLight)
-	w.SetOutputMirror(a.out)
-	w.AppendHeader(table.Row{"", "what", "is", "becomes", ""})
+	w := a.table("", "what", "is", "becomes", "")
 	for _, s := range plan.Steps {
 		w.AppendRow(table.Row{s.Kind, s.What, s.From, s.To, s.Note})
 	}

@@ -52,6 +52,9 @@ type Topic struct {
 
 const day = 24 * time.Hour
 
+// DeadLettersFor is how long dead letters lie on their topic, where they can be replayed.
+const DeadLettersFor = 7 * day
+
 // Forever is the retention of what is never deleted; Kafka writes it -1.
 const Forever = -time.Millisecond
 
@@ -63,7 +66,7 @@ func Topics(encoder string) []Topic {
 		{Name: Embedded(encoder), Key: "vacancy id", Retention: 7 * day},
 		{Name: Classified, Key: "vacancy id", Retention: 30 * day},
 		{Name: Labels, Key: "vacancy id", Retention: 30 * day},
-		{Name: DeadLetter, Key: "the record's", Retention: 7 * day},
+		{Name: DeadLetter, Key: "the record's", Retention: DeadLettersFor},
 		{Name: Shadow, Key: "vacancy id", Retention: 7 * day},
 		{Name: APIPredictions, Key: "vacancy id", Retention: 7 * day},
 		{Name: Models, Key: "model id, alias", Compacted: true, Partitions: 1},
