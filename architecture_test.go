@@ -6,12 +6,15 @@ import (
 	"go/parser"
 	"go/token"
 	"io"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
 	"testing"
+
+	"jobstrom/kafka"
 )
 
 type goPackage struct {
@@ -60,6 +63,7 @@ var layer = map[string][]string{
 	"telemetry":                {},
 	"telemetry/generate":       {"cli"},
 	"telemetry/telemetrytest":  {},
+	"telemetry/logtest":        {},
 	"models":                   {"schemas"},
 	"models/onnx":              {},
 	"models/convert":           {"models", "models/onnx", "models/quantize", "schemas"},
@@ -93,12 +97,13 @@ var layer = map[string][]string{
 	"server/api":               {"pipeline", "pipeline/classify", "pipeline/extract", "schemas", "server/access"},
 	"server/api/apitest":       {"pipeline", "pipeline/classify", "pipeline/embed", "pipeline/extract", "schemas", "server/api"},
 	"server/api/apitest/serve": {"health", "pipeline", "server", "server/access", "server/api", "server/api/apitest"},
+	"server/browsertest":       {},
 	"server/web":               {"pipeline", "pipeline/extract", "producers", "schemas", "server/access", "server/api"},
 
 	"deploy/compose":          {},
 	"deploy/image":            {},
 	"examples/go":             {}, // what others write knows nothing of ours
-	"deploy/deploytest":       {"models"},
+	"deploy/deploytest":       {"models", "telemetry/logtest"},
 	"deploy/grafana":          {},
 	"deploy/grafana/generate": {"deploy/grafana"},
 	"release":                 {},
@@ -133,6 +138,23 @@ func TestImportsPointOneWay(t *testing.T) {
 					t.Errorf("%s is pure but imports %s", name, i)
 				}
 			}
+		}
+	}
+}
+
+// The picture shows every topic of the flow, every stage, and who reads and writes.
+func TestPictureShowsTheFlow(t *testing.T) {
+	picture, err := os.ReadFile("docs/images/architecture.svg")
+	if err != nil {
+		t.Fatal(err)
+	}
+	names := []string{"publishers", "extract", "embed", "classify", "consumers", "sink", "ClickHouse", "serve", "watch", "train"}
+	for _, topic := range kafka.Topics("ENCODER") {
+		names = append(names, topic.Name)
+	}
+	for _, name := range names {
+		if !strings.Contains(string(picture), ">"+name+"<") {
+			t.Errorf("docs/images/architecture.svg does not show %s", name)
 		}
 	}
 }
