@@ -86,7 +86,7 @@ bench-extract: build ## Compare GLiNER2 with gliner2-onnx and gliner2 in Python 
 	bench/extract/setup.sh model
 	go build -o bin/bench-extract ./bench/extract && bin/bench-extract $(if $(PART),-part $(PART))
 
-bench-stream: setup-test ## Measure the stream without the models on Apache Kafka (PART=throughput, latency, scaling, memory)
+bench-stream: setup-test ## Measure the stream without the models on Apache Kafka (PART=throughput, latency, scaling, memory, traces)
 	go run ./bench/stream $(if $(PART),-part $(PART))
 
 bench-train: build ## Compare the trainer with scikit-learn and with the reference recipe, in time, memory and quality (PART=speed, history, synthetic, samples, leave-one-out)

@@ -1,4 +1,4 @@
-// Command stream measures the stream without the models' cost: throughput against a bare loop, latency, scaling and memory, on Apache Kafka.
+// Command stream measures the stream without the models' cost: throughput against a bare loop, latency, scaling, memory and the cost of traces, on Apache Kafka.
 //
 // It prints one tab-separated line a figure: name, figure, target, ok or short. Lines that begin with # say what was measured. Sides that are
 // compared are measured in turns in one run, because machines are shared and noisy.
@@ -28,9 +28,10 @@ const (
 	partLatency    = "latency"
 	partScaling    = "scaling"
 	partMemory     = "memory"
+	partTraces     = "traces"
 )
 
-var parts = figures.Parts{partThroughput, partLatency, partScaling, partMemory}
+var parts = figures.Parts{partThroughput, partLatency, partScaling, partMemory, partTraces}
 
 func main() {
 	var o options
@@ -102,7 +103,7 @@ func run(ctx context.Context, o options) error {
 	b.runner.Kafka.Brokers = b.brokers
 	b.runner.EnsureDefaults()
 	return parts.Measure(ctx, b.part, map[string]func(context.Context) error{
-		partThroughput: b.throughput, partLatency: b.latencyAtHalfLoad, partScaling: b.scaling, partMemory: b.memory,
+		partThroughput: b.throughput, partLatency: b.latencyAtHalfLoad, partScaling: b.scaling, partMemory: b.memory, partTraces: b.traces,
 	})
 }
 
