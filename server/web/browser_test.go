@@ -262,7 +262,7 @@ func (b *tab) accessible(what string) {
 func (b *tab) fits(what string) {
 	b.t.Helper()
 	if wide := is[int](b, `document.documentElement.scrollWidth - document.documentElement.clientWidth`); wide > 0 {
-		culprit := is[string](b, `[...document.querySelectorAll("main *, header *, footer *")].filter(e => e.getBoundingClientRect().right > innerWidth + 1).slice(0, 5).map(e => e.outerHTML.slice(0, 120)).join(" | ")`)
+		culprit := is[string](b, `[...document.querySelectorAll("main *, header *, footer *")].filter(e => e.getBoundingClientRect().right > document.documentElement.clientWidth).slice(0, 5).map(e => e.outerHTML.slice(0, 120)).join(" | ")`)
 		b.t.Errorf("%s is %d px wider than the screen: %s", what, wide, culprit)
 	}
 }
