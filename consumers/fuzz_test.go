@@ -1,7 +1,6 @@
 package consumers
 
 import (
-	"bytes"
 	"context"
 	"hash/fnv"
 	"log/slog"
@@ -12,7 +11,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -25,6 +23,7 @@ import (
 	"jobstrom/pipeline/embed"
 	"jobstrom/pipeline/extract"
 	"jobstrom/schemas"
+	"jobstrom/telemetry/logtest"
 )
 
 const fuzzPartitions = 4
@@ -72,24 +71,6 @@ func fuzzStages(t testing.TB, raw kafka.TopicID) (stages []Stage, card models.En
 	return []Stage{Extract(x, raw), Embed(quickEncoder{card}), Classify(live, schemas.Jobnet(), card.ID)}, card
 }
 
-// lockedLog keeps what workers log at warning or worse.
-type lockedLog struct {
-	mu sync.Mutex
-	bytes.Buffer
-}
-
-func (l *lockedLog) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.Buffer.Write(p)
-}
-
-func (l *lockedLog) text() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.Buffer.String()
-}
-
 // Whatever is written to the topics, each record is classified or a dead letter, once, for a reason of its own, and no stage panics. JOBSTROM_FUZZ sets how
 // many records are written (make fuzz: 1,000,000), JOBSTROM_FUZZ_SEED which.
 func TestFuzzedRecordsAreAllAnswered(t *testing.T) {
@@ -115,7 +96,7 @@ func TestFuzzedRecordsAreAllAnswered(t *testing.T) {
 		t.Fatal(err)
 	}
 	stages, _ := fuzzStages(t, raw)
-	log := &lockedLog{}
+	log := &logtest.Buffer{}
 	for _, stage := range stages {
 		stop := start(t, stage, RunnerOptions{Kafka: o, Version: "fuzz", Logger: slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelWarn}))})
 		defer func() {
@@ -154,8 +135,8 @@ func TestFuzzedRecordsAreAllAnswered(t *testing.T) {
 	if total != n || got["classified"] < n/5 || got["dead: malformed"] < n/5 || got["dead: nothing_extracted"] == 0 || got["dead: other_encoder"] == 0 {
 		t.Errorf("%d records were written (%v), %d answered: %v", n, written, total, got)
 	}
-	if got["dead: internal"] > 0 || strings.Contains(log.text(), "BUG") {
-		t.Errorf("a stage failed on a record:\n%.3000s", log.text())
+	if got["dead: internal"] > 0 || strings.Contains(log.String(), "BUG") {
+		t.Errorf("a stage failed on a record:\n%.3000s", log.String())
 	}
 }
 

@@ -4,11 +4,9 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -19,32 +17,10 @@ import (
 	"jobstrom/embedded"
 	"jobstrom/health"
 	"jobstrom/kafka"
-	"jobstrom/models"
 	"jobstrom/schemas"
+	"jobstrom/telemetry/logtest"
 	"jobstrom/warehouse"
 )
-
-// engine starts ClickHouse on a data folder; the ports of an earlier one are taken again.
-func engine(t *testing.T, dir string, former *embedded.ClickHouse) *embedded.ClickHouse {
-	t.Helper()
-	native, err := models.NativeDir()
-	if err != nil {
-		t.Fatal(err)
-	}
-	o := embedded.ClickHouseOptions{DataDir: dir, Library: filepath.Join(native, models.LibraryClickHouse), StartTimeout: 2 * time.Minute}
-	if former != nil {
-		for port, addr := range map[*int]string{&o.NativePort: former.Addr(), &o.HTTPPort: former.HTTPAddr()} {
-			_, text, _ := net.SplitHostPort(addr)
-			*port, _ = strconv.Atoi(text)
-		}
-	}
-	e, err := embedded.StartClickHouse(t.Context(), o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = e.Stop(context.Background()) })
-	return e
-}
 
 // sinking runs a sink with a board and metrics, until the test ends.
 func sinking(t *testing.T, o kafka.Options, w *warehouse.Warehouse, board *health.Board) *prometheus.Registry {
@@ -98,14 +74,7 @@ func TestSinkCatchesUpWithAKilledClickHouse(t *testing.T) {
 	eachBroker(t, func(t *testing.T, o kafka.Options, client *kgo.Client) {
 		dir := t.TempDir()
 		first := engine(t, dir, nil)
-		w, err := warehouse.Open(t.Context(), warehouse.Options{Addr: []string{first.Addr()}, CreateDatabase: true})
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer w.Close()
-		if err := w.Migrate(t.Context(), nil); err != nil {
-			t.Fatal(err)
-		}
+		w := schema(t, first.Addr())
 		var board health.Board
 		sinking(t, o, w, &board)
 		n, now := 0, time.Now()
@@ -211,28 +180,8 @@ func TestSinkWaitsWhileTheDiskIsFull(t *testing.T) {
 	t.Setenv("LD_PRELOAD", library)
 	e := engine(t, dir, nil)
 	os.Unsetenv("LD_PRELOAD") // the engine has it; t.Setenv puts back what was there
-	broker, err := embedded.StartKafka(embedded.KafkaOptions{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(broker.Stop)
-	o := kafka.Options{Brokers: broker.Addrs()}
-	client, err := kafka.NewClient(o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer client.Close()
-	if err := kafka.EnsureTopics(t.Context(), client, testEncoder, kafka.Layout{Partitions: 3, Replication: 1}); err != nil {
-		t.Fatal(err)
-	}
-	w, err := warehouse.Open(t.Context(), warehouse.Options{Addr: []string{e.Addr()}, CreateDatabase: true})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer w.Close()
-	if err := w.Migrate(t.Context(), nil); err != nil {
-		t.Fatal(err)
-	}
+	o, client := embeddedKafka(t, embedded.KafkaOptions{})
+	w := schema(t, e.Addr())
 	var board health.Board
 	sinking(t, o, w, &board)
 	predict(t, client, 0, time.Now())
@@ -255,21 +204,8 @@ func TestStageWaitsWhileKafkasDiskIsFull(t *testing.T) {
 	if _, err := os.Stat("/dev/full"); err != nil {
 		t.Fatal("/dev/full is missing: it is what has no space left")
 	}
-	dir, log := t.TempDir(), &lockedLog{}
-	broker, err := embedded.StartKafka(embedded.KafkaOptions{Dir: dir, Logger: slog.New(slog.NewTextHandler(log, nil))})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(broker.Stop)
-	o := kafka.Options{Brokers: broker.Addrs()}
-	client, err := kafka.NewClient(o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer client.Close()
-	if err := kafka.EnsureTopics(t.Context(), client, testEncoder, kafka.Layout{Partitions: 3, Replication: 1}); err != nil {
-		t.Fatal(err)
-	}
+	dir, log := t.TempDir(), &logtest.Buffer{}
+	o, client := embeddedKafka(t, embedded.KafkaOptions{Dir: dir, Logger: slog.New(slog.NewTextHandler(log, nil))})
 	publish(t, client, 0, 60)
 	var full []string // the files that the first records of a partition will make
 	for partition := range 3 {
@@ -285,7 +221,7 @@ func TestStageWaitsWhileKafkasDiskIsFull(t *testing.T) {
 	registry := prometheus.NewRegistry()
 	stop := start(t, echo(func([]*kgo.Record) error { return nil }), RunnerOptions{Kafka: o, TransactionTimeout: 3 * time.Second, Registerer: registry})
 	waitFor(t, func() bool {
-		text := log.text()
+		text := log.String()
 		return strings.Contains(text, "no space left on device") && strings.Contains(text, kafka.Extracted) && strings.Contains(text, "make room") && errorsOf(t, registry, Retry) > 0
 	})
 	if n := errorsOf(t, registry, Suspect) + errorsOf(t, registry, Fatal); n > 0 {

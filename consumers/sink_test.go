@@ -2,7 +2,6 @@ package consumers
 
 import (
 	"context"
-	"path/filepath"
 	"testing"
 	"time"
 
@@ -12,9 +11,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 	"google.golang.org/protobuf/proto"
 
-	"jobstrom/embedded"
 	"jobstrom/kafka"
-	"jobstrom/models"
 	"jobstrom/schemas"
 	"jobstrom/warehouse"
 )
@@ -22,24 +19,8 @@ import (
 // store starts a ClickHouse engine with the schema.
 func store(t *testing.T) *warehouse.Warehouse {
 	t.Helper()
-	native, err := models.NativeDir()
-	if err != nil {
-		t.Fatal(err)
-	}
-	engine, err := embedded.StartClickHouse(t.Context(), embedded.ClickHouseOptions{DataDir: t.TempDir(), Library: filepath.Join(native, models.LibraryClickHouse)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = engine.Stop(context.Background()) })
-	w, err := warehouse.Open(t.Context(), warehouse.Options{Addr: []string{engine.Addr()}, CreateDatabase: true})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = w.Close() })
-	if err := w.Migrate(t.Context(), nil); err != nil {
-		t.Fatal(err)
-	}
-	return w
+	e := engine(t, t.TempDir(), nil)
+	return schema(t, e.Addr())
 }
 
 // sinkGroups are the groups in which the sink reads: that of the encoder's vectors, and that of all else.

@@ -96,14 +96,7 @@ func TestHistoryIsNotEmbeddedTwice(t *testing.T) { eachBroker(t, historyIsNotEmb
 func historyIsNotEmbeddedTwice(t *testing.T, o kafka.Options, client *kgo.Client) {
 	dir := t.TempDir()
 	first := engine(t, dir, nil)
-	w, err := warehouse.Open(t.Context(), warehouse.Options{Addr: []string{first.Addr()}, CreateDatabase: true})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer w.Close()
-	if err := w.Migrate(t.Context(), nil); err != nil {
-		t.Fatal(err)
-	}
+	w := schema(t, first.Addr())
 	encoder := countedEncoder(t, "")
 	id := encoder.Card().ID
 	if err := kafka.EnsureTopics(t.Context(), client, id, kafka.Layout{Partitions: 3, Replication: 1}); err != nil {
@@ -217,8 +210,12 @@ func historyIsNotEmbeddedTwice(t *testing.T, o kafka.Options, client *kgo.Client
 	send(jobs("e")...)
 	waitFor(t, func() bool { return len(rows("e")) == 5 })
 	f("it is back", now, hits+5, 6, 5)
-	if diff := cmp.Diff(rows("c"), rows("e")); diff != "" {
-		t.Errorf("vectors differ:\n%s", diff)
+	// Those of c and of d are stored. They were embedded in other batches, on which the last bits depend.
+	before, meanwhile := rows("c"), rows("d")
+	for i, got := range rows("e") {
+		if !cmp.Equal(got, before[i]) && !cmp.Equal(got, meanwhile[i]) {
+			t.Errorf("%v is neither %v nor %v", got, before[i], meanwhile[i])
+		}
 	}
 }
 

@@ -16,7 +16,6 @@ import (
 	"jobstrom/embedded"
 	"jobstrom/kafka"
 	"jobstrom/models"
-	"jobstrom/warehouse"
 )
 
 // shown returns the values of a gauge of one label, by the label's value.
@@ -54,14 +53,7 @@ func TestUsageIsShownWhileItCanBeHad(t *testing.T) {
 		}
 	}
 	defer func() { stopped() }()
-	w, err := warehouse.Open(t.Context(), warehouse.Options{Addr: []string{engine.Addr()}, CreateDatabase: true})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer w.Close()
-	if err := w.Migrate(t.Context(), nil); err != nil {
-		t.Fatal(err)
-	}
+	w := schema(t, engine.Addr())
 	_, port, _ := strings.Cut(engine.Addr(), ":")
 	if options.NativePort, err = strconv.Atoi(port); err != nil {
 		t.Fatal(err)
