@@ -62,6 +62,9 @@ func TestRefusals(t *testing.T) {
 	f("Strimzi's certificate", "topics: {job: {enabled: false}}\nstrimzi: {cluster: a, user: {enabled: true, authentication: tls}}", "certSecret: {name: jobstrom, cert: user.crt")
 	f("Strimzi's replication", "topics: {replication: -1, job: {enabled: false}}\nstrimzi: {cluster: a, topics: {enabled: true}}", "needs topics.replication")
 
+	f("topics declared for nobody", "topics: {job: {enabled: false}, declared: {vacancies.raw: {retention.ms: 1}}}", "topics.declared is for topics.job")
+	f("a topic of no settings", "topics: {declared: {vacancies.raw: 7}}", "declared")
+	f("a setting that is none", "topics: {declared: {vacancies.raw: {retention.ms: [7]}}}", "declared")
 	f("ClickHouse made after its tables", "clickhouseInstallation: {enabled: true}", "set clickhouse.job.enabled to false", "clickhouse.passwordSecret.name")
 	f("ClickHouse without keeper", "clickhouse: {job: {enabled: false}}\nclickhouseInstallation: {enabled: true, replicas: 2}", "clickhouseInstallation.keeper")
 

@@ -62,6 +62,7 @@
 {{- if and (or .topics.enabled .user.enabled) (not .cluster) }}{{ $wrong = append $wrong "strimzi.cluster is empty: name the Kafka resource" }}{{ end -}}
 {{- if and .topics.enabled $v.topics.job.enabled }}{{ $wrong = append $wrong "strimzi.topics and topics.job would both make the topics: set topics.job.enabled to false" }}{{ end -}}
 {{- if and .topics.enabled (lt (int $v.topics.replication) 1) }}{{ $wrong = append $wrong "strimzi.topics needs topics.replication" }}{{ end -}}
+{{- if and $v.topics.declared (not $v.topics.job.enabled) }}{{ $wrong = append $wrong "topics.declared is for topics.job, which is not enabled: enable it, or declare the topics where they are made" }}{{ end -}}
 {{- if and .user.enabled $v.topics.job.enabled }}{{ $wrong = append $wrong "topics.job runs before strimzi.user is there: set topics.job.enabled to false and strimzi.topics.enabled to true" }}{{ end -}}
 {{- if .user.enabled -}}
 {{- if and (eq .user.authentication "scram-sha-512") (or (ne $v.kafka.sasl.mechanism "SCRAM-SHA-512") (ne $v.kafka.sasl.user .user.name) (ne $v.kafka.sasl.passwordSecret.name .user.name)) -}}

@@ -43,6 +43,13 @@ A secret is a file, never a variable: Kafka's are read again for each connection
 {{- $_ := set $env "JOBSTROM_CLICKHOUSE_DATABASE" .database -}}
 {{- $_ := set $env "JOBSTROM_CLICKHOUSE_USER" .user -}}
 {{- if .retention }}{{ $_ := set $env "JOBSTROM_RETENTION" .retention }}{{ end -}}
+{{- if and $v.clickhouseInstallation.enabled (not .addresses) -}}
+{{- with $v.clickhouseInstallation -}}
+{{- if or (gt (int .shards) 1) (gt (int .replicas) 1) }}{{ $_ := set $env "JOBSTROM_CLICKHOUSE_CLUSTER" .cluster }}{{ end -}}
+{{- if gt (int .shards) 1 }}{{ $_ := set $env "JOBSTROM_CLICKHOUSE_SHARDED" "true" }}{{ end -}}
+{{- if gt (int .replicas) 1 }}{{ $_ := set $env "JOBSTROM_CLICKHOUSE_REPLICATED" "true" }}{{ end -}}
+{{- end -}}
+{{- end -}}
 {{- if .tls.enabled -}}
 {{- $_ := set $env "JOBSTROM_CLICKHOUSE_TLS" "true" -}}
 {{- $tls = append $tls (dict "env" "CLICKHOUSE" "dir" "clickhouse" "values" .tls) -}}

@@ -17,6 +17,7 @@ app.kubernetes.io/component: {{ .component.name }}
 {{- $connections := include "jobstrom.connections" . | fromYaml -}}
 {{- $encoder := index $v.encoders (int $c.encoder) -}}
 {{- $serves := has $c.kind (list "stage" "api" "watch") -}}
+{{- $declared := and $v.topics.declared (eq $c.role "topics apply") -}}
 {{- $keeps := has $c.kind (list "api" "watch" "trainer" "check") -}}
 metadata:
   labels:
@@ -149,6 +150,11 @@ spec:
           mountPath: /etc/jobstrom/secrets
           readOnly: true
         {{- end }}
+        {{- if $declared }}
+        - name: topics
+          mountPath: /etc/jobstrom/topics
+          readOnly: true
+        {{- end }}
         {{- if $encoder.volume }}
         - name: encoder
           mountPath: /var/lib/jobstrom/encoders
@@ -180,6 +186,11 @@ spec:
                 - key: {{ .key }}
                   path: {{ .path }}
           {{- end }}
+    {{- end }}
+    {{- if $declared }}
+    - name: topics
+      configMap:
+        name: {{ include "jobstrom.fullname" .root }}-topics
     {{- end }}
     {{- if $encoder.volume }}
     - name: encoder
