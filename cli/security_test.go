@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/sr/srfake"
@@ -267,7 +268,7 @@ func TestWrongSecurity(t *testing.T) {
 // Each command works with the rights that docs/security.md lists, and without one of them ends and names it.
 func TestCommandsAndRights(t *testing.T) {
 	o := startOthers(t)
-	b, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.EnableSASL(), kfake.EnableACLs(), kfake.Superuser(kafka.Plain, "admin", knownSecret), kfake.User(kafka.Plain, "worker", knownSecret))
+	b, err := kfake.NewCluster(kfake.NumBrokers(2), kfake.EnableSASL(), kfake.EnableACLs(), kfake.Superuser(kafka.Plain, "admin", knownSecret), kfake.User(kafka.Plain, "worker", knownSecret))
 	must(t, err)
 	t.Cleanup(b.Close)
 	admin, err := kafka.NewClient(kafka.Options{Brokers: b.ListenAddrs(), SASL: kafka.SASL{Mechanism: kafka.Plain, User: "admin", Password: security.Credential{Value: knownSecret}}})
@@ -315,6 +316,18 @@ func TestCommandsAndRights(t *testing.T) {
 	works("models switch", "is live already", "", card.ID[:8])
 	ends("models list", kafka.ReadTopic(kafka.ModelHistory), "")
 	ends("models rollback", kafka.WriteTransactions("jobstrom.registry"), "")
+	longer := write(t, "longer.yaml", "topics: {vacancies.raw: {retention.ms: 1209600000}}\n")
+	works("topics plan", "1209600000", "", "--file", longer)
+	ends("topics plan", kafka.ReadConfigs(kafka.Raw), "")
+	ends("topics plan", kafka.DescribeTopic(kafka.Shadow), "")
+	ends("topics apply", kafka.AlterConfigs(kafka.Raw), "", "--file", longer)
+	works("topics apply", "1209600000", "", "--file", longer)
+	two := write(t, "two.yaml", "topics: {drift.events: {replication.factor: 2}}\n")
+	ends("topics apply", kafka.AlterCluster(), "", "--file", two)
+	_, err = kadm.NewClient(admin).DeleteTopic(t.Context(), kafka.Shadow)
+	must(t, err)
+	ends("topics apply", kafka.CreateTopic(kafka.Shadow), "")
+	works("topics apply", "create", "")
 	works("erase", "", "", "nobody")
 	works("warehouse backup", "rows of", "", "allowed")
 	ends("warehouse backup", kafka.ReadGroup("jobstrom.sink"), "", "denied")

@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -18,23 +20,26 @@ var ErrDenied = errors.New("no access")
 
 // Right is what an ACL grants: an operation on a topic, a consumer group, a transactional id or the cluster.
 type Right struct {
-	Operation string // Read, Write, Describe, Create, DescribeConfigs
+	Operation string // Read, Write, Describe, Create, Alter, DescribeConfigs, AlterConfigs
 	Resource  string // topic, group, transactional id, cluster
-	Name      string
+	Name      string // empty of the cluster, of which there is one
 }
 
 func (r Right) String() string {
 	return strings.TrimSpace(r.Operation + " on " + r.Resource + " " + r.Name)
 }
 
-// Rights of topics, groups and transactional ids.
+// Rights on topics, groups, transactional ids and the cluster. Read and Write include Describe, so do AlterConfigs DescribeConfigs, and Alter on the cluster Describe on it.
 func ReadTopic(name string) Right       { return Right{"Read", "topic", name} }
 func WriteTopic(name string) Right      { return Right{"Write", "topic", name} }
 func DescribeTopic(name string) Right   { return Right{"Describe", "topic", name} }
 func ReadConfigs(topic string) Right    { return Right{"DescribeConfigs", "topic", topic} }
+func AlterConfigs(topic string) Right   { return Right{"AlterConfigs", "topic", topic} }
 func CreateTopic(name string) Right     { return Right{"Create", "topic", name} }
 func ReadGroup(name string) Right       { return Right{"Read", "group", name} }
 func WriteTransactions(id string) Right { return Right{"Write", "transactional id", id} }
+func DescribeCluster() Right            { return Right{"Describe", "cluster", ""} } // to see how large topics are and which replicas move
+func AlterCluster() Right               { return Right{"Alter", "cluster", ""} }    // to move replicas
 
 // Denied names what is missing when err is a broker's refusal of a right: of those given, those of the kind of resource that the broker refused.
 // Any other error is returned as it is.
@@ -50,7 +55,10 @@ func Denied(err error, asked ...Right) error {
 	case errors.Is(err, kerr.TransactionalIDAuthorizationFailed):
 		resource = "transactional id"
 	case errors.Is(err, kerr.ClusterAuthorizationFailed):
-		resource = "topic" // who may write to no topic at all may not begin to
+		resource = "cluster"
+		if !slices.ContainsFunc(asked, func(r Right) bool { return r.Resource == resource }) {
+			resource = "topic" // who may write to no topic at all may not begin to
+		}
 	default:
 		return err
 	}
@@ -152,7 +160,22 @@ func Roles(encoder string) []Role {
 			ReadTopic(Raw), ReadTopic(Extracted), ReadTopic(embedded), ReadTopic(DeadLetter), ReadTopic(Models), WriteTopic(Shadow),
 			ReadGroup("jobstrom.reprocess.*"), WriteTransactions("jobstrom.reprocess.*"),
 		}},
+		{declares + "plan", onTopics(encoder, DescribeTopic, ReadConfigs)},
+		{declares + "apply", append(onTopics(encoder, DescribeTopic, CreateTopic, AlterConfigs), AlterCluster())},
 	}
+}
+
+// declares begins the commands that declare topics, whose rights no other command needs: the flow works on topics as it finds them.
+const declares = "topics "
+
+// onTopics returns rights on each of the flow's topics.
+func onTopics(encoder string, rights ...func(topic string) Right) (all []Right) {
+	for _, topic := range TopicNames(encoder) {
+		for _, right := range rights {
+			all = append(all, right(topic))
+		}
+	}
+	return all
 }
 
 // describeStored lets a command see the topics that ClickHouse's rows come from.
@@ -163,12 +186,15 @@ func describeStored(embedded string) (rights []Right) {
 	return rights
 }
 
-// RightsOf returns what a command needs, which begins with the name of a role; that of any other is all there is.
+// RightsOf returns what a command needs, which begins with the name of a role; that of any other is what all the flow's roles have.
 func RightsOf(command, encoder string) []Right {
 	var all []Right
 	for _, role := range Roles(encoder) {
 		if role.Command == command || strings.HasPrefix(command, role.Command+" ") {
 			return role.Rights
+		}
+		if strings.HasPrefix(role.Command, declares) {
+			continue
 		}
 		for _, r := range role.Rights {
 			if !slices.Contains(all, r) {
@@ -179,8 +205,9 @@ func RightsOf(command, encoder string) []Right {
 	return all
 }
 
-// Missing returns those of the rights that the client's user lacks, as far as brokers tell: all on topics that exist, and on groups and
-// transactional ids whether they may be seen at all.
+// Missing returns those of the rights that the client's user lacks, as far as brokers tell: all on the cluster and on topics that exist, and on groups and
+// transactional ids whether they may be seen at all. Of a topic that the user may not even see brokers tell nothing else: where Describe on it is among the rights,
+// that alone is said to be missing.
 func Missing(ctx context.Context, client *kgo.Client, rights []Right) ([]Right, error) {
 	var names []string
 	for _, r := range rights {
@@ -192,18 +219,37 @@ func Missing(ctx context.Context, client *kgo.Client, rights []Right) ([]Right, 
 	if err != nil {
 		return nil, err
 	}
-	operations := map[string]kmsg.ACLOperation{
-		"Read": kmsg.ACLOperationRead, "Write": kmsg.ACLOperationWrite, "Describe": kmsg.ACLOperationDescribe, "Create": kmsg.ACLOperationCreate,
-	}
+	onCluster := sync.OnceValues(func() (operations, error) { return onCluster(ctx, client) }) // asked when a right calls for it
 	admin := kadm.NewClient(client)
 	var missing []Right
 	for _, r := range rights {
 		lacks := false
+		operation, err := kmsg.ParseACLOperation(r.Operation)
+		if err != nil {
+			return nil, fmt.Errorf("reading the right %s: %w", r, err)
+		}
 		switch r.Resource {
 		case "topic":
 			t := topics[r.Name]
-			// An empty list comes from brokers that keep no ACLs.
-			lacks = errors.Is(t.Err, kerr.TopicAuthorizationFailed) || t.Err == nil && len(t.AuthorizedOperations) > 0 && !slices.Contains(t.AuthorizedOperations, operations[r.Operation])
+			switch {
+			case errors.Is(t.Err, kerr.TopicAuthorizationFailed):
+				lacks = operation == kmsg.ACLOperationDescribe || !slices.Contains(rights, DescribeTopic(r.Name))
+			case t.Err == nil && len(t.AuthorizedOperations) > 0: // an empty list comes from brokers that keep no ACLs
+				lacks = !slices.Contains(t.AuthorizedOperations, operation)
+			}
+			if lacks && operation == kmsg.ACLOperationCreate {
+				may, err := onCluster() // creates any topic
+				if err != nil {
+					return nil, err
+				}
+				lacks = !may.include(operation)
+			}
+		case "cluster":
+			may, err := onCluster()
+			if err != nil {
+				return nil, err
+			}
+			lacks = !may.include(operation)
 		case "group":
 			described, err := admin.DescribeGroups(ctx, strings.Replace(r.Name, "*", "0", 1))
 			lacks = errors.Is(err, kerr.GroupAuthorizationFailed) || errors.Is(described.Error(), kerr.GroupAuthorizationFailed)
@@ -217,4 +263,26 @@ func Missing(ctx context.Context, client *kgo.Client, rights []Right) ([]Right, 
 		}
 	}
 	return missing, nil
+}
+
+// operations is a set of them as brokers tell it, a bit each.
+type operations int32
+
+func (o operations) include(operation kmsg.ACLOperation) bool {
+	const untold = math.MinInt32 // by brokers that keep no ACLs
+	return o == untold || o&(1<<operation) != 0
+}
+
+// onCluster returns what the client's user may do on the cluster. Brokers tell that to who may describe it; others may not alter it either.
+func onCluster(ctx context.Context, client *kgo.Client) (operations, error) {
+	request := kmsg.NewPtrDescribeClusterRequest()
+	request.IncludeClusterAuthorizedOperations = true
+	response, err := request.RequestWith(ctx, client)
+	if err == nil {
+		err = kerr.ErrorForCode(response.ErrorCode)
+	}
+	if err != nil {
+		return 0, fmt.Errorf("asking for the rights on the cluster: %w", err)
+	}
+	return operations(response.ClusterAuthorizedOperations), nil
 }

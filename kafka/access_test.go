@@ -133,6 +133,7 @@ func TestRightsOnKfake(t *testing.T) {
 	t.Run("missing", func(t *testing.T) { missingRights(t, g) })
 	t.Run("denied", func(t *testing.T) { deniedIsNamed(t, g) })
 	t.Run("size", func(t *testing.T) { sizeDenied(t, g) })
+	t.Run("topics", func(t *testing.T) { topicsRights(t, g) })
 }
 
 func startApache(t *testing.T, s cluster.Security, settings map[string]string) *cluster.Cluster {
@@ -191,6 +192,7 @@ func TestApacheKafkaWithPasswords(t *testing.T) {
 	t.Run("missing", func(t *testing.T) { missingRights(t, g) })
 	t.Run("denied", func(t *testing.T) { deniedIsNamed(t, g) })
 	t.Run("size", func(t *testing.T) { sizeDenied(t, g) })
+	t.Run("topics", func(t *testing.T) { topicsRights(t, g) })
 }
 
 // Apache Kafka that knows clients by their certificates, and shows an expired one itself.

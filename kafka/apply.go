@@ -26,9 +26,6 @@ func (o *ApplyOptions) EnsureDefaults() {
 	}
 }
 
-// AlterConfigs is the right to set a topic's settings.
-func AlterConfigs(topic string) Right { return Right{"AlterConfigs", "topic", topic} }
-
 // Apply does what a plan says and returns what it did. It deletes no topic and changes no number of partitions.
 func (p TopicPlan) Apply(ctx context.Context, client *kgo.Client, o ApplyOptions) (done []Change, err error) {
 	o.EnsureDefaults()
@@ -41,7 +38,7 @@ func (p TopicPlan) Apply(ctx context.Context, client *kgo.Client, o ApplyOptions
 			err = responses.Error()
 		}
 		if err != nil {
-			return fmt.Errorf("moving replicas of %s: %w", c.Topic, err)
+			return fmt.Errorf("moving replicas of %s: %w", c.Topic, Denied(err, AlterCluster()))
 		}
 		for partition := range p.assignment[c.Topic] {
 			moved.Add(c.Topic, partition)

@@ -10,9 +10,6 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
-// DescribeCluster is the right that TopicBytes needs.
-func DescribeCluster() Right { return Right{"Describe", "cluster", ""} }
-
 // TopicBytes returns the bytes that one replica of each topic takes on the brokers' disks: of each partition those of its largest replica, since one that follows may be
 // behind. Topics that are not there, or may not be seen, are left out; so are the replicas of a broker that is away. Without the right its error is ErrDenied.
 func TopicBytes(ctx context.Context, client *kgo.Client, topics ...string) (map[string]int64, error) {
@@ -33,7 +30,7 @@ func TopicBytes(ctx context.Context, client *kgo.Client, topics ...string) (map[
 	var some *kadm.ShardErrors
 	switch {
 	case errors.Is(err, kerr.ClusterAuthorizationFailed):
-		return nil, fmt.Errorf("reading the size of topics: %w", denied(err, []Right{DescribeCluster()}, ""))
+		return nil, fmt.Errorf("reading the size of topics: %w", Denied(err, DescribeCluster()))
 	case errors.As(err, &some) && !some.AllFailed:
 	case err != nil:
 		return nil, fmt.Errorf("reading the size of topics: %w", err)

@@ -29,12 +29,16 @@ func Granter(admin *kgo.Client, user string) func(t *testing.T, rights []kafka.R
 			if name, prefixed := strings.CutSuffix(r.Name, "*"); prefixed {
 				a.ResourceName, a.ResourcePatternType = name, kmsg.ACLResourcePatternTypePrefixed
 			}
-			a.ResourceType = map[string]kmsg.ACLResourceType{
-				"topic": kmsg.ACLResourceTypeTopic, "group": kmsg.ACLResourceTypeGroup, "transactional id": kmsg.ACLResourceTypeTransactionalId,
-			}[r.Resource]
-			a.Operation = map[string]kmsg.ACLOperation{
-				"Read": kmsg.ACLOperationRead, "Write": kmsg.ACLOperationWrite, "Describe": kmsg.ACLOperationDescribe, "Create": kmsg.ACLOperationCreate,
-			}[r.Operation]
+			var err error
+			if a.ResourceType, err = kmsg.ParseACLResourceType(strings.ReplaceAll(r.Resource, " ", "_")); err != nil {
+				t.Fatal(err)
+			}
+			if a.Operation, err = kmsg.ParseACLOperation(r.Operation); err != nil {
+				t.Fatal(err)
+			}
+			if a.ResourceType == kmsg.ACLResourceTypeCluster {
+				a.ResourceName = "kafka-cluster" // its name in every list of Kafka
+			}
 			create.Creations = append(create.Creations, a)
 		}
 		created, err := create.RequestWith(t.Context(), admin)
