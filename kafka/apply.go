@@ -55,16 +55,25 @@ func (p TopicPlan) Apply(ctx context.Context, client *kgo.Client, o ApplyOptions
 			}
 		}
 	}
-	grows := func(c Change) bool {
+	more := func(c Change) bool {
 		from, _ := strconv.Atoi(c.From)
 		to, _ := strconv.Atoi(c.To)
-		return c.Kind == Reassign && from < to
+		return from < to
 	}
+	grows := func(c Change) bool { return c.Kind == Reassign && more(c) }
 	step(func(c Change) bool { return c.Kind == Create }, func(c Change) error {
 		i := slices.IndexFunc(p.declared, func(d Declaration) bool { return d.Topic == c.Topic })
 		return p.declared[i].create(ctx, admin)
 	})
 	step(grows, move)
+	// So do those that an Apply before this one, or somebody else, asked for.
+	for _, c := range p.Changes {
+		if c.Kind == Set && c.What == minInSyncName && more(c) {
+			for partition := range p.moving[c.Topic] {
+				moved.Add(c.Topic, partition)
+			}
+		}
+	}
 	if err == nil {
 		err = awaitMoves(ctx, admin, moved, o.Wait)
 	}

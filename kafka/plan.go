@@ -49,9 +49,10 @@ type Change struct {
 // TopicPlan is what is to be done to the topics of a flow.
 type TopicPlan struct {
 	Changes []Change
-	// declared and assignment hold what Apply needs besides; the latter by topic.
+	// What Apply needs besides; the latter two by topic, of moves to ask for and of those under way.
 	declared   []Declaration
 	assignment map[string]map[int32][]int32
+	moving     kadm.TopicsSet
 }
 
 // Has says whether there is a change of one of these kinds.
@@ -76,7 +77,7 @@ func (d Declaration) create(ctx context.Context, admin *kadm.Client) error {
 
 // PlanTopics compares what is declared with what is there. It changes nothing.
 func PlanTopics(ctx context.Context, client *kgo.Client, declared []Declaration) (TopicPlan, error) {
-	p := TopicPlan{assignment: map[string]map[int32][]int32{}}
+	p := TopicPlan{assignment: map[string]map[int32][]int32{}, moving: kadm.TopicsSet{}}
 	var all, there []string
 	for _, d := range declared {
 		all = append(all, d.Topic)
@@ -173,6 +174,7 @@ func (p *TopicPlan) compareReplication(d Declaration, t kadm.TopicDetail, state 
 	for id, partition := range t.Partitions {
 		if r, under := state.moves.lookup(d.Topic, id); under {
 			moving = true
+			p.moving.Add(d.Topic, id)
 			partition.Replicas = slices.DeleteFunc(slices.Clone(partition.Replicas), func(b int32) bool { return slices.Contains(r.RemovingReplicas, b) })
 		}
 		current[id] = partition

@@ -2,7 +2,6 @@ package kafka_test
 
 import (
 	"fmt"
-	"maps"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -12,7 +11,6 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 
-	"jobstrom/cluster"
 	"jobstrom/cluster/clustertest"
 	"jobstrom/kafka"
 )
@@ -246,80 +244,6 @@ func TestApplyTwice(t *testing.T) {
 			t.Fatalf("records were written to %v only", written)
 		}
 	})
-}
-
-// Three brokers: replicas come and go by the brokers' own moves, and what must be in sync fits at every moment.
-func TestReplication(t *testing.T) {
-	libs := clustertest.Libs(t)
-	three, err := cluster.Start(t.Context(), cluster.Options{Dir: t.TempDir(), Libs: libs, Brokers: 3, Settings: map[string]string{"min.insync.replicas": "1"}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(three.Stop)
-	c := client(t, three.Addrs()...)
-	apply(t, c, declare(t, nil), kafka.ApplyOptions{})
-	for i := range 50 {
-		publish(t, c, kafka.Classified, fmt.Sprint(i), time.Minute)
-	}
-	replicated := func(n, inSync string) []kafka.Declaration {
-		return declare(t, map[string]map[string]string{"*": {"replication.factor": n, "min.insync.replicas": inSync}})
-	}
-	check := func(want int) {
-		t.Helper()
-		if p := plan(t, c, replicated(fmt.Sprint(want), fmt.Sprint(max(1, want-1)))); len(p.Changes) != 0 {
-			t.Errorf("after Apply %q is planned", lines(p.Changes))
-		}
-		topics, err := kafka.ListTopics(t.Context(), c, "abc")
-		if err != nil {
-			t.Fatal(err)
-		}
-		load := map[int32]int{}
-		for _, topic := range topics {
-			for _, p := range topic.Partitions {
-				distinct := slices.Compact(slices.Sorted(slices.Values(p.Replicas)))
-				if len(distinct) != want || len(p.Replicas) != want {
-					t.Errorf("%s/%d lies on %v, want %d brokers", topic.Topic, p.Partition, p.Replicas, want)
-				}
-				for _, b := range p.Replicas {
-					load[b]++
-				}
-			}
-		}
-		t.Logf("%d replicas: %v on each broker", want, slices.Sorted(maps.Values(load)))
-		if n := count(t, c, kafka.Classified); n != 50 {
-			t.Errorf("%d records are left, want 50", n)
-		}
-	}
-	p := plan(t, c, replicated("3", "2"))
-	if !p.Has(kafka.Reassign) {
-		t.Fatalf("%q is planned", lines(p.Changes))
-	}
-	for _, change := range p.Changes {
-		if change.What == "min.insync.replicas" && change.Kind != kafka.Set {
-			t.Errorf("two of three in sync: %v", change)
-		}
-	}
-	apply(t, c, replicated("3", "2"), kafka.ApplyOptions{})
-	check(3)
-	// Two must be in sync and one would be left.
-	one := kafka.Declare("abc", kafka.Layout{Partitions: 2, Replication: 1})
-	for _, change := range plan(t, c, one).Changes {
-		if change.What == "replication.factor" && change.Kind != kafka.Refused {
-			t.Errorf("one of which two must be in sync: %v", change)
-		}
-	}
-	apply(t, c, replicated("2", "1"), kafka.ApplyOptions{})
-	check(2)
-	// A broker is away: what would stay is not all in sync somewhere, which is refused and moves nothing.
-	three.Kill(2)
-	var refused bool
-	for deadline := time.Now().Add(2 * time.Minute); !refused && time.Now().Before(deadline); <-time.After(100 * time.Millisecond) {
-		p, err := kafka.PlanTopics(t.Context(), c, replicated("3", "2"))
-		refused = err == nil && len(p.Changes) > 0 && p.Changes[0].Kind == kafka.Refused && strings.Contains(p.Changes[0].Note, "the cluster has 2 brokers")
-	}
-	if !refused {
-		t.Error("three replicas on two brokers were not refused")
-	}
 }
 
 // Everything that is wrong is said at once.

@@ -1,0 +1,279 @@
+package kafka_test
+
+import (
+	"bytes"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"jobstrom/cluster"
+	"jobstrom/cluster/clustertest"
+	"jobstrom/kafka"
+	"jobstrom/security/certs"
+)
+
+// threeBrokers is a cluster, seen by who may do everything and by a user with the rights of topics apply.
+type threeBrokers struct {
+	*cluster.Cluster
+	all, worker *kgo.Client
+}
+
+// replicated declares that many replicas of each topic, and how many of them must be in sync.
+func replicated(t *testing.T, n, inSync int) []kafka.Declaration {
+	t.Helper()
+	return declare(t, map[string]map[string]string{"*": {"replication.factor": fmt.Sprint(n), "min.insync.replicas": fmt.Sprint(inSync)}})
+}
+
+// slow lets replicas of drift.events that are not in sync copy a batch in ten seconds, or as fast as they can again.
+func (b threeBrokers) slow(t *testing.T, yes bool) {
+	t.Helper()
+	admin := kadm.NewClient(b.all)
+	alter := func(name, value string) []kadm.AlterConfig {
+		if !yes {
+			return []kadm.AlterConfig{{Op: kadm.DeleteConfig, Name: name}}
+		}
+		return []kadm.AlterConfig{{Op: kadm.SetConfig, Name: name, Value: &value}}
+	}
+	of, err := admin.AlterBrokerConfigs(t.Context(), alter("follower.replication.throttled.rate", "1"))
+	if err == nil {
+		err = of[0].Err
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	of, err = admin.AlterTopicConfigs(t.Context(), alter("follower.replication.throttled.replicas", "*"), kafka.DriftEvents)
+	if err == nil {
+		err = of[0].Err
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// events writes 40 batches to drift.events, which has one partition.
+func (b threeBrokers) events(t *testing.T) {
+	t.Helper()
+	for range 40 {
+		if err := b.all.ProduceSync(t.Context(), &kgo.Record{Topic: kafka.DriftEvents, Value: bytes.Repeat([]byte{7}, 1000)}).FirstErr(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// partition describes the one partition of drift.events.
+func (b threeBrokers) partition(t *testing.T) kadm.PartitionDetail {
+	t.Helper()
+	topics, err := kafka.ListTopics(t.Context(), b.all, "abc")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return topics[kafka.DriftEvents].Partitions[0]
+}
+
+// poll waits until something is so; brokers that have just come or gone answer with errors, or late.
+func poll(t *testing.T, what string, so func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(2 * time.Minute); !so(); <-time.After(100 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("waited 2 minutes until %s", what)
+		}
+	}
+}
+
+// polledPlan waits until the plan's first difference of drift.events is of that kind, with that note.
+func (b threeBrokers) polledPlan(t *testing.T, declared []kafka.Declaration, kind kafka.Kind, note string) {
+	t.Helper()
+	var last []kafka.Change
+	var err error
+	defer func() {
+		if t.Failed() {
+			t.Logf("last planned: %q, %v", lines(last), err)
+		}
+	}()
+	poll(t, fmt.Sprintf("the plan says %s, %s", kind, note), func() bool {
+		var p kafka.TopicPlan
+		p, err = kafka.PlanTopics(t.Context(), b.worker, declared)
+		last = p.Changes
+		i := slices.IndexFunc(last, func(c kafka.Change) bool { return c.Topic == kafka.DriftEvents && c.What == "replication.factor" })
+		return err == nil && i >= 0 && last[i].Kind == kind && strings.Contains(last[i].Note, note)
+	})
+}
+
+// check sees that each partition lies on that many brokers, all in sync, that nothing more is planned and that no record is gone.
+func (b threeBrokers) check(t *testing.T, want, inSync, events int) {
+	t.Helper()
+	if p := plan(t, b.all, replicated(t, want, inSync)); len(p.Changes) != 0 {
+		t.Errorf("after Apply %q is planned", lines(p.Changes))
+	}
+	topics, err := kafka.ListTopics(t.Context(), b.all, "abc")
+	if err != nil {
+		t.Fatal(err)
+	}
+	load := map[int32]int{}
+	for _, topic := range topics {
+		for _, p := range topic.Partitions {
+			distinct := slices.Compact(slices.Sorted(slices.Values(p.Replicas)))
+			if len(distinct) != want || len(p.Replicas) != want || len(p.ISR) != want {
+				t.Errorf("%s/%d lies on %v and is in sync on %v, want %d brokers", topic.Topic, p.Partition, p.Replicas, p.ISR, want)
+			}
+			for _, broker := range p.Replicas {
+				load[broker]++
+			}
+		}
+		if got := setting(t, b.all, topic.Topic, "min.insync.replicas"); got != fmt.Sprint(inSync) {
+			t.Errorf("%s: %s replicas must be in sync, want %d", topic.Topic, got, inSync)
+		}
+	}
+	t.Logf("%d replicas: %v on each broker", want, slices.Sorted(maps.Values(load)))
+	if n := count(t, b.all, kafka.DriftEvents); n != int64(events) {
+		t.Errorf("%d records are left, want %d", n, events)
+	}
+}
+
+// Three brokers: replicas come and go by the brokers' own moves, and what must be in sync fits at every moment. All is done with the rights of docs/security.md.
+func TestReplication(t *testing.T) {
+	authority := certs.NewAuthority(t)
+	c, err := cluster.Start(t.Context(), cluster.Options{
+		Dir: t.TempDir(), Libs: clustertest.Libs(t), Brokers: 3, Security: &cluster.Security{Authority: authority.Authority, ACLs: true, Users: map[string]string{"worker": password}},
+		Settings: map[string]string{"min.insync.replicas": "1", "replica.fetch.max.bytes": "1000"}, // a batch at once
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(c.Stop)
+	g := grantedByApache(t, c, authority)
+	worker, err := kafka.NewClient(g.worker)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(worker.Close)
+	b := threeBrokers{c, g.admin, worker}
+	rights := kafka.RightsOf("topics apply", "abc")
+	g.until(t, rights, func() error {
+		p, err := kafka.PlanTopics(t.Context(), worker, declare(t, nil))
+		if err == nil {
+			_, err = p.Apply(t.Context(), worker, kafka.ApplyOptions{})
+		}
+		return err
+	}, succeeded)
+	b.events(t)
+	b.check(t, 1, 1, 40)
+	ok := t.Run("a right less", func(t *testing.T) {
+		g.until(t, rights[:len(rights)-1], func() error {
+			p := plan(t, worker, replicated(t, 2, 1))
+			_, err := p.Apply(t.Context(), worker, kafka.ApplyOptions{})
+			return err
+		}, named(kafka.AlterCluster()))
+		g.until(t, rights, func() error {
+			missing, err := kafka.Missing(t.Context(), worker, rights)
+			if len(missing) > 0 {
+				err = fmt.Errorf("missing %v", missing)
+			}
+			return err
+		}, succeeded)
+	})
+	for _, step := range []struct {
+		name string
+		test func(t *testing.T, b threeBrokers)
+	}{{"waits", replicasAreWaitedFor}, {"lags", laggingReplicasStay}, {"goes", replicasGo}} {
+		ok = ok && t.Run(step.name, func(t *testing.T) { step.test(t, b) }) // each begins with what the one before left
+	}
+}
+
+// More replicas must be in sync only when they are there: also when an Apply before gave up waiting for them.
+func replicasAreWaitedFor(t *testing.T, b threeBrokers) {
+	b.slow(t, true)
+	for i, p := range []kafka.TopicPlan{plan(t, b.worker, replicated(t, 3, 2)), {}} {
+		if i == 1 {
+			b.polledPlan(t, replicated(t, 3, 2), kafka.UnderWay, "the brokers move its replicas")
+			p = plan(t, b.worker, replicated(t, 3, 2))
+		}
+		done, err := p.Apply(t.Context(), b.worker, kafka.ApplyOptions{Wait: 2 * time.Second})
+		if err == nil || !strings.Contains(err.Error(), "waiting for the brokers to move replicas") {
+			t.Fatalf("Apply %d did %q, %v, and replicas are still on their way", i+1, lines(done), err)
+		}
+		if slices.ContainsFunc(done, func(c kafka.Change) bool { return c.Kind != kafka.Reassign }) || i == 0 && len(done) != len(kafka.Topics("abc")) {
+			t.Errorf("Apply %d did %q before the replicas were there", i+1, lines(done))
+		}
+		if got := setting(t, b.all, kafka.DriftEvents, "min.insync.replicas"); got != "1" {
+			t.Errorf("%s replicas must be in sync of one that is", got)
+		}
+	}
+	if isr := b.partition(t).ISR; len(isr) != 1 {
+		t.Fatalf("in sync are %v: the copies were to be slow", isr)
+	}
+	b.slow(t, false)
+	apply(t, b.worker, replicated(t, 3, 2), kafka.ApplyOptions{})
+	b.check(t, 3, 2, 40)
+	// Two must be in sync and one would be left.
+	for _, change := range plan(t, b.worker, kafka.Declare("abc", kafka.Layout{Partitions: 2, Replication: 1})).Changes {
+		if change.What == "replication.factor" && change.Kind != kafka.Refused {
+			t.Errorf("one of which two must be in sync: %v", change)
+		}
+	}
+}
+
+// Replicas do not go while one of those that would stay lags: only the others have what it lacks.
+func laggingReplicasStay(t *testing.T, b threeBrokers) {
+	apply(t, b.worker, replicated(t, 3, 1), kafka.ApplyOptions{})
+	b.slow(t, true)
+	leader := b.partition(t).Leader
+	for _, follower := range b.partition(t).Replicas {
+		if follower == leader {
+			continue
+		}
+		b.Kill(int(follower))
+		poll(t, "the dead replica is out of sync", func() bool { return !slices.Contains(b.partition(t).ISR, follower) })
+		b.events(t)
+		if err := b.Restart(t.Context(), int(follower)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	fewer := declare(t, map[string]map[string]string{"*": {"replication.factor": "3"}, kafka.DriftEvents: {"replication.factor": "2"}})
+	b.polledPlan(t, fewer, kafka.Refused, "the replicas that would stay are not all in sync")
+	if done := apply(t, b.worker, fewer, kafka.ApplyOptions{}); len(done) != 0 {
+		t.Errorf("did %q", lines(done))
+	}
+	if p := b.partition(t); len(p.Replicas) != 3 || !slices.Equal(p.ISR, []int32{leader}) {
+		t.Fatalf("lies on %v, in sync on %v: want three replicas, and %d in sync", p.Replicas, p.ISR, leader)
+	}
+	b.slow(t, false)
+	b.polledPlan(t, fewer, kafka.Reassign, "")
+	poll(t, "all replicas are in sync", func() bool { return len(b.partition(t).ISR) == 3 })
+	apply(t, b.worker, fewer, kafka.ApplyOptions{})
+	if p := b.partition(t); len(p.Replicas) != 2 || !slices.Contains(p.Replicas, leader) {
+		t.Errorf("lies on %v, want %d and another", p.Replicas, leader)
+	}
+}
+
+// Fewer must be in sync before replicas go, down to one; of a broker that is away they go first.
+func replicasGo(t *testing.T, b threeBrokers) {
+	apply(t, b.worker, replicated(t, 3, 2), kafka.ApplyOptions{})
+	b.check(t, 3, 2, 120)
+	done := apply(t, b.worker, replicated(t, 1, 1), kafka.ApplyOptions{})
+	b.check(t, 1, 1, 120)
+	first := slices.IndexFunc(done, func(c kafka.Change) bool { return c.Kind == kafka.Reassign })
+	if first < 1 || slices.ContainsFunc(done[first:], func(c kafka.Change) bool { return c.What == "min.insync.replicas" }) {
+		t.Errorf("did %q: want replicas to go last", lines(done))
+	}
+	apply(t, b.worker, replicated(t, 2, 1), kafka.ApplyOptions{})
+	b.check(t, 2, 1, 120)
+	const away = 2
+	b.Kill(away)
+	b.polledPlan(t, replicated(t, 3, 2), kafka.Refused, "the cluster has 2 brokers")
+	b.polledPlan(t, replicated(t, 1, 1), kafka.Reassign, "")
+	poll(t, "no partition is led or followed by the broker that is away", func() bool {
+		topics, err := kafka.ListTopics(t.Context(), b.all, "abc")
+		return err == nil && !slices.ContainsFunc(slices.Collect(maps.Values(topics)), func(topic kadm.TopicDetail) bool {
+			return slices.ContainsFunc(topic.Partitions.Sorted(), func(p kadm.PartitionDetail) bool { return p.Leader < 0 || slices.Contains(p.ISR, away) })
+		})
+	})
+	apply(t, b.worker, replicated(t, 1, 1), kafka.ApplyOptions{})
+	b.check(t, 1, 1, 120)
+}
