@@ -10,7 +10,9 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"jobstrom/cluster"
 	"jobstrom/cluster/clustertest"
@@ -30,29 +32,28 @@ func replicated(t *testing.T, n, inSync int) []kafka.Declaration {
 	return declare(t, map[string]map[string]string{"*": {"replication.factor": fmt.Sprint(n), "min.insync.replicas": fmt.Sprint(inSync)}})
 }
 
-// slow lets replicas of drift.events that are not in sync copy a batch in ten seconds, or as fast as they can again.
+// slow lets replicas of drift.events that are not in sync copy a batch in ten seconds, or as fast as they can again. Leaders hold back, too: a follower that starts
+// copies before it has read its own limit.
 func (b threeBrokers) slow(t *testing.T, yes bool) {
 	t.Helper()
 	admin := kadm.NewClient(b.all)
-	alter := func(name, value string) []kadm.AlterConfig {
-		if !yes {
-			return []kadm.AlterConfig{{Op: kadm.DeleteConfig, Name: name}}
+	alter := func(value string, names ...string) (all []kadm.AlterConfig) {
+		for _, name := range names {
+			c := kadm.AlterConfig{Op: kadm.DeleteConfig, Name: name}
+			if yes {
+				c.Op, c.Value = kadm.SetConfig, &value
+			}
+			all = append(all, c)
 		}
-		return []kadm.AlterConfig{{Op: kadm.SetConfig, Name: name, Value: &value}}
+		return all
 	}
-	of, err := admin.AlterBrokerConfigs(t.Context(), alter("follower.replication.throttled.rate", "1"))
-	if err == nil {
-		err = of[0].Err
+	brokers, err := admin.AlterBrokerConfigs(t.Context(), alter("1", "follower.replication.throttled.rate", "leader.replication.throttled.rate"))
+	if err != nil || brokers[0].Err != nil {
+		t.Fatal(brokers, err)
 	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	of, err = admin.AlterTopicConfigs(t.Context(), alter("follower.replication.throttled.replicas", "*"), kafka.DriftEvents)
-	if err == nil {
-		err = of[0].Err
-	}
-	if err != nil {
-		t.Fatal(err)
+	topics, err := admin.AlterTopicConfigs(t.Context(), alter("*", "follower.replication.throttled.replicas", "leader.replication.throttled.replicas"), kafka.DriftEvents)
+	if err != nil || topics[0].Err != nil {
+		t.Fatal(topics, err)
 	}
 }
 
@@ -105,6 +106,29 @@ func (b threeBrokers) polledPlan(t *testing.T, declared []kafka.Declaration, kin
 	})
 }
 
+// known waits until every broker knows what the worker was granted on the cluster, and on topics, which need not be there. They learn of it one by one.
+func (b threeBrokers) known(t *testing.T, rights []kafka.Right) {
+	t.Helper()
+	on := kmsg.NewPtrDescribeClusterRequest()
+	on.IncludeClusterAuthorizedOperations = true
+	of := kmsg.NewPtrMetadataRequest()
+	for _, name := range kafka.TopicNames("abc") {
+		of.Topics = append(of.Topics, kmsg.MetadataRequestTopic{Topic: &name})
+	}
+	for broker := range 3 {
+		poll(t, fmt.Sprintf("broker %d knows %v", broker, rights), func() bool {
+			cluster, err := on.RequestWith(t.Context(), b.worker.Broker(broker))
+			if err != nil || cluster.ClusterAuthorizedOperations&(1<<kmsg.ACLOperationAlter) == 0 {
+				return false
+			}
+			topics, err := of.RequestWith(t.Context(), b.worker.Broker(broker))
+			return err == nil && !slices.ContainsFunc(topics.Topics, func(topic kmsg.MetadataResponseTopic) bool {
+				return topic.ErrorCode == kerr.TopicAuthorizationFailed.Code
+			})
+		})
+	}
+}
+
 // check sees that each partition lies on that many brokers, all in sync, that nothing more is planned and that no record is gone.
 func (b threeBrokers) check(t *testing.T, want, inSync, events int) {
 	t.Helper()
@@ -155,28 +179,21 @@ func TestReplication(t *testing.T) {
 	t.Cleanup(worker.Close)
 	b := threeBrokers{c, g.admin, worker}
 	rights := kafka.RightsOf("topics apply", "abc")
-	g.until(t, rights, func() error {
-		p, err := kafka.PlanTopics(t.Context(), worker, declare(t, nil))
-		if err == nil {
-			_, err = p.Apply(t.Context(), worker, kafka.ApplyOptions{})
-		}
-		return err
-	}, succeeded)
+	g.grant(t, rights)
+	b.known(t, rights)
+	apply(t, worker, declare(t, nil), kafka.ApplyOptions{})
 	b.events(t)
 	b.check(t, 1, 1, 40)
 	ok := t.Run("a right less", func(t *testing.T) {
 		g.until(t, rights[:len(rights)-1], func() error {
-			p := plan(t, worker, replicated(t, 2, 1))
-			_, err := p.Apply(t.Context(), worker, kafka.ApplyOptions{})
-			return err
-		}, named(kafka.AlterCluster()))
-		g.until(t, rights, func() error {
-			missing, err := kafka.Missing(t.Context(), worker, rights)
-			if len(missing) > 0 {
-				err = fmt.Errorf("missing %v", missing)
+			p, err := kafka.PlanTopics(t.Context(), worker, replicated(t, 2, 1))
+			if err == nil {
+				_, err = p.Apply(t.Context(), worker, kafka.ApplyOptions{})
 			}
 			return err
-		}, succeeded)
+		}, named(kafka.AlterCluster()))
+		g.grant(t, rights)
+		b.known(t, rights)
 	})
 	for _, step := range []struct {
 		name string
