@@ -240,3 +240,28 @@ func startPod(t *testing.T, self string, p helmPod, environment []string) {
 		}
 	})
 }
+
+// What the chart writes of declared topics is the file that the program reads.
+func TestHelmTopicsAreDeclared(t *testing.T) {
+	data, err := os.ReadFile("../deploy/helm/testdata/rendered/secured.yaml")
+	must(t, err)
+	text := ""
+	for d := yaml.NewDecoder(bytes.NewReader(data)); text == ""; {
+		var o struct {
+			Kind string
+			Data map[string]string
+		}
+		if err := d.Decode(&o); err != nil {
+			if _, other := err.(*yaml.TypeError); !other {
+				t.Fatalf("looking for the ConfigMap with topics.yaml: %v", err)
+			}
+		}
+		text = o.Data["topics.yaml"]
+	}
+	file := filepath.Join(t.TempDir(), "topics.yaml")
+	must(t, os.WriteFile(file, []byte(text), 0o600))
+	status, out, errOut := jobstrom(t, "", "topics", "plan", "--print", "--file", file)
+	if status != 0 || !strings.Contains(out, `min.insync.replicas: "2"`) || !strings.Contains(out, `retention.ms: "1209600000"`) {
+		t.Errorf("status %d: %s\n%s", status, errOut, out)
+	}
+}
