@@ -166,7 +166,7 @@ func checkArchive(file, below string) (*buildinfo.BuildInfo, error) {
 	return program, errors.Join(wrong...)
 }
 
-// checkSBOM looks whether an SBOM names every module of a program and every native part, in their versions.
+// checkSBOM looks whether an SBOM names every module of a program, with a licence, and every native part, in their versions.
 func checkSBOM(file string, program *buildinfo.BuildInfo, parts []component) error {
 	text, err := os.ReadFile(file)
 	if err != nil {
@@ -193,6 +193,12 @@ func checkSBOM(file string, program *buildinfo.BuildInfo, parts []component) err
 	}
 	for _, m := range program.Deps {
 		has(m.Path, m.Version, "")
+		licensed := func(c component) bool {
+			return len(c.Licences) > 0 || c.Evidence != nil && len(c.Evidence.Licences) > 0
+		}
+		if slices.ContainsFunc(bom.Components, func(c component) bool { return c.Name == m.Path && !licensed(c) }) {
+			wrong = append(wrong, fmt.Errorf("looking at %s: the SBOM names no licence of %s", filepath.Base(file), m.Path))
+		}
 	}
 	for _, p := range parts {
 		has(p.Name, p.Version, p.Hashes[0].Content)

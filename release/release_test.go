@@ -58,7 +58,7 @@ func whole(t *testing.T, program []byte, info *buildinfo.BuildInfo) *rehearsal {
 	components := []any{}
 	for _, m := range info.Deps {
 		r.files["licences/go/"+m.Path+"@"+m.Version+"/LICENSE"] = "x"
-		components = append(components, map[string]any{"type": "library", "name": m.Path, "version": m.Version})
+		components = append(components, map[string]any{"type": "library", "name": m.Path, "version": m.Version, "evidence": map[string]any{"licenses": []any{map[string]any{"license": map[string]any{"id": "MIT"}}}}})
 	}
 	r.bom = map[string]any{"bomFormat": "CycloneDX", "specVersion": "1.6", "metadata": map[string]any{"timestamp": "2026-01-01T00:00:00Z"}, "components": components}
 	return r
@@ -160,6 +160,7 @@ func TestCheck(t *testing.T) {
 	f(func(r *rehearsal) {
 		r.meta["NOTICE"] = header("NOTICE", func(h *tar.Header) { h.Typeflag, h.Linkname = tar.TypeSymlink, "/etc/passwd" })
 	}, "NOTICE\" is no file or folder", "NOTICE is missing")
+	f(func(r *rehearsal) { delete(r.bom["components"].([]any)[0].(map[string]any), "evidence") }, "the SBOM names no licence of")
 	f(func(r *rehearsal) { r.bom["components"] = []any{} }, "google.golang.org/protobuf", "is in the release and not in the SBOM")
 	f(func(r *rehearsal) { r.parts = r.parts[1:] }, r0(t), "is in the release and not in the SBOM")
 	f(func(r *rehearsal) { r.parts[0].Hashes = []hash{{"SHA-256", strings.Repeat("0", 64)}} }, r0(t))

@@ -19,6 +19,12 @@ type component struct {
 	Hashes   []hash    `json:"hashes"`
 	Licences []licence `json:"licenses,omitempty"`
 	PURL     string    `json:"purl"`
+	Evidence *evidence `json:"evidence,omitempty"`
+}
+
+// evidence is what was found in a module's files.
+type evidence struct {
+	Licences []licence `json:"licenses,omitempty"`
 }
 
 type hash struct {

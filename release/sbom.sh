@@ -10,5 +10,7 @@ if [ -z "$cyclonedx" ]; then
 	cyclonedx=$tools/cyclonedx-gomod
 	[ -x "$cyclonedx" ] || GOBIN=$tools GOFLAGS= go install github.com/CycloneDX/cyclonedx-gomod/cmd/cyclonedx-gomod@v1.10.0
 fi
-"$cyclonedx" bin -json -licenses -noserial -output "$out" "$program"
+# Asked for a module without a version, as the program's own is, it leaves out the licences of those that it asks for in the same go.
+version=$("$program" version) && version=${version#jobstrom } && version=${version%% *}
+"$cyclonedx" bin -json -version "v${version#v}" -licenses -noserial -output "$out" "$program"
 go run ./release sbom -into "$out" -time "$(git log -1 --format=%ct)"
