@@ -13,7 +13,7 @@ import (
 )
 
 // testUsers have passwords: worker has the rights that docs/security.md names, on the database worker; poor may only look, web too and change no setting, and embedder
-// only where --embed-reuse does.
+// only where --embed-reuse does. archivist may back up the database kept and restore it as regained.
 const testUsers = `<clickhouse><profiles><reader><readonly>1</readonly></reader></profiles><users>
 <worker><password>s3cret-of-the-test</password><networks><ip>127.0.0.1</ip></networks><profile>default</profile><quota>default</quota><grants>
   <query>GRANT SELECT, INSERT, CREATE, ALTER, DROP ON worker.*</query>
@@ -30,6 +30,15 @@ const testUsers = `<clickhouse><profiles><reader><readonly>1</readonly></reader>
   <query>GRANT SELECT ON worker.embedding_rows</query>
   <query>GRANT SELECT ON worker.erasure_rows</query>
 </grants></embedder>
+<archivist><password>s3cret-of-the-test</password><networks><ip>127.0.0.1</ip></networks><profile>default</profile><quota>default</quota><grants>
+  <query>GRANT SELECT, ALTER ON kept.*</query>
+  <query>GRANT SELECT, INSERT, CREATE, ALTER, DROP ON kept_backup.*</query>
+  <query>GRANT BACKUP ON kept_backup.*</query>
+  <query>GRANT SELECT, INSERT, CREATE, ALTER, DROP ON regained.*</query>
+  <query>GRANT SELECT, INSERT, CREATE, ALTER, DROP ON regained_restore.*</query>
+  <query>GRANT TABLE ENGINE ON *</query>
+  <query>GRANT SELECT ON system.backups</query>
+</grants></archivist>
 </users></clickhouse>`
 
 // One real ClickHouse serves the whole test binary; every test has a database of its own.
