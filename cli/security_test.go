@@ -268,7 +268,7 @@ func TestWrongSecurity(t *testing.T) {
 // Each command works with the rights that docs/security.md lists, and without one of them ends and names it.
 func TestCommandsAndRights(t *testing.T) {
 	o := startOthers(t)
-	b, err := kfake.NewCluster(kfake.NumBrokers(2), kfake.EnableSASL(), kfake.EnableACLs(), kfake.Superuser(kafka.Plain, "admin", knownSecret), kfake.User(kafka.Plain, "worker", knownSecret))
+	b, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.EnableSASL(), kfake.EnableACLs(), kfake.Superuser(kafka.Plain, "admin", knownSecret), kfake.User(kafka.Plain, "worker", knownSecret))
 	must(t, err)
 	t.Cleanup(b.Close)
 	admin, err := kafka.NewClient(kafka.Options{Brokers: b.ListenAddrs(), SASL: kafka.SASL{Mechanism: kafka.Plain, User: "admin", Password: security.Credential{Value: knownSecret}}})
@@ -322,8 +322,6 @@ func TestCommandsAndRights(t *testing.T) {
 	ends("topics plan", kafka.DescribeTopic(kafka.Shadow), "")
 	ends("topics apply", kafka.AlterConfigs(kafka.Raw), "", "--file", longer)
 	works("topics apply", "1209600000", "", "--file", longer)
-	two := write(t, "two.yaml", "topics: {drift.events: {replication.factor: 2}}\n")
-	ends("topics apply", kafka.AlterCluster(), "", "--file", two)
 	_, err = kadm.NewClient(admin).DeleteTopic(t.Context(), kafka.Shadow)
 	must(t, err)
 	ends("topics apply", kafka.CreateTopic(kafka.Shadow), "")
@@ -338,6 +336,28 @@ func TestCommandsAndRights(t *testing.T) {
 	works("reprocess", "", "")
 	ends("reprocess", kafka.ReadGroup("jobstrom.reprocess.*"), "")
 	ends("erase", kafka.WriteTransactions("jobstrom.erase.*"), "", "nobody")
+}
+
+// Moving replicas takes two brokers: who may not alter the cluster is told so, and may do all else of topics apply.
+func TestMovingReplicasTakesARight(t *testing.T) {
+	b, err := kfake.NewCluster(kfake.NumBrokers(2), kfake.EnableSASL(), kfake.EnableACLs(), kfake.Superuser(kafka.Plain, "admin", knownSecret), kfake.User(kafka.Plain, "worker", knownSecret))
+	must(t, err)
+	t.Cleanup(b.Close)
+	admin, err := kafka.NewClient(kafka.Options{Brokers: b.ListenAddrs(), SASL: kafka.SASL{Mechanism: kafka.Plain, User: "admin", Password: security.Credential{Value: knownSecret}}})
+	must(t, err)
+	t.Cleanup(admin.Close)
+	card, err := models.ReadEncoderCard((&app{}).encoderDir())
+	must(t, err)
+	all := kafka.RightsOf("topics apply", card.ID)
+	clustertest.Granter(admin, "worker")(t, slices.DeleteFunc(all, func(r kafka.Right) bool { return r == kafka.AlterCluster() }))
+	o := &others{t: t, settings: map[string]string{"BROKERS": strings.Join(b.ListenAddrs(), ","), "KAFKA_SASL": kafka.Plain, "KAFKA_USER": "worker", "KAFKA_PASSWORD": knownSecret, "REPLICATION": "1"}}
+	if status, said := o.run(t, nil, "", "", "topics", "apply"); status != 0 {
+		t.Fatalf("status %d: %s", status, said)
+	}
+	two := write(t, "two.yaml", "topics: {drift.events: {replication.factor: 2}}\n")
+	if status, said := o.run(t, nil, "", "", "topics", "apply", "--file", two); status != 1 || !strings.Contains(said, "lacks Alter on cluster:") {
+		t.Errorf("status %d: %s", status, said)
+	}
 }
 
 // A secret's settings can come from a file of settings, too.
