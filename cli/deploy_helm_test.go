@@ -27,6 +27,8 @@ type flowFacts struct {
 	Encoder string       `yaml:"encoder"`
 	Readers []flowReader `yaml:"readers"`
 	Topics  []flowTopic  `yaml:"topics"`
+	// Declarable are the names of what jobstrom topics takes from a file, of each topic.
+	Declarable []string `yaml:"declarable"`
 	// Roles are rights by command.
 	Roles    map[string][]flowRight `yaml:"roles"`
 	Settings []string               `yaml:"settings"`
@@ -56,7 +58,8 @@ func TestHelmChartKnowsTheFlow(t *testing.T) {
 	const encoder = "ENCODER"
 	card, err := models.ReadEncoderCard((&app{}).encoderDir())
 	must(t, err)
-	facts := flowFacts{Encoder: kafka.Short(card.ID), Roles: map[string][]flowRight{}, Topics: topicsAsMade(t, encoder)}
+	facts := flowFacts{Encoder: kafka.Short(card.ID), Roles: map[string][]flowRight{}, Topics: topicsAsMade(t, encoder),
+		Declarable: append([]string{"partitions", "replication.factor"}, kafka.TopicSettings()...)}
 	for _, r := range kafka.Readers(encoder) {
 		facts.Readers = append(facts.Readers, flowReader{Stage: r.Stage, Group: r.Group(), Topics: r.Topics})
 	}

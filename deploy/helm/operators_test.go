@@ -28,6 +28,7 @@ type flow struct {
 		Partitions int
 		Config     map[string]string
 	}
+	Declarable        []string
 	Roles             map[string][]struct{ Operation, Resource, Name string }
 	Settings, Secrets []string
 }

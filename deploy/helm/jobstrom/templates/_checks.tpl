@@ -58,11 +58,30 @@
 {{- $wrong = append $wrong "api.ingress is enabled and api is not" -}}
 {{- end -}}
 
+{{- $flow := .Files.Get "files/flow.yaml" | fromYaml -}}
+{{- with $v.topics -}}
+{{- if and .declared (not .job.enabled) }}{{ $wrong = append $wrong "topics.declared is for topics.job, which is not enabled: enable it, or declare the topics where they are made" }}{{ end -}}
+{{- if and .allowDataLoss (not .job.enabled) }}{{ $wrong = append $wrong "topics.allowDataLoss is for topics.job, which is not enabled" }}{{ end -}}
+{{- $ours := dict -}}
+{{- range $v.encoders }}{{ $ours = merge $ours (include "jobstrom.declared" (dict "root" $ "encoder" .) | fromYaml) }}{{ end -}}
+{{- $fixed := list -}}
+{{- range $flow.topics }}{{ if .partitions }}{{ $fixed = append $fixed .name }}{{ end }}{{ end -}}
+{{- range $topic, $settings := .declared -}}
+{{- if not (hasKey $ours $topic) }}{{ $wrong = append $wrong (printf "topics.declared: %s is no topic of this flow" $topic) }}{{ end -}}
+{{- range $name, $value := $settings -}}
+{{- if not (has $name $flow.declarable) -}}
+{{- $wrong = append $wrong (printf "topics.declared: %s: %s cannot be declared: %s can" $topic $name (join ", " $flow.declarable)) -}}
+{{- else if and (eq $name "partitions") (ne (int $value) $partitions) (not (has $topic $fixed)) -}}
+{{- $wrong = append $wrong (printf "topics.declared: %s: partitions (%d) are another number than topics.partitions (%d), which all parts go by" $topic (int $value) $partitions) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
 {{- with $v.strimzi -}}
 {{- if and (or .topics.enabled .user.enabled) (not .cluster) }}{{ $wrong = append $wrong "strimzi.cluster is empty: name the Kafka resource" }}{{ end -}}
 {{- if and .topics.enabled $v.topics.job.enabled }}{{ $wrong = append $wrong "strimzi.topics and topics.job would both make the topics: set topics.job.enabled to false" }}{{ end -}}
 {{- if and .topics.enabled (lt (int $v.topics.replication) 1) }}{{ $wrong = append $wrong "strimzi.topics needs topics.replication" }}{{ end -}}
-{{- if and $v.topics.declared (not $v.topics.job.enabled) }}{{ $wrong = append $wrong "topics.declared is for topics.job, which is not enabled: enable it, or declare the topics where they are made" }}{{ end -}}
 {{- if and .user.enabled $v.topics.job.enabled }}{{ $wrong = append $wrong "topics.job runs before strimzi.user is there: set topics.job.enabled to false and strimzi.topics.enabled to true" }}{{ end -}}
 {{- if .user.enabled -}}
 {{- if and (eq .user.authentication "scram-sha-512") (or (ne $v.kafka.sasl.mechanism "SCRAM-SHA-512") (ne $v.kafka.sasl.user .user.name) (ne $v.kafka.sasl.passwordSecret.name .user.name)) -}}
@@ -74,8 +93,17 @@
 {{- end -}}
 {{- end -}}
 
+{{- with $v.clickhouse.cluster -}}
+{{- if and .name (not (or .sharded .replicated)) }}{{ $wrong = append $wrong (printf "clickhouse.cluster.name (%s) needs clickhouse.cluster.sharded, clickhouse.cluster.replicated or both: how the tables lie on it" .name) }}{{ end -}}
+{{- if and (not .name) (or .sharded .replicated) }}{{ $wrong = append $wrong "clickhouse.cluster.name is empty: name a cluster of ClickHouse's remote_servers" }}{{ end -}}
+{{- if and .name (not $v.clickhouse.addresses) }}{{ $wrong = append $wrong "clickhouse.cluster is of clickhouse.addresses, which are empty: the cluster of clickhouseInstallation is known" }}{{ end -}}
+{{- end -}}
+
 {{- with $v.clickhouseInstallation -}}
 {{- if .enabled -}}
+{{- if and $v.clickhouse.addresses (not $v.clickhouse.cluster.name) (or (gt (int .shards) 1) (gt (int .replicas) 1)) -}}
+{{- $wrong = append $wrong (printf "clickhouseInstallation is a cluster, and clickhouse.addresses may be of another: leave them empty, or say clickhouse.cluster: {name: %s, sharded: %t, replicated: %t}" .cluster (gt (int .shards) 1) (gt (int .replicas) 1)) -}}
+{{- end -}}
 {{- if $v.clickhouse.job.enabled }}{{ $wrong = append $wrong "clickhouse.job runs before clickhouseInstallation is there: set clickhouse.job.enabled to false, the sink makes the tables" }}{{ end -}}
 {{- if not $v.clickhouse.passwordSecret.name }}{{ $wrong = append $wrong "clickhouseInstallation needs clickhouse.passwordSecret.name, for its user" }}{{ end -}}
 {{- if and (or (gt (int .replicas) 1) (gt (int .shards) 1)) (not .keeper) }}{{ $wrong = append $wrong "clickhouseInstallation with more than one replica or shard needs clickhouseInstallation.keeper" }}{{ end -}}
@@ -83,7 +111,6 @@
 {{- end -}}
 {{- end -}}
 
-{{- $flow := .Files.Get "files/flow.yaml" | fromYaml -}}
 {{- $own := include "jobstrom.ownSettings" . | replace "\n" " " | splitList " " -}}
 {{- $places := dict "settings" $v.settings "api.settings" $v.api.settings "watch.settings" $v.watch.settings "trainer.settings" $v.trainer.settings -}}
 {{- range $name, $stage := $v.stages }}{{ $_ := set $places (printf "stages.%s.settings" $name) $stage.settings }}{{ end -}}

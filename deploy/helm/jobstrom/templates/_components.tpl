@@ -34,12 +34,11 @@ The list of what runs, as YAML. Each has a
 {{- $all = append $all (dict "name" "trainer" "kind" "trainer" "role" "train" "args" (concat (list "train") $v.trainer.args) "needs" (list "kafka" "clickhouse" "registry") "encoder" 0 "values" $v.trainer) -}}
 {{- end -}}
 {{- if $v.topics.job.enabled -}}
-{{- $apply := list "topics" "apply" -}}
-{{- if $v.topics.declared }}{{ $apply = append $apply "--file=/etc/jobstrom/topics/topics.yaml" }}{{ end -}}
-{{- if $v.topics.allowDataLoss }}{{ $apply = append $apply "--allow-data-loss" }}{{ end -}}
+{{- $loss := ternary (list "--allow-data-loss") list $v.topics.allowDataLoss -}}
 {{- range $at, $encoder := $v.encoders -}}
 {{- $suffix := ternary (printf "-%s" $encoder.name) "" (ne $encoder.name "") -}}
-{{- $all = append $all (dict "name" (printf "topics%s" $suffix) "kind" "job" "role" "topics apply" "args" $apply "needs" (list "kafka") "encoder" $at "values" $v.topics.job) -}}
+{{- $file := ternary (list (printf "--file=/etc/jobstrom/topics/topics%s.yaml" $suffix)) list (not (empty $v.topics.declared)) -}}
+{{- $all = append $all (dict "name" (printf "topics%s" $suffix) "kind" "job" "role" "topics apply" "args" (concat (list "topics" "apply") $file $loss) "needs" (list "kafka") "encoder" $at "values" $v.topics.job) -}}
 {{- end -}}
 {{- end -}}
 {{- if $v.clickhouse.job.enabled -}}

@@ -43,13 +43,17 @@ A secret is a file, never a variable: Kafka's are read again for each connection
 {{- $_ := set $env "JOBSTROM_CLICKHOUSE_DATABASE" .database -}}
 {{- $_ := set $env "JOBSTROM_CLICKHOUSE_USER" .user -}}
 {{- if .retention }}{{ $_ := set $env "JOBSTROM_RETENTION" .retention }}{{ end -}}
-{{- if and $v.clickhouseInstallation.enabled (not .addresses) -}}
+{{- $cluster := .cluster -}}
 {{- with $v.clickhouseInstallation -}}
-{{- if or (gt (int .shards) 1) (gt (int .replicas) 1) }}{{ $_ := set $env "JOBSTROM_CLICKHOUSE_CLUSTER" .cluster }}{{ end -}}
-{{- if gt (int .shards) 1 }}{{ $_ := set $env "JOBSTROM_CLICKHOUSE_SHARDED" "true" }}{{ end -}}
-{{- if gt (int .replicas) 1 }}{{ $_ := set $env "JOBSTROM_CLICKHOUSE_REPLICATED" "true" }}{{ end -}}
+{{- if and .enabled (not $v.clickhouse.addresses) -}}
+{{- $sharded := gt (int .shards) 1 -}}
+{{- $replicated := gt (int .replicas) 1 -}}
+{{- $cluster = dict "name" (ternary .cluster "" (or $sharded $replicated)) "sharded" $sharded "replicated" $replicated -}}
 {{- end -}}
 {{- end -}}
+{{- if $cluster.name }}{{ $_ := set $env "JOBSTROM_CLICKHOUSE_CLUSTER" $cluster.name }}{{ end -}}
+{{- if $cluster.sharded }}{{ $_ := set $env "JOBSTROM_CLICKHOUSE_SHARDED" "true" }}{{ end -}}
+{{- if $cluster.replicated }}{{ $_ := set $env "JOBSTROM_CLICKHOUSE_REPLICATED" "true" }}{{ end -}}
 {{- if .tls.enabled -}}
 {{- $_ := set $env "JOBSTROM_CLICKHOUSE_TLS" "true" -}}
 {{- $tls = append $tls (dict "env" "CLICKHOUSE" "dir" "clickhouse" "values" .tls) -}}
@@ -143,7 +147,7 @@ A secret is a file, never a variable: Kafka's are read again for each connection
 {{/* Settings that the chart makes itself of values with a place of their own. */}}
 {{- define "jobstrom.ownSettings" -}}
 brokers partitions replication kafka-tls kafka-ca kafka-cert kafka-key kafka-server-name kafka-sasl kafka-user kafka-token-url kafka-scopes
-clickhouse clickhouse-database clickhouse-user clickhouse-tls clickhouse-ca clickhouse-cert clickhouse-key clickhouse-server-name retention
+clickhouse clickhouse-cluster clickhouse-sharded clickhouse-replicated clickhouse-database clickhouse-user clickhouse-tls clickhouse-ca clickhouse-cert clickhouse-key clickhouse-server-name retention
 schema-registry schema-registry-user schema-registry-ca schema-registry-cert schema-registry-key schema-registry-server-name
 data encoder metrics-address http http-open http-hosts http-cert http-key tokens oidc-issuer oidc-audience oidc-scopes-claim oidc-ca
 {{- end }}
