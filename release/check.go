@@ -34,12 +34,12 @@ func check(folder, version string, parts []component) error {
 	if err := checkSums(folder, base+"_SHA256SUMS", []string{archive, bom}); err != nil {
 		wrong = append(wrong, err)
 	}
-	program, err := checkArchive(filepath.Join(folder, archive), base+"_linux_amd64")
+	program, licences, err := checkArchive(filepath.Join(folder, archive), base+"_linux_amd64")
 	if err != nil {
 		wrong = append(wrong, err)
 	}
 	if program != nil {
-		if err := checkSBOM(filepath.Join(folder, bom), program, parts); err != nil {
+		if err := checkSBOM(filepath.Join(folder, bom), program, licences, parts); err != nil {
 			wrong = append(wrong, err)
 		}
 	}
@@ -89,16 +89,17 @@ func sum(file string) (string, error) {
 	return hex.EncodeToString(h.Sum(nil)), nil
 }
 
-// checkArchive looks at every member: all that is needed, nothing outside of its folder, nobody's name, one time. It returns what the program's build was made of.
-func checkArchive(file, below string) (*buildinfo.BuildInfo, error) {
+// checkArchive looks at every member: all that is needed, nothing outside of its folder, nobody's name, one time. It returns what the program's build was made of,
+// and the texts of licences by their folders.
+func checkArchive(file, below string) (*buildinfo.BuildInfo, map[string]string, error) {
 	f, err := os.Open(file)
 	if err != nil {
-		return nil, fmt.Errorf("opening the archive: %w", err)
+		return nil, nil, fmt.Errorf("opening the archive: %w", err)
 	}
 	defer f.Close()
 	unpacked, err := gzip.NewReader(bufio.NewReaderSize(f, 1<<20))
 	if err != nil {
-		return nil, fmt.Errorf("reading %s: %w", file, err)
+		return nil, nil, fmt.Errorf("reading %s: %w", file, err)
 	}
 	var wrong []error
 	say := func(format string, values ...any) {
@@ -106,14 +107,14 @@ func checkArchive(file, below string) (*buildinfo.BuildInfo, error) {
 	}
 	var program *buildinfo.BuildInfo
 	var made time.Time
-	found, licensed := map[string]bool{}, map[string]bool{}
+	found, licences := map[string]bool{}, map[string]string{}
 	for r := tar.NewReader(unpacked); ; {
 		h, err := r.Next()
 		if errors.Is(err, io.EOF) {
 			break
 		}
 		if err != nil {
-			return nil, fmt.Errorf("reading %s: %w", file, err)
+			return nil, nil, fmt.Errorf("reading %s: %w", file, err)
 		}
 		name, inside := strings.CutPrefix(path.Clean(h.Name), below)
 		name = strings.TrimPrefix(name, "/")
@@ -136,7 +137,11 @@ func checkArchive(file, below string) (*buildinfo.BuildInfo, error) {
 			found[name] = true
 		}
 		if rest, ok := strings.CutPrefix(name, "licences/"); ok && h.Size > 0 {
-			licensed[path.Dir(rest)] = true
+			text, err := io.ReadAll(r)
+			if err != nil {
+				return nil, nil, fmt.Errorf("reading %s: %w", file, err)
+			}
+			licences[path.Dir(rest)] += string(text) + "\n"
 		}
 		if name == "jobstrom" {
 			if h.Mode&0o111 == 0 {
@@ -144,7 +149,7 @@ func checkArchive(file, below string) (*buildinfo.BuildInfo, error) {
 			}
 			content, err := io.ReadAll(r)
 			if err != nil {
-				return nil, fmt.Errorf("reading %s: %w", file, err)
+				return nil, nil, fmt.Errorf("reading %s: %w", file, err)
 			}
 			if program, err = buildinfo.Read(bytes.NewReader(content)); err != nil {
 				say("jobstrom is no program of Go: %w", err)
@@ -158,16 +163,16 @@ func checkArchive(file, below string) (*buildinfo.BuildInfo, error) {
 	}
 	if program != nil {
 		for _, m := range program.Deps {
-			if at := "go/" + m.Path + "@" + m.Version; !licensed[at] {
+			if at := "go/" + m.Path + "@" + m.Version; licences[at] == "" {
 				say("licences/%s is missing", at)
 			}
 		}
 	}
-	return program, errors.Join(wrong...)
+	return program, licences, errors.Join(wrong...)
 }
 
-// checkSBOM looks whether an SBOM names every module of a program, with a licence, and every native part, in their versions.
-func checkSBOM(file string, program *buildinfo.BuildInfo, parts []component) error {
+// checkSBOM looks whether an SBOM names every module of a program, with the licences that its files are of, and every native part, in their versions.
+func checkSBOM(file string, program *buildinfo.BuildInfo, licences map[string]string, parts []component) error {
 	text, err := os.ReadFile(file)
 	if err != nil {
 		return fmt.Errorf("reading the SBOM: %w", err)
@@ -193,11 +198,12 @@ func checkSBOM(file string, program *buildinfo.BuildInfo, parts []component) err
 	}
 	for _, m := range program.Deps {
 		has(m.Path, m.Version, "")
-		licensed := func(c component) bool {
-			return len(c.Licences) > 0 || c.Evidence != nil && len(c.Evidence.Licences) > 0
-		}
-		if slices.ContainsFunc(bom.Components, func(c component) bool { return c.Name == m.Path && !licensed(c) }) {
-			wrong = append(wrong, fmt.Errorf("looking at %s: the SBOM names no licence of %s", filepath.Base(file), m.Path))
+		for _, c := range bom.Components {
+			if c.Name == m.Path && c.Version == m.Version {
+				if err := checkLicences(c, licences["go/"+m.Path+"@"+m.Version]); err != nil {
+					wrong = append(wrong, fmt.Errorf("looking at %s: %w", filepath.Base(file), err))
+				}
+			}
 		}
 	}
 	for _, p := range parts {

@@ -38,7 +38,7 @@ func run(args []string) error {
 		if err != nil {
 			return err
 		}
-		return addToSBOM(*into, parts, time.Unix(*seconds, 0).UTC())
+		return addToSBOM(*into, parts, expressions, time.Unix(*seconds, 0).UTC())
 	case "notes":
 		text, err := os.ReadFile(*changelog)
 		if err != nil {

@@ -18,7 +18,10 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-const version = "1.2.3"
+const (
+	version = "1.2.3"
+	mit     = "Permission is hereby granted, free of charge, to any person obtaining a copy of this software …\n\n… subject to the following conditions: …"
+)
 
 // rehearsal is a release in a folder, small but whole.
 type rehearsal struct {
@@ -57,7 +60,7 @@ func whole(t *testing.T, program []byte, info *buildinfo.BuildInfo) *rehearsal {
 	r.files["jobstrom"] = string(program)
 	components := []any{}
 	for _, m := range info.Deps {
-		r.files["licences/go/"+m.Path+"@"+m.Version+"/LICENSE"] = "x"
+		r.files["licences/go/"+m.Path+"@"+m.Version+"/LICENSE"] = mit
 		components = append(components, map[string]any{"type": "library", "name": m.Path, "version": m.Version, "evidence": map[string]any{"licenses": []any{map[string]any{"license": map[string]any{"id": "MIT"}}}}})
 	}
 	r.bom = map[string]any{"bomFormat": "CycloneDX", "specVersion": "1.6", "metadata": map[string]any{"timestamp": "2026-01-01T00:00:00Z"}, "components": components}
@@ -96,7 +99,7 @@ func (r *rehearsal) write(t *testing.T) (folder string) {
 	must(t, err)
 	must(t, os.WriteFile(base+"_linux_amd64.tar.gz", archive.Bytes(), 0o644))
 	must(t, os.WriteFile(base+"_linux_amd64.cdx.json", bom, 0o644))
-	must(t, addToSBOM(base+"_linux_amd64.cdx.json", r.parts, time.Unix(1, 0)))
+	must(t, addToSBOM(base+"_linux_amd64.cdx.json", r.parts, nil, time.Unix(1, 0)))
 	if r.sums == "" {
 		for _, name := range []string{"jobstrom_" + version + "_linux_amd64.tar.gz", "jobstrom_" + version + "_linux_amd64.cdx.json"} {
 			s, err := sum(filepath.Join(folder, name))
@@ -161,6 +164,10 @@ func TestCheck(t *testing.T) {
 		r.meta["NOTICE"] = header("NOTICE", func(h *tar.Header) { h.Typeflag, h.Linkname = tar.TypeSymlink, "/etc/passwd" })
 	}, "NOTICE\" is no file or folder", "NOTICE is missing")
 	f(func(r *rehearsal) { delete(r.bom["components"].([]any)[0].(map[string]any), "evidence") }, "the SBOM names no licence of")
+	f(func(r *rehearsal) {
+		r.bom["components"].([]any)[0].(map[string]any)["evidence"] = nil
+		r.bom["components"].([]any)[0].(map[string]any)["licenses"] = []any{map[string]any{"expression": "(MIT OR GPL-2.0-or-later)"}}
+	}, "the SBOM says GPL-2.0-or-later, MIT of", "its files in the archive are of MIT")
 	f(func(r *rehearsal) { r.bom["components"] = []any{} }, "google.golang.org/protobuf", "is in the release and not in the SBOM")
 	f(func(r *rehearsal) { r.parts = r.parts[1:] }, r0(t), "is in the release and not in the SBOM")
 	f(func(r *rehearsal) { r.parts[0].Hashes = []hash{{"SHA-256", strings.Repeat("0", 64)}} }, r0(t))

@@ -32,10 +32,14 @@ type hash struct {
 	Content   string `json:"content"` // hexadecimal
 }
 
+// licence is one licence by its name, or an expression of several.
 type licence struct {
-	License struct {
-		ID string `json:"id"`
-	} `json:"license"`
+	License    *named `json:"license,omitempty"`
+	Expression string `json:"expression,omitempty"`
+}
+
+type named struct {
+	ID string `json:"id"`
 }
 
 // shipped are the native parts that a release holds, by their names in parts.tsv: what they are, and their licence.
@@ -61,8 +65,7 @@ func nativeParts(folder string) ([]component, error) {
 			return nil, fmt.Errorf("reading the native parts: %q is no line of a Python package", line)
 		}
 		c := newComponent(is.kind, "pkg:pypi/", column[2], column[3], column[5])
-		c.Licences = make([]licence, 1)
-		c.Licences[0].License.ID = is.licence
+		c.Licences = []licence{{License: &named{is.licence}}}
 		parts = append(parts, c)
 	}
 	if len(parts) != len(shipped) {
@@ -87,8 +90,8 @@ func newComponent(kind, registry, name, version, sha256 string) component {
 	return component{Ref: purl, Type: kind, Name: name, Version: version, Hashes: []hash{{"SHA-256", sha256}}, PURL: purl}
 }
 
-// addToSBOM adds parts to an SBOM that cyclonedx-gomod wrote, and gives it the time of the commit, so that the same commit makes the same SBOM.
-func addToSBOM(path string, parts []component, made time.Time) error {
+// addToSBOM adds parts to an SBOM that cyclonedx-gomod wrote, corrects the licences of its modules, and gives it the time of the commit, so that the same commit makes the same SBOM.
+func addToSBOM(path string, parts []component, expressions map[string]string, made time.Time) error {
 	text, err := os.ReadFile(path)
 	if err != nil {
 		return fmt.Errorf("reading the SBOM: %w", err)
@@ -101,6 +104,9 @@ func addToSBOM(path string, parts []component, made time.Time) error {
 	metadata, ok2 := bom["metadata"].(map[string]any)
 	if !ok || !ok2 || bom["bomFormat"] != "CycloneDX" {
 		return fmt.Errorf("reading the SBOM of %s: it is none in CycloneDX's form with components and metadata", path)
+	}
+	if err := correctLicences(components, expressions); err != nil {
+		return err
 	}
 	for _, p := range parts {
 		components = append(components, p)
