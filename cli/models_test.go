@@ -14,7 +14,6 @@ import (
 	"github.com/google/uuid"
 
 	"jobstrom/cluster/clustertest"
-	"jobstrom/embedded"
 	"jobstrom/kafka"
 	"jobstrom/models"
 	"jobstrom/registry"
@@ -139,11 +138,7 @@ func TestModels(t *testing.T) {
 // gateEngine starts ClickHouse and returns it with the flags that name it.
 func gateEngine(t *testing.T) (*warehouse.Warehouse, []string) {
 	t.Helper()
-	native, err := models.NativeDir()
-	must(t, err)
-	engine, err := embedded.StartClickHouse(t.Context(), embedded.ClickHouseOptions{DataDir: t.TempDir(), Library: filepath.Join(native, models.LibraryClickHouse)})
-	must(t, err)
-	t.Cleanup(func() { _ = engine.Stop(context.Background()) })
+	engine := engineWith(t, "")
 	w, err := warehouse.Open(t.Context(), warehouse.Options{Addr: []string{engine.Addr()}, CreateDatabase: true})
 	must(t, err)
 	t.Cleanup(func() { _ = w.Close() })

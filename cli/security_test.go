@@ -265,21 +265,28 @@ func TestWrongSecurity(t *testing.T) {
 	f(map[string]string{"KAFKA_PASSWORD": ""}, 2, []string{"check", "--config", config}, "a secret must be text")
 }
 
-// Each command works with the rights that docs/security.md lists, and without one of them ends and names it.
-func TestCommandsAndRights(t *testing.T) {
-	o := startOthers(t)
-	b, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.EnableSASL(), kfake.EnableACLs(), kfake.Superuser(kafka.Plain, "admin", knownSecret), kfake.User(kafka.Plain, "worker", knownSecret))
+// guardedKafka starts brokers that ask for rights: its client may do everything, the user worker what it is granted.
+func guardedKafka(t *testing.T, brokers int) ([]string, *kgo.Client) {
+	t.Helper()
+	b, err := kfake.NewCluster(kfake.NumBrokers(brokers), kfake.EnableSASL(), kfake.EnableACLs(), kfake.Superuser(kafka.Plain, "admin", knownSecret), kfake.User(kafka.Plain, "worker", knownSecret))
 	must(t, err)
 	t.Cleanup(b.Close)
 	admin, err := kafka.NewClient(kafka.Options{Brokers: b.ListenAddrs(), SASL: kafka.SASL{Mechanism: kafka.Plain, User: "admin", Password: security.Credential{Value: knownSecret}}})
 	must(t, err)
 	t.Cleanup(admin.Close)
+	return b.ListenAddrs(), admin
+}
+
+// Each command works with the rights that docs/security.md lists, and without one of them ends and names it.
+func TestCommandsAndRights(t *testing.T) {
+	o := startOthers(t)
+	brokers, admin := guardedKafka(t, 1)
 	card, err := models.ReadEncoderCard((&app{}).encoderDir())
 	must(t, err)
 	must(t, kafka.EnsureTopics(t.Context(), admin, card.ID, kafka.Layout{Partitions: 2, Replication: 1}))
 	must(t, admin.ProduceSync(t.Context(), &kgo.Record{Topic: kafka.Classified, Value: []byte(`{"id":"followed","category":"Ledelse"}`)}).FirstErr())
 	grant := clustertest.Granter(admin, "worker")
-	o.settings["BROKERS"], o.settings["KAFKA_TLS"], o.settings["KAFKA_CA"], o.settings["KAFKA_SASL"] = strings.Join(b.ListenAddrs(), ","), "", "", kafka.Plain
+	o.settings["BROKERS"], o.settings["KAFKA_TLS"], o.settings["KAFKA_CA"], o.settings["KAFKA_SASL"] = strings.Join(brokers, ","), "", "", kafka.Plain
 	works := func(command, until, in string, args ...string) {
 		t.Helper()
 		grant(t, kafka.RightsOf(command, card.ID))
@@ -340,17 +347,12 @@ func TestCommandsAndRights(t *testing.T) {
 
 // Moving replicas takes two brokers: who may not alter the cluster is told so, and may do all else of topics apply.
 func TestMovingReplicasTakesARight(t *testing.T) {
-	b, err := kfake.NewCluster(kfake.NumBrokers(2), kfake.EnableSASL(), kfake.EnableACLs(), kfake.Superuser(kafka.Plain, "admin", knownSecret), kfake.User(kafka.Plain, "worker", knownSecret))
-	must(t, err)
-	t.Cleanup(b.Close)
-	admin, err := kafka.NewClient(kafka.Options{Brokers: b.ListenAddrs(), SASL: kafka.SASL{Mechanism: kafka.Plain, User: "admin", Password: security.Credential{Value: knownSecret}}})
-	must(t, err)
-	t.Cleanup(admin.Close)
+	brokers, admin := guardedKafka(t, 2)
 	card, err := models.ReadEncoderCard((&app{}).encoderDir())
 	must(t, err)
 	all := kafka.RightsOf("topics apply", card.ID)
 	clustertest.Granter(admin, "worker")(t, slices.DeleteFunc(all, func(r kafka.Right) bool { return r == kafka.AlterCluster() }))
-	o := &others{t: t, settings: map[string]string{"BROKERS": strings.Join(b.ListenAddrs(), ","), "KAFKA_SASL": kafka.Plain, "KAFKA_USER": "worker", "KAFKA_PASSWORD": knownSecret, "REPLICATION": "1"}}
+	o := &others{t: t, settings: map[string]string{"BROKERS": strings.Join(brokers, ","), "KAFKA_SASL": kafka.Plain, "KAFKA_USER": "worker", "KAFKA_PASSWORD": knownSecret, "REPLICATION": "1"}}
 	if status, said := o.run(t, nil, "", "", "topics", "apply"); status != 0 {
 		t.Fatalf("status %d: %s", status, said)
 	}

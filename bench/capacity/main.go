@@ -221,32 +221,31 @@ func (f *flow) bytes(ctx context.Context, m *capacity.Measured, n int) error {
 	for topic, each := range topics {
 		*each = float64(on[topic]) / float64(n)
 	}
-	tables := []struct {
-		prefix string
-		each   *float64
-	}{{"embedding_rows", &m.EmbeddingRowBytes}, {"prediction_rows", &m.PredictionRowBytes}, {"similar_", &m.SimilarRowBytes}}
 	warehouse := f.database.Warehouse
 	there, err := warehouse.ReadTables(ctx)
 	if err != nil {
 		return err
 	}
-	for _, t := range there { // merged, as they are in the long run; the index is built by merges
-		for _, of := range tables {
-			if strings.HasPrefix(t.Table, of.prefix) {
-				if err := warehouse.Conn().Exec(ctx, "OPTIMIZE TABLE `"+t.Table+"` FINAL"); err != nil {
-					return err
-				}
-			}
+	rows := map[string]*float64{"embedding_rows": &m.EmbeddingRowBytes, "prediction_rows": &m.PredictionRowBytes}
+	for _, t := range there {
+		if strings.HasPrefix(t.Table, "similar_") {
+			rows[t.Table] = &m.SimilarRowBytes
+		}
+	}
+	for table := range rows { // merged, as they are in the long run; the index is built by merges
+		if err := warehouse.Conn().Exec(ctx, "OPTIMIZE TABLE `"+table+"` FINAL"); err != nil {
+			return err
 		}
 	}
 	if there, err = warehouse.ReadTables(ctx); err != nil {
 		return err
 	}
 	for _, t := range there {
-		for _, of := range tables {
-			if strings.HasPrefix(t.Table, of.prefix) && t.Rows > 0 {
-				*of.each = float64(t.Bytes) / float64(t.Rows)
+		if each := rows[t.Table]; each != nil {
+			if t.Rows == 0 {
+				return fmt.Errorf("measuring %s: it has no rows", t.Table)
 			}
+			*each = float64(t.Bytes) / float64(t.Rows)
 		}
 	}
 	if err := warehouse.Conn().QueryRow(ctx, `SELECT i.bytes / r.rows FROM (SELECT sum(data_uncompressed_bytes) AS bytes FROM system.data_skipping_indices WHERE database = currentDatabase() AND type = 'vector_similarity') AS i,
