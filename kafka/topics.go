@@ -86,7 +86,6 @@ type Layout struct {
 // EnsureTopics creates the topics that are missing and refuses a flow whose topics differ in their partition count. Topics that the client's user
 // may not see are left to others.
 func EnsureTopics(ctx context.Context, client *kgo.Client, encoder string, layout Layout) error {
-	admin := kadm.NewClient(client)
 	details, err := describe(ctx, client, TopicNames(encoder)...)
 	if err != nil {
 		return err
@@ -94,16 +93,7 @@ func EnsureTopics(ctx context.Context, client *kgo.Client, encoder string, layou
 	if n := flowPartitions(details, encoder); n > 0 {
 		layout.Partitions = n
 	}
-	for _, d := range Declare(encoder, layout) {
-		// Asked for a topic that exists, a broker would still want the right to create it.
-		if !errors.Is(details[d.Topic].Err, kerr.UnknownTopicOrPartition) {
-			continue
-		}
-		if err := d.create(ctx, admin); err != nil {
-			return err
-		}
-	}
-	if details, err = awaitTopics(ctx, client, encoder); err != nil {
+	if details, err = createTopics(ctx, client, encoder, Declare(encoder, layout)); err != nil {
 		return err
 	}
 	want := len(details[Raw].Partitions)
@@ -127,12 +117,11 @@ func flowPartitions(details kadm.TopicDetails, encoder string) int32 {
 	return 0
 }
 
-// awaitTopics lists the flow's topics when all of them that may be seen have leaders: a cluster's brokers learn of a new topic one by one,
-// after its creation was acknowledged.
-func awaitTopics(ctx context.Context, client *kgo.Client, encoder string) (kadm.TopicDetails, error) {
-	ctx, cancel := context.WithTimeout(ctx, topicsWait)
-	defer cancel()
-	for {
+// createTopics creates those that are missing and lists all of them when those that may be seen have leaders: a cluster's brokers learn of a new topic one by one,
+// after its creation was acknowledged. So they do of one that was deleted, which is why each round creates what is missing in it.
+func createTopics(ctx context.Context, client *kgo.Client, encoder string, declared []Declaration) (kadm.TopicDetails, error) {
+	admin := kadm.NewClient(client)
+	for end := time.After(topicsWait); ; {
 		details, err := describe(ctx, client, TopicNames(encoder)...)
 		if err != nil {
 			return nil, err
@@ -141,8 +130,19 @@ func awaitTopics(ctx context.Context, client *kgo.Client, encoder string) (kadm.
 		if missing == nil {
 			return details, nil
 		}
+		for _, d := range declared {
+			// Asked for a topic that exists, a broker would still want the right to create it.
+			if !errors.Is(details[d.Topic].Err, kerr.UnknownTopicOrPartition) {
+				continue
+			}
+			if err := d.create(ctx, admin); err != nil {
+				return nil, err
+			}
+		}
 		select {
 		case <-ctx.Done():
+			return nil, fmt.Errorf("waiting for created topics: %w", ctx.Err())
+		case <-end:
 			return nil, fmt.Errorf("waiting for created topics, at most %v: %w", topicsWait, missing)
 		case <-time.After(20 * time.Millisecond):
 		}

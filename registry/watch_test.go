@@ -177,13 +177,14 @@ func TestWatchOutlivesItsTopic(t *testing.T) {
 			t.Fatalf("ready, but %v", problems)
 		}
 		next(first)
-		remove := func() {
-			t.Helper()
-			if _, err := kadm.NewClient(client).DeleteTopic(ctx, kafka.Models); err != nil {
+		if _, err := kadm.NewClient(client).DeleteTopic(ctx, kafka.Models); err != nil {
+			t.Fatal(err)
+		}
+		for there := true; there; { // brokers list it for a while after they said that it is deleted
+			if there, err = kafka.HasTopic(ctx, client, kafka.Models); err != nil {
 				t.Fatal(err)
 			}
 		}
-		remove()
 		if err := kafka.EnsureTopics(ctx, client, "e1", kafka.Layout{Partitions: 1, Replication: 1}); err != nil {
 			t.Fatal(err)
 		}
