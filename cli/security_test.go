@@ -290,8 +290,12 @@ func TestCommandsAndRights(t *testing.T) {
 	works := func(command, until, in string, args ...string) {
 		t.Helper()
 		grant(t, kafka.RightsOf(command, card.ID))
-		if _, said := o.run(t, nil, until, in, append(strings.Fields(command), args...)...); strings.Contains(said, kafka.ErrDenied.Error()) {
-			t.Errorf("%s with all its rights: %s", command, said)
+		_, said := o.run(t, nil, until, in, append(strings.Fields(command), args...)...)
+		for line := range strings.Lines(said) {
+			// The size of topics takes a right that the sink can do without; whether it gets to asking before it is ended is chance.
+			if strings.Contains(line, kafka.ErrDenied.Error()) && !strings.Contains(line, "metrics are not shown for now") {
+				t.Errorf("%s with all its rights: %s", command, line)
+			}
 		}
 	}
 	ends := func(command string, lacking kafka.Right, in string, args ...string) {
