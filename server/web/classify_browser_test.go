@@ -192,7 +192,8 @@ func (b *tab) downloads() string {
 func (b *tab) downloaded(dir, name string) [][]string {
 	b.t.Helper()
 	path := filepath.Join(dir, name)
-	b.until(name+" is downloaded", func() bool { _, err := os.Stat(path); return err == nil })
+	// The browser keeps the name with an empty file and renames the whole one to it.
+	b.until(name+" is downloaded", func() bool { info, err := os.Stat(path); return err == nil && info.Size() > 0 })
 	content := strings.TrimPrefix(read(b.t, path), "\ufeff")
 	reader := csv.NewReader(strings.NewReader(content))
 	reader.Comma = ';'
