@@ -1,7 +1,9 @@
 package helm
 
 import (
+	"fmt"
 	"maps"
+	"os"
 	"path"
 	"regexp"
 	"slices"
@@ -86,6 +88,31 @@ func checkPod(t *testing.T, p pod) {
 		}
 	}
 	checkSecrets(t, p, volumes["secrets"], mounted["secrets"])
+}
+
+// The files of the image belong to its user, and nobody else may write to its folder.
+func TestPodsRunAsTheImagesUser(t *testing.T) {
+	dockerfile, err := os.ReadFile("../Dockerfile")
+	must(t, err)
+	user := regexp.MustCompile(`(?m)^USER (\d+):(\d+)$`).FindSubmatch(dockerfile)
+	if user == nil {
+		t.Fatal("the Dockerfile names no user")
+	}
+	manifest, err := template(t, []string{cases(t)["minimal"]})
+	must(t, err)
+	pods := podsOf(objects(t, manifest))
+	if len(pods) == 0 {
+		t.Fatal("no pods")
+	}
+	for _, p := range pods {
+		c := p.Spec.SecurityContext
+		if c.RunAsUser == nil || c.RunAsGroup == nil || c.FSGroup == nil {
+			t.Fatalf("%s: no user, group or file system's group", p.Owner)
+		}
+		if got := fmt.Sprint(*c.RunAsUser, *c.RunAsGroup, *c.FSGroup); got != fmt.Sprintf("%s %s %[2]s", user[1], user[2]) {
+			t.Errorf("%s runs as %s, the image as %s:%s", p.Owner, got, user[1], user[2])
+		}
+	}
 }
 
 func checkContainer(t *testing.T, owner string, c core.Container) {
