@@ -9,5 +9,5 @@ go run ./release notes "$tag" >var/release-notes.md # an error when CHANGELOG.md
 native/setup.sh image
 export PWD CGO_LDFLAGS=-L$PWD/.native/lib
 go build -trimpath -o bin/jobstrom . && JOBSTROM_NATIVE=$PWD/.native bin/jobstrom convert # the encoder, which stage.sh packs: here nothing was built before
-go run github.com/goreleaser/goreleaser/v2@v2.17.0 release --clean --release-notes var/release-notes.md "$@"
+go run github.com/goreleaser/goreleaser/v2@v2.16.0 release --clean --release-notes var/release-notes.md "$@"
 go run ./release check -version "${tag#v}" var/dist
