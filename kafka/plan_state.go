@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -93,9 +94,9 @@ func readTopicState(ctx context.Context, client *kgo.Client, topics []string) (t
 	return s, nil
 }
 
-// assign returns where replicas should lie so that each partition has that many. Those that are there stay, the first of them is led by as before; new ones come
-// to racks that have none of the partition, then to brokers with the fewest replicas. Of too many, those go that are out of sync, then the last; lagging says that
-// some that would stay are out of sync, which could lose what only the others have.
+// assign returns where replicas should lie so that each partition has that many. New ones come to racks that have none of the partition, then to brokers with the
+// fewest of the topic's replicas. Of too many, those go first that are out of sync, then those of racks that have others, then of brokers with the most, and the
+// leader last: after restarts one broker may lead them all. Lagging says that some that would stay are out of sync, which could lose what only the others have.
 func assign(current map[int32]kadm.PartitionDetail, brokers []kadm.BrokerDetail, want int) (assignment map[int32][]int32, lagging bool) {
 	load, rack := map[int32]int{}, map[int32]string{}
 	for _, b := range brokers {
@@ -103,60 +104,57 @@ func assign(current map[int32]kadm.PartitionDetail, brokers []kadm.BrokerDetail,
 			rack[b.NodeID] = *b.Rack
 		}
 	}
-	var ids []int32
-	for id, p := range current {
-		ids = append(ids, id)
+	for _, p := range current {
 		for _, b := range p.Replicas {
 			load[b]++
 		}
 	}
-	slices.Sort(ids)
 	assignment = map[int32][]int32{}
-	for _, id := range ids {
+	for _, id := range slices.Sorted(maps.Keys(current)) {
 		p := current[id]
 		replicas := slices.Clone(p.Replicas)
 		if len(replicas) == want {
 			continue
 		}
-		if len(replicas) > want {
-			slices.SortStableFunc(replicas, func(a, b int32) int { return order(p, a) - order(p, b) })
-			for _, b := range replicas[want:] {
-				load[b]--
-			}
-			replicas = replicas[:want]
+		inRack := func(broker int32) (n int) {
 			for _, b := range replicas {
-				lagging = lagging || !slices.Contains(p.ISR, b)
+				if rack[b] == rack[broker] {
+					n++
+				}
 			}
+			return n
+		}
+		for len(replicas) > want {
+			gone := slices.MaxFunc(replicas, func(a, b int32) int {
+				return cmp.Or(-compare(slices.Contains(p.ISR, a), slices.Contains(p.ISR, b)), cmp.Compare(inRack(a), inRack(b)), cmp.Compare(load[a], load[b]),
+					-compare(a == p.Leader, b == p.Leader), cmp.Compare(slices.Index(replicas, a), slices.Index(replicas, b)))
+			})
+			load[gone]--
+			replicas = slices.DeleteFunc(replicas, func(b int32) bool { return b == gone })
+		}
+		if len(p.Replicas) > want {
+			lagging = lagging || slices.ContainsFunc(replicas, func(b int32) bool { return !slices.Contains(p.ISR, b) })
 		}
 		for len(replicas) < want {
-			racks := map[string]int{}
-			for _, b := range replicas {
-				racks[rack[b]]++
-			}
-			var best *kadm.BrokerDetail
-			for i, b := range brokers {
-				if slices.Contains(replicas, b.NodeID) {
-					continue
-				}
-				if best == nil || cmp.Or(cmp.Compare(racks[rack[b.NodeID]], racks[rack[best.NodeID]]), cmp.Compare(load[b.NodeID], load[best.NodeID]), cmp.Compare(b.NodeID, best.NodeID)) < 0 {
-					best = &brokers[i]
-				}
-			}
-			replicas = append(replicas, best.NodeID)
-			load[best.NodeID]++
+			others := slices.DeleteFunc(slices.Clone(brokers), func(b kadm.BrokerDetail) bool { return slices.Contains(replicas, b.NodeID) })
+			next := slices.MinFunc(others, func(a, b kadm.BrokerDetail) int {
+				return cmp.Or(cmp.Compare(inRack(a.NodeID), inRack(b.NodeID)), cmp.Compare(load[a.NodeID], load[b.NodeID]), cmp.Compare(a.NodeID, b.NodeID))
+			})
+			replicas = append(replicas, next.NodeID)
+			load[next.NodeID]++
 		}
 		assignment[id] = replicas
 	}
 	return assignment, lagging
 }
 
-// order says which replicas stay first: the leader, those in sync, the others.
-func order(p kadm.PartitionDetail, broker int32) int {
+// compare orders what is not so before what is.
+func compare(a, b bool) int {
 	switch {
-	case broker == p.Leader:
+	case a == b:
 		return 0
-	case slices.Contains(p.ISR, broker):
-		return 1
+	case b:
+		return -1
 	}
-	return 2
+	return 1
 }

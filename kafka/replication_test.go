@@ -160,6 +160,24 @@ func (b threeBrokers) check(t *testing.T, want, inSync, events int) {
 	}
 }
 
+// spread sees that the partitions of a topic, each with a replica, lie on different brokers, however few led them all before.
+func (b threeBrokers) spread(t *testing.T) {
+	t.Helper()
+	topics, err := kafka.ListTopics(t.Context(), b.all, "abc")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, topic := range topics {
+		on := map[int32]bool{}
+		for _, p := range topic.Partitions {
+			on[p.Leader] = true
+		}
+		if len(on) != len(topic.Partitions) {
+			t.Errorf("%d partitions of %s lie on the brokers %v", len(topic.Partitions), topic.Topic, slices.Collect(maps.Keys(on)))
+		}
+	}
+}
+
 // Three brokers: replicas come and go by the brokers' own moves, and what must be in sync fits at every moment. All is done with the rights of docs/security.md.
 func TestReplication(t *testing.T) {
 	authority := certs.NewAuthority(t)
@@ -275,6 +293,7 @@ func replicasGo(t *testing.T, b threeBrokers) {
 	b.check(t, 3, 2, 120)
 	done := apply(t, b.worker, replicated(t, 1, 1), kafka.ApplyOptions{})
 	b.check(t, 1, 1, 120)
+	b.spread(t)
 	first := slices.IndexFunc(done, func(c kafka.Change) bool { return c.Kind == kafka.Reassign })
 	if first < 1 || slices.ContainsFunc(done[first:], func(c kafka.Change) bool { return c.What == "min.insync.replicas" }) {
 		t.Errorf("did %q: want replicas to go last", lines(done))
