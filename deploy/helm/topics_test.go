@@ -86,7 +86,7 @@ func TestAllowDataLoss(t *testing.T) {
 
 // Every pod that asks the ClickHouse of this release is told how its tables lie, and no pod is told of a cluster that is none.
 func TestPodsAreToldOfTheCluster(t *testing.T) {
-	f := func(values string, want map[string]string) {
+	f := func(values, addresses string, want map[string]string) {
 		t.Helper()
 		out, err := template(t, []string{cases(t)["minimal"]}, "clickhouse: {addresses: [], job: {enabled: false}, passwordSecret: {name: c}}\ntrainer: {enabled: true}", values)
 		must(t, err)
@@ -94,7 +94,12 @@ func TestPodsAreToldOfTheCluster(t *testing.T) {
 		for _, p := range podsOf(objects(t, out)) {
 			got, asks := map[string]string{}, false
 			for _, v := range p.Spec.Containers[0].Env {
-				asks = asks || v.Name == "JOBSTROM_CLICKHOUSE"
+				if v.Name == "JOBSTROM_CLICKHOUSE" {
+					asks = true
+					if v.Value != addresses {
+						t.Errorf("%s: %s asks %s, want %s", values, p.Owner, v.Value, addresses)
+					}
+				}
 				if name := strings.TrimPrefix(v.Name, "JOBSTROM_CLICKHOUSE_"); name == "CLUSTER" || name == "SHARDED" || name == "REPLICATED" {
 					got[name] = v.Value
 				}
@@ -113,11 +118,11 @@ func TestPodsAreToldOfTheCluster(t *testing.T) {
 			t.Errorf("%s: %d pods ask ClickHouse", values, pods)
 		}
 	}
-	f("clickhouseInstallation: {enabled: true}", map[string]string{})
-	f("clickhouseInstallation: {enabled: true, shards: 2, keeper: [k:2181]}", map[string]string{"CLUSTER": "jobstrom", "SHARDED": "true"})
-	f("clickhouseInstallation: {enabled: true, replicas: 3, keeper: [k:2181], cluster: stream}", map[string]string{"CLUSTER": "stream", "REPLICATED": "true"})
-	f("clickhouseInstallation: {enabled: true, shards: 2, replicas: 2, keeper: [k:2181]}", map[string]string{"CLUSTER": "jobstrom", "SHARDED": "true", "REPLICATED": "true"})
-	f("clickhouseInstallation: {shards: 2, replicas: 2, cluster: stream}\nclickhouse: {addresses: [ch:9000]}", map[string]string{})
-	f("clickhouse: {addresses: [a:9000, b:9000], cluster: {name: events, replicated: true}, job: {enabled: true}}", map[string]string{"CLUSTER": "events", "REPLICATED": "true"})
-	f("clickhouseInstallation: {enabled: true, shards: 2, keeper: [k:2181]}\nclickhouse: {addresses: [a:9000], cluster: {name: jobstrom, sharded: true}}", map[string]string{"CLUSTER": "jobstrom", "SHARDED": "true"})
+	f("clickhouseInstallation: {enabled: true}", "clickhouse-jobstrom:9000", map[string]string{})
+	f("clickhouseInstallation: {enabled: true, shards: 2, keeper: [k:2181]}", "chi-jobstrom-jobstrom-0-0:9000,chi-jobstrom-jobstrom-1-0:9000", map[string]string{"CLUSTER": "jobstrom", "SHARDED": "true"})
+	f("clickhouseInstallation: {enabled: true, replicas: 3, keeper: [k:2181], cluster: stream}", "chi-jobstrom-stream-0-0:9000,chi-jobstrom-stream-0-1:9000,chi-jobstrom-stream-0-2:9000", map[string]string{"CLUSTER": "stream", "REPLICATED": "true"})
+	f("clickhouseInstallation: {enabled: true, shards: 2, replicas: 2, keeper: [k:2181]}", "chi-jobstrom-jobstrom-0-0:9000,chi-jobstrom-jobstrom-0-1:9000,chi-jobstrom-jobstrom-1-0:9000,chi-jobstrom-jobstrom-1-1:9000", map[string]string{"CLUSTER": "jobstrom", "SHARDED": "true", "REPLICATED": "true"})
+	f("clickhouseInstallation: {shards: 2, replicas: 2, cluster: stream}\nclickhouse: {addresses: [ch:9000]}", "ch:9000", map[string]string{})
+	f("clickhouse: {addresses: [a:9000, b:9000], cluster: {name: events, replicated: true}, job: {enabled: true}}", "a:9000,b:9000", map[string]string{"CLUSTER": "events", "REPLICATED": "true"})
+	f("clickhouseInstallation: {enabled: true, shards: 2, keeper: [k:2181]}\nclickhouse: {addresses: [a:9000], cluster: {name: jobstrom, sharded: true}}", "a:9000", map[string]string{"CLUSTER": "jobstrom", "SHARDED": "true"})
 }

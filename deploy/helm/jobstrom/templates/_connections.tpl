@@ -152,11 +152,24 @@ schema-registry schema-registry-user schema-registry-ca schema-registry-cert sch
 data encoder metrics-address http http-open http-hosts http-cert http-key tokens oidc-issuer oidc-audience oidc-scopes-claim oidc-ca
 {{- end }}
 
-{{/* The addresses of ClickHouse: those given, or the one that this release has made. */}}
+{{/*
+The addresses of ClickHouse: those given, or those of the servers that this release has made. Several are named one by one, all pods in the same order, with the
+operator's service of each: the service of all may lead a client to any, and replicas learn of rows a moment later.
+*/}}
 {{- define "jobstrom.clickhouse" -}}
+{{- $name := include "jobstrom.fullname" . -}}
+{{- $installation := .Values.clickhouseInstallation -}}
+{{- $servers := list -}}
+{{- range $shard := until (int $installation.shards) -}}
+{{- range $replica := until (int $installation.replicas) -}}
+{{- $servers = append $servers (printf "chi-%s-%s-%d-%d:9000" $name $installation.cluster $shard $replica) -}}
+{{- end -}}
+{{- end -}}
 {{- if .Values.clickhouse.addresses -}}
 {{- join "," .Values.clickhouse.addresses -}}
+{{- else if gt (len $servers) 1 -}}
+{{- join "," $servers -}}
 {{- else -}}
-clickhouse-{{ include "jobstrom.fullname" . }}:9000
+clickhouse-{{ $name }}:9000
 {{- end -}}
 {{- end }}
