@@ -138,7 +138,7 @@ func TestModels(t *testing.T) {
 // gateEngine starts ClickHouse and returns it with the flags that name it.
 func gateEngine(t *testing.T) (*warehouse.Warehouse, []string) {
 	t.Helper()
-	engine := engineWith(t, "")
+	engine := engineWith(t, nil)
 	w, err := warehouse.Open(t.Context(), warehouse.Options{Addr: []string{engine.Addr()}, CreateDatabase: true})
 	must(t, err)
 	t.Cleanup(func() { _ = w.Close() })

@@ -20,7 +20,6 @@ import (
 	"github.com/twmb/franz-go/pkg/sr/srfake"
 
 	"jobstrom/cluster/clustertest"
-	"jobstrom/embedded"
 	"jobstrom/kafka"
 	"jobstrom/models"
 	"jobstrom/security"
@@ -48,21 +47,8 @@ func startOthers(t *testing.T) *others {
 		return b
 	}
 	o := &others{t: t, kafka: start(time.Hour), old: start(-time.Hour)}
-	data := t.TempDir()
-	must(t, os.Mkdir(filepath.Join(data, "users.d"), 0o755))
-	must(t, os.WriteFile(filepath.Join(data, "users.d", "worker.xml"), fmt.Appendf(nil, `<clickhouse><users><worker><password>%s</password>
-		<networks><ip>127.0.0.1</ip></networks><profile>default</profile><quota>default</quota></worker></users></clickhouse>`, knownSecret), 0o644))
-	native, err := models.NativeDir()
-	must(t, err)
-	engine, err := embedded.StartClickHouse(t.Context(), embedded.ClickHouseOptions{DataDir: data, Library: filepath.Join(native, models.LibraryClickHouse)})
-	must(t, err)
-	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
-		defer cancel()
-		if err := engine.Stop(ctx); err != nil {
-			t.Error(err)
-		}
-	})
+	engine := engineWith(t, map[string]string{"users.d/worker.xml": fmt.Sprintf(`<clickhouse><users><worker><password>%s</password>
+		<networks><ip>127.0.0.1</ip></networks><profile>default</profile><quota>default</quota></worker></users></clickhouse>`, knownSecret)})
 	registry := srfake.New(srfake.WithAuth("Basic " + base64.StdEncoding.EncodeToString([]byte("worker:"+knownSecret))))
 	t.Cleanup(registry.Close)
 	o.settings = map[string]string{

@@ -161,18 +161,10 @@ func (s *services) awaitHealthy(name string) {
 // startEngine starts a ClickHouse of its own for a test, with the users of docker-compose.yaml.
 func startEngine(t *testing.T) *embedded.ClickHouse {
 	t.Helper()
-	native, err := models.NativeDir()
-	must(t, err)
-	data := t.TempDir()
 	users, err := os.ReadFile("../deploy/compose/clickhouse/users.xml")
 	must(t, err)
-	must(t, os.Mkdir(filepath.Join(data, "users.d"), 0o755))
-	must(t, os.WriteFile(filepath.Join(data, "users.d", "jobstrom.xml"), users, 0o644))
 	t.Setenv("JOBSTROM_CLICKHOUSE_PASSWORD", "secret") // as the service has it
-	engine, err := embedded.StartClickHouse(t.Context(), embedded.ClickHouseOptions{DataDir: data, Library: filepath.Join(native, models.LibraryClickHouse)})
-	must(t, err)
-	t.Cleanup(func() { _ = engine.Stop(context.Background()) })
-	return engine
+	return engineWith(t, map[string]string{"users.d/jobstrom.xml": string(users)})
 }
 
 // The trainer's service says what it lacks, and the others cannot reach ClickHouse without their password.

@@ -1,41 +1,15 @@
 package cli
 
 import (
-	"context"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
-	"time"
 
 	"jobstrom/cluster/clustertest"
-	"jobstrom/embedded"
-	"jobstrom/models"
 )
-
-// engineWith runs a ClickHouse of the test's own, with this in its configuration beside what it always has; empty: nothing.
-func engineWith(t *testing.T, config string) *embedded.ClickHouse {
-	t.Helper()
-	native, err := models.NativeDir()
-	must(t, err)
-	data := t.TempDir()
-	if config != "" {
-		must(t, os.Mkdir(filepath.Join(data, "config.d"), 0o755))
-		must(t, os.WriteFile(filepath.Join(data, "config.d", "test.xml"), []byte(config), 0o644))
-	}
-	engine, err := embedded.StartClickHouse(t.Context(), embedded.ClickHouseOptions{DataDir: data, Library: filepath.Join(native, models.LibraryClickHouse), StartTimeout: 2 * time.Minute})
-	must(t, err)
-	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
-		defer cancel()
-		if err := engine.Stop(ctx); err != nil {
-			t.Error(err)
-		}
-	})
-	return engine
-}
 
 // docLine is how a line of a document begins, the status that it ends with and what it says.
 type docLine struct {
@@ -101,7 +75,7 @@ func TestTopicsAndTablesDoc(t *testing.T) {
 		run(t, dir, replaced, "jobstrom topics apply --brokers kafka-1:9092 --file topics.yaml", exitPartial, "1209600000")
 		run(t, dir, replaced, again, exitPartial, "the cluster has 1 brokers")
 	})
-	dir, replaced := place(t), strings.NewReplacer("ch-1:9000", engineWith(t, "").Addr())
+	dir, replaced := place(t), strings.NewReplacer("ch-1:9000", engineWith(t, nil).Addr())
 	follow(t, dir, replaced, blocks[1], docLine{"jobstrom warehouse plan", exitPending, ""}, docLine{"jobstrom warehouse migrate", 0, "has the tables and views"})
 	run(t, dir, replaced, "jobstrom warehouse plan --clickhouse ch-1:9000", 0, "")
 }
