@@ -35,11 +35,11 @@ func newSpanMaker(provider trace.TracerProvider, stage, encoder string) *spanMak
 
 // begin starts the span of a record; nil when its trace is not kept. A vacancy from somebody who makes no traces begins one here.
 func (m *spanMaker) begin(r *kgo.Record, at time.Time) trace.Span {
-	if m == nil {
+	if m == nil || kafka.TraceDropped(r) {
 		return nil
 	}
 	parent := kafka.TraceOf(r)
-	if parent.IsValid() && !parent.IsSampled() || !parent.IsValid() && r.Topic != kafka.Raw {
+	if !parent.IsValid() && r.Topic != kafka.Raw {
 		return nil
 	}
 	_, span := m.tracer.Start(trace.ContextWithRemoteSpanContext(context.Background(), parent), m.name, trace.WithTimestamp(at), trace.WithSpanKind(trace.SpanKindConsumer))

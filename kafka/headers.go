@@ -125,11 +125,13 @@ func RecordBytes(r *kgo.Record) int {
 }
 
 // Header returns the value of a record's last header of this name, or "".
-func Header(r *kgo.Record, name string) string {
+func Header(r *kgo.Record, name string) string { return string(headerBytes(r, name)) }
+
+func headerBytes(r *kgo.Record, name string) []byte {
 	for i := len(r.Headers) - 1; i >= 0; i-- {
 		if r.Headers[i].Key == name {
-			return string(r.Headers[i].Value)
+			return r.Headers[i].Value
 		}
 	}
-	return ""
+	return nil
 }

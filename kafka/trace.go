@@ -24,6 +24,16 @@ func TraceOf(r *kgo.Record) trace.SpanContext {
 	return trace.SpanContextFromContext(ctx)
 }
 
+// TraceDropped says whether a record's header asks that its trace is not kept. It reads nothing else of the header: where few traces are kept, most records need no more.
+func TraceDropped(r *kgo.Record) bool {
+	header := headerBytes(r, traceParent)
+	if len(header) != traceParentBytes {
+		return false
+	}
+	flags := header[traceParentBytes-1] // the last digit of them, whose lowest bit says "sampled"
+	return flags == '0' || flags == '2'
+}
+
 // oneHeader is a carrier of nothing but the header: a map for each record costs more than reading it.
 type oneHeader string
 

@@ -1,6 +1,7 @@
 package kafka_test
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -34,6 +35,26 @@ func TestTraceOfSuccess(t *testing.T) {
 	kafka.SetTrace(to, span.WithTraceFlags(0))
 	if len(to.Headers) != 2 || kafka.Header(to, "traceparent") != strings.TrimSuffix(traceparent, "01")+"00" {
 		t.Errorf("got %v", to.Headers)
+	}
+}
+
+// The short look at a header says of every valid one what reading it says.
+func TestTraceDropped(t *testing.T) {
+	valid := 0
+	for flags := range 256 {
+		r := &kgo.Record{Headers: []kgo.RecordHeader{header("traceparent", fmt.Sprintf("%s%02x", strings.TrimSuffix(traceparent, "01"), flags))}}
+		if span := kafka.TraceOf(r); span.IsValid() {
+			valid++
+			if kafka.TraceDropped(r) == span.IsSampled() {
+				t.Errorf("flags %02x: sampled %t, dropped %t", flags, span.IsSampled(), kafka.TraceDropped(r))
+			}
+		}
+	}
+	if valid < 2 {
+		t.Errorf("%d valid headers", valid)
+	}
+	if kafka.TraceDropped(untraced()) || kafka.TraceDropped(&kgo.Record{Headers: []kgo.RecordHeader{header("traceparent", "0")}}) {
+		t.Error("no trace is one that is not kept")
 	}
 }
 
@@ -92,6 +113,13 @@ func BenchmarkCarryTrace(b *testing.B) {
 		from.Headers = append(from.Headers, header("traceparent", traceparent))
 		for b.Loop() {
 			kafka.CarryTrace(from, to)
+		}
+	})
+	b.Run("one that is not kept, looked at", func(b *testing.B) {
+		from := untraced()
+		from.Headers = append(from.Headers, header("traceparent", strings.TrimSuffix(traceparent, "01")+"00"))
+		for b.Loop() {
+			kafka.TraceDropped(from)
 		}
 	})
 }
