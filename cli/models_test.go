@@ -14,6 +14,7 @@ import (
 	"github.com/google/uuid"
 
 	"jobstrom/cluster/clustertest"
+	"jobstrom/embedded/clickhousetest"
 	"jobstrom/kafka"
 	"jobstrom/models"
 	"jobstrom/registry"
@@ -138,7 +139,7 @@ func TestModels(t *testing.T) {
 // gateEngine starts ClickHouse and returns it with the flags that name it.
 func gateEngine(t *testing.T) (*warehouse.Warehouse, []string) {
 	t.Helper()
-	engine := engineWith(t, nil)
+	engine := clickhousetest.Start(t, nil)
 	w, err := warehouse.Open(t.Context(), warehouse.Options{Addr: []string{engine.Addr()}, CreateDatabase: true})
 	must(t, err)
 	t.Cleanup(func() { _ = w.Close() })

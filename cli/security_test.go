@@ -20,6 +20,7 @@ import (
 	"github.com/twmb/franz-go/pkg/sr/srfake"
 
 	"jobstrom/cluster/clustertest"
+	"jobstrom/embedded/clickhousetest"
 	"jobstrom/kafka"
 	"jobstrom/models"
 	"jobstrom/security"
@@ -47,7 +48,7 @@ func startOthers(t *testing.T) *others {
 		return b
 	}
 	o := &others{t: t, kafka: start(time.Hour), old: start(-time.Hour)}
-	engine := engineWith(t, map[string]string{"users.d/worker.xml": fmt.Sprintf(`<clickhouse><users><worker><password>%s</password>
+	engine := clickhousetest.Start(t, map[string]string{"users.d/worker.xml": fmt.Sprintf(`<clickhouse><users><worker><password>%s</password>
 		<networks><ip>127.0.0.1</ip></networks><profile>default</profile><quota>default</quota></worker></users></clickhouse>`, knownSecret)})
 	registry := srfake.New(srfake.WithAuth("Basic " + base64.StdEncoding.EncodeToString([]byte("worker:"+knownSecret))))
 	t.Cleanup(registry.Close)

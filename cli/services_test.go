@@ -18,6 +18,7 @@ import (
 
 	"jobstrom/deploy/compose"
 	"jobstrom/embedded"
+	"jobstrom/embedded/clickhousetest"
 	"jobstrom/models"
 	"jobstrom/telemetry/logtest"
 )
@@ -164,7 +165,7 @@ func startEngine(t *testing.T) *embedded.ClickHouse {
 	users, err := os.ReadFile("../deploy/compose/clickhouse/users.xml")
 	must(t, err)
 	t.Setenv("JOBSTROM_CLICKHOUSE_PASSWORD", "secret") // as the service has it
-	return engineWith(t, map[string]string{"users.d/jobstrom.xml": string(users)})
+	return clickhousetest.Start(t, map[string]string{"users.d/jobstrom.xml": string(users)})
 }
 
 // The trainer's service says what it lacks, and the others cannot reach ClickHouse without their password.

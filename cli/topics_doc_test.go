@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"jobstrom/cluster/clustertest"
+	"jobstrom/embedded/clickhousetest"
 )
 
 // docLine is how a line of a document begins, the status that it ends with and what it says.
@@ -75,7 +76,7 @@ func TestTopicsAndTablesDoc(t *testing.T) {
 		run(t, dir, replaced, "jobstrom topics apply --brokers kafka-1:9092 --file topics.yaml", exitPartial, "1209600000")
 		run(t, dir, replaced, again, exitPartial, "the cluster has 1 brokers")
 	})
-	dir, replaced := place(t), strings.NewReplacer("ch-1:9000", engineWith(t, nil).Addr())
+	dir, replaced := place(t), strings.NewReplacer("ch-1:9000", clickhousetest.Start(t, nil).Addr())
 	follow(t, dir, replaced, blocks[1], docLine{"jobstrom warehouse plan", exitPending, ""}, docLine{"jobstrom warehouse migrate", 0, "has the tables and views"})
 	run(t, dir, replaced, "jobstrom warehouse plan --clickhouse ch-1:9000", 0, "")
 }

@@ -9,13 +9,14 @@ import (
 
 	"github.com/google/uuid"
 
+	"jobstrom/embedded/clickhousetest"
 	"jobstrom/warehouse"
 )
 
 // As docs/topics-and-tables.md says of disks: rows that are older than --retention-hot move to the policy's volume cold, of tables that are made with the policy and
 // of such as were there before and were given it; younger rows stay, and no row is lost.
 func TestRowsMoveToTheColdVolume(t *testing.T) {
-	engine := engineWith(t, map[string]string{"config.d/disks.xml": fmt.Sprintf(`<clickhouse><storage_configuration>
+	engine := clickhousetest.Start(t, map[string]string{"config.d/disks.xml": fmt.Sprintf(`<clickhouse><storage_configuration>
   <disks><archive><path>%s/</path></archive></disks>
   <policies><renamed><volumes><hot><disk>default</disk></hot><cold><disk>archive</disk></cold></volumes></renamed><tiered><volumes><default><disk>default</disk></default><cold><disk>archive</disk></cold></volumes></tiered></policies>
 </storage_configuration></clickhouse>`, filepath.Join(t.TempDir(), "archive"))})

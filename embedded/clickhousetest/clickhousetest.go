@@ -1,4 +1,4 @@
-// Package clickhousetest gives the tests of a package one real ClickHouse engine, started when the first of them asks for it.
+// Package clickhousetest gives the tests of a package one real ClickHouse engine, started when the first of them asks for it, and a test one of its own.
 //
 //	func TestMain(m *testing.M) { os.Exit(clickhousetest.Main(m, "")) }
 //
@@ -72,22 +72,52 @@ func Engine(t testing.TB) *embedded.ClickHouse {
 		t.Fatal(err)
 	}
 	shared.dir = dir
+	files := map[string]string{}
 	if shared.users != "" {
-		folder := filepath.Join(dir, "users.d")
-		if err := errors.Join(os.Mkdir(folder, 0o755), os.WriteFile(filepath.Join(folder, "tests.xml"), []byte(shared.users), 0o644)); err != nil {
-			t.Fatal(err)
-		}
-	}
-	native, err := models.NativeDir()
-	if err != nil {
-		t.Fatal(err)
+		files["users.d/tests.xml"] = shared.users
 	}
 	// Not the test's context: the engine outlives it.
-	shared.engine, err = embedded.StartClickHouse(context.Background(), embedded.ClickHouseOptions{DataDir: dir, Library: filepath.Join(native, models.LibraryClickHouse)})
+	shared.engine, err = start(context.Background(), embedded.ClickHouseOptions{DataDir: dir}, files)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return shared.engine
+}
+
+// Start starts an engine of the test's own, with these files in its folder, by their names there, like users.d/worker.xml. It ends with the test. TestMain need not
+// call Main, but must lead to RunClickHouseEngine.
+func Start(t testing.TB, files map[string]string) *embedded.ClickHouse {
+	t.Helper()
+	engine, err := start(t.Context(), embedded.ClickHouseOptions{DataDir: t.TempDir(), StartTimeout: 2 * time.Minute}, files)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+		defer cancel()
+		if err := engine.Stop(ctx); err != nil {
+			t.Error(err)
+		}
+	})
+	return engine
+}
+
+func start(ctx context.Context, o embedded.ClickHouseOptions, files map[string]string) (*embedded.ClickHouse, error) {
+	for name, content := range files {
+		path := filepath.Join(o.DataDir, name)
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			return nil, err
+		}
+		if err := os.WriteFile(path, []byte(content), 0o644); err != nil {
+			return nil, err
+		}
+	}
+	native, err := models.NativeDir()
+	if err != nil {
+		return nil, err
+	}
+	o.Library = filepath.Join(native, models.LibraryClickHouse)
+	return embedded.StartClickHouse(ctx, o)
 }
 
 // Dir is the engine's data folder.
