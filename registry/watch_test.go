@@ -9,8 +9,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/twmb/franz-go/pkg/kadm"
-
 	"jobstrom/cluster/clustertest"
 	"jobstrom/health"
 	"jobstrom/kafka"
@@ -177,14 +175,7 @@ func TestWatchOutlivesItsTopic(t *testing.T) {
 			t.Fatalf("ready, but %v", problems)
 		}
 		next(first)
-		if _, err := kadm.NewClient(client).DeleteTopic(ctx, kafka.Models); err != nil {
-			t.Fatal(err)
-		}
-		for there := true; there; { // brokers list it for a while after they said that it is deleted
-			if there, err = kafka.HasTopic(ctx, client, kafka.Models); err != nil {
-				t.Fatal(err)
-			}
-		}
+		clustertest.DeleteTopic(t, client, kafka.Models)
 		if err := kafka.EnsureTopics(ctx, client, "e1", kafka.Layout{Partitions: 1, Replication: 1}); err != nil {
 			t.Fatal(err)
 		}

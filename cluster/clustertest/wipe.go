@@ -3,7 +3,10 @@ package clustertest
 import (
 	"context"
 	"fmt"
+	"testing"
 	"time"
+
+	"jobstrom/kafka"
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -65,4 +68,18 @@ func endTransactions(ctx context.Context, admin *kadm.Client, addrs []string) er
 		}
 	}
 	return nil
+}
+
+// DeleteTopic deletes a topic and returns when the broker that is asked lists it no longer: brokers do for a while after they said that it is deleted.
+func DeleteTopic(t *testing.T, client *kgo.Client, topic string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
+	defer cancel()
+	_, err := kadm.NewClient(client).DeleteTopic(ctx, topic)
+	for there := true; there && err == nil; {
+		there, err = kafka.HasTopic(ctx, client, topic)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
 }
