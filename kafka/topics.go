@@ -86,14 +86,8 @@ type Layout struct {
 // EnsureTopics creates the topics that are missing and refuses a flow whose topics differ in their partition count. Topics that the client's user
 // may not see are left to others.
 func EnsureTopics(ctx context.Context, client *kgo.Client, encoder string, layout Layout) error {
-	details, err := describe(ctx, client, TopicNames(encoder)...)
+	details, err := createTopics(ctx, client, encoder, layout)
 	if err != nil {
-		return err
-	}
-	if n := flowPartitions(details, encoder); n > 0 {
-		layout.Partitions = n
-	}
-	if details, err = createTopics(ctx, client, encoder, Declare(encoder, layout)); err != nil {
 		return err
 	}
 	want := len(details[Raw].Partitions)
@@ -119,7 +113,7 @@ func flowPartitions(details kadm.TopicDetails, encoder string) int32 {
 
 // createTopics creates those that are missing and lists all of them when those that may be seen have leaders: a cluster's brokers learn of a new topic one by one,
 // after its creation was acknowledged. So they do of one that was deleted, which is why each round creates what is missing in it.
-func createTopics(ctx context.Context, client *kgo.Client, encoder string, declared []Declaration) (kadm.TopicDetails, error) {
+func createTopics(ctx context.Context, client *kgo.Client, encoder string, layout Layout) (kadm.TopicDetails, error) {
 	admin := kadm.NewClient(client)
 	for end := time.After(topicsWait); ; {
 		details, err := describe(ctx, client, TopicNames(encoder)...)
@@ -130,7 +124,10 @@ func createTopics(ctx context.Context, client *kgo.Client, encoder string, decla
 		if missing == nil {
 			return details, nil
 		}
-		for _, d := range declared {
+		if n := flowPartitions(details, encoder); n > 0 {
+			layout.Partitions = n
+		}
+		for _, d := range Declare(encoder, layout) {
 			// Asked for a topic that exists, a broker would still want the right to create it.
 			if !errors.Is(details[d.Topic].Err, kerr.UnknownTopicOrPartition) {
 				continue
