@@ -126,8 +126,8 @@ func assign(current map[int32]kadm.PartitionDetail, brokers []kadm.BrokerDetail,
 		}
 		for len(replicas) > want {
 			gone := slices.MaxFunc(replicas, func(a, b int32) int {
-				return cmp.Or(-compare(slices.Contains(p.ISR, a), slices.Contains(p.ISR, b)), cmp.Compare(inRack(a), inRack(b)), cmp.Compare(load[a], load[b]),
-					-compare(a == p.Leader, b == p.Leader), cmp.Compare(slices.Index(replicas, a), slices.Index(replicas, b)))
+				return cmp.Or(-compareBools(slices.Contains(p.ISR, a), slices.Contains(p.ISR, b)), cmp.Compare(inRack(a), inRack(b)), cmp.Compare(load[a], load[b]),
+					-compareBools(a == p.Leader, b == p.Leader), cmp.Compare(slices.Index(replicas, a), slices.Index(replicas, b)))
 			})
 			load[gone]--
 			replicas = slices.DeleteFunc(replicas, func(b int32) bool { return b == gone })
@@ -148,8 +148,8 @@ func assign(current map[int32]kadm.PartitionDetail, brokers []kadm.BrokerDetail,
 	return assignment, lagging
 }
 
-// compare orders what is not so before what is.
-func compare(a, b bool) int {
+// compareBools orders what is not so before what is.
+func compareBools(a, b bool) int {
 	switch {
 	case a == b:
 		return 0
