@@ -23,6 +23,12 @@ var expressions = map[string]string{
 	"go.yaml.in/yaml/v3":            "Apache-2.0 AND MIT",
 }
 
+// covers says whether a path of expressions is that of a module.
+func covers(path, module string) bool {
+	prefix, many := strings.CutSuffix(path, "*")
+	return path == module || many && strings.HasPrefix(module, prefix)
+}
+
 // marks are what the texts of licences are known by, by the licence's name. A licence that is not here is one that nobody has looked at.
 var marks = map[string]*regexp.Regexp{
 	"Apache-2.0":       regexp.MustCompile(`(?i)Apache License,? Version 2\.0`),
@@ -93,11 +99,10 @@ func checkLicences(c component, text string) error {
 // correctLicences puts expressions in the place of what was detected. One that is of no component is an error: the module is gone, and with it the reason.
 func correctLicences(components []any, expressions map[string]string) error {
 	for _, path := range slices.Sorted(maps.Keys(expressions)) {
-		prefix, many := strings.CutSuffix(path, "*")
 		used := false
 		for _, c := range components {
 			module, ok := c.(map[string]any)
-			if name, named := module["name"].(string); ok && named && (name == path || many && strings.HasPrefix(name, prefix)) {
+			if name, named := module["name"].(string); ok && named && covers(path, name) {
 				used = true
 				delete(module, "evidence")
 				module["licenses"] = []any{map[string]any{"expression": expressions[path]}}
