@@ -101,12 +101,14 @@
 
 {{- with $v.clickhouseInstallation -}}
 {{- if .enabled -}}
-{{- if and $v.clickhouse.addresses (not $v.clickhouse.cluster.name) (or (gt (int .shards) 1) (gt (int .replicas) 1)) -}}
-{{- $wrong = append $wrong (printf "clickhouseInstallation is a cluster, and clickhouse.addresses may be of another: leave them empty, or say clickhouse.cluster: {name: %s, sharded: %t, replicated: %t}" .cluster (gt (int .shards) 1) (gt (int .replicas) 1)) -}}
+{{- $sharded := gt (int .shards) 1 -}}
+{{- $replicated := gt (int .replicas) 1 -}}
+{{- if and $v.clickhouse.addresses (not $v.clickhouse.cluster.name) (or $sharded $replicated) -}}
+{{- $wrong = append $wrong (printf "clickhouseInstallation is a cluster, and clickhouse.addresses may be of another: leave them empty, or say clickhouse.cluster: {name: %s, sharded: %t, replicated: %t}" .cluster $sharded $replicated) -}}
 {{- end -}}
 {{- if $v.clickhouse.job.enabled }}{{ $wrong = append $wrong "clickhouse.job runs before clickhouseInstallation is there: set clickhouse.job.enabled to false, the sink makes the tables" }}{{ end -}}
 {{- if not $v.clickhouse.passwordSecret.name }}{{ $wrong = append $wrong "clickhouseInstallation needs clickhouse.passwordSecret.name, for its user" }}{{ end -}}
-{{- if and (or (gt (int .replicas) 1) (gt (int .shards) 1)) (not .keeper) }}{{ $wrong = append $wrong "clickhouseInstallation with more than one replica or shard needs clickhouseInstallation.keeper" }}{{ end -}}
+{{- if and (or $sharded $replicated) (not .keeper) }}{{ $wrong = append $wrong "clickhouseInstallation with more than one replica or shard needs clickhouseInstallation.keeper" }}{{ end -}}
 {{- if $v.clickhouse.tls.enabled }}{{ $wrong = append $wrong "clickhouseInstallation serves no TLS: set clickhouse.tls.enabled to false" }}{{ end -}}
 {{- end -}}
 {{- end -}}
