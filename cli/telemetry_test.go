@@ -311,8 +311,9 @@ func (f *tracedFlow) showsNobody() {
 		return f.ask("SELECT count() FROM jobstrom.dead_letters WHERE stage = 'extract'") == "5" // with the one that was sent again
 	})
 	f.tree(f.published("after-planted"), wholeFlow...)
+	// Six digits alone come by chance, too: in the times and IDs of some hundred spans.
 	for what, text := range map[string]string{"a span": f.receiver.Text(), "the log": f.log.String()} {
-		for _, word := range []string{"Planta", "planta@", "20304050", "20 30 40 50", "020280", "0202801234", "0101904321", "Plantevej", "Plantesen", "planted@", "Vi søger"} {
+		for _, word := range []string{"Planta", "planta@", "20304050", "20 30 40 50", "020280-", "0202801234", "0101904321", "Plantevej", "Plantesen", "planted@", "Vi søger"} {
 			if strings.Contains(text, word) {
 				f.t.Errorf("%s shows %q", what, word)
 			}
