@@ -67,7 +67,7 @@ var layer = map[string][]string{
 	"models":                   {"schemas"},
 	"models/onnx":              {},
 	"models/convert":           {"models", "models/onnx", "models/quantize", "schemas"},
-	"models/fetch":             {"security"},
+	"models/fetch":             {"models", "security"},
 	"models/quantize":          {"models", "models/onnx"},
 	"models/repository":        {"models", "models/onnx"},
 	"pipeline/extract":         {"pipeline/extract/gliner2", "schemas"},
@@ -112,7 +112,7 @@ var layer = map[string][]string{
 	"pipeline/extract/gliner2/gliner2test": {"models", "models/repository", "pipeline/extract/gliner2"},
 	"pipeline/extract/evaluate":            {"pipeline/extract", "schemas"},
 	"pipeline/extract/view":                {"pipeline/extract", "schemas"},
-	"pipeline/extract/gliner2/export":      {},
+	"pipeline/extract/gliner2/export":      {"models"},
 }
 
 // Imports point one way, or a change in one corner is felt in every other.

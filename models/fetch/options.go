@@ -6,9 +6,11 @@ import (
 	"log/slog"
 	"net"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
+	"jobstrom/models"
 	"jobstrom/security"
 )
 
@@ -68,7 +70,7 @@ func (o *Options) EnsureDefaults() {
 		o.Graph = DefaultGraph
 	}
 	if o.Precision == "" {
-		o.Precision = "fp32"
+		o.Precision = models.FP32
 	}
 	if o.ExtractorDir == "" {
 		o.ExtractorDir = o.Dir
@@ -124,7 +126,7 @@ func (o Options) Validate() error {
 	if err := checkFileName(o.Graph); err != nil {
 		wrong = append(wrong, fmt.Errorf("graph: %w", err))
 	}
-	check(o.Precision == "fp32" || o.Precision == "fp16", "precision (%.20q) must be fp32 or fp16", o.Precision)
+	check(slices.Contains(models.Precisions(), o.Precision), "precision (%.20q) must be %s", o.Precision, strings.Join(models.Precisions(), " or "))
 	check(o.Cache != "", "the cache must name a folder")
 	check(o.MaxBytes > 0, "the most bytes (%d) must be > 0", o.MaxBytes)
 	check(o.Attempts > 0 && o.Attempts <= 100, "attempts (%d) must be 1 to 100", o.Attempts)

@@ -14,6 +14,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"jobstrom/models"
 )
 
 // Script is the program that exports; it runs without us, too.
@@ -32,15 +34,11 @@ var ErrPackages = errors.New("packages of Python are missing")
 // missing is the script's status when packages are.
 const missing = 3
 
-// The weights that are written.
-const (
-	Both = "both"
-	FP32 = "fp32"
-	FP16 = "fp16"
-)
+// Both writes the weights of every precision.
+const Both = "both"
 
-// Precisions lists them, the default first.
-func Precisions() []string { return []string{Both, FP32, FP16} }
+// Precisions lists what may be written, the default first.
+func Precisions() []string { return append([]string{Both}, models.Precisions()...) }
 
 // Options says what is exported, and with what.
 type Options struct {
