@@ -188,26 +188,28 @@ func checkSBOM(file string, program *buildinfo.BuildInfo, licences map[string]st
 		return fmt.Errorf("reading the SBOM of %s: it is not in CycloneDX's form", file)
 	}
 	var wrong []error
-	has := func(name, version, sha256 string) {
+	say := func(err error) { wrong = append(wrong, fmt.Errorf("looking at %s: %w", filepath.Base(file), err)) }
+	// find looks for a part; that it is missing is said.
+	find := func(name, version, sha256 string) (c component, found bool) {
 		for _, c := range bom.Components {
 			if c.Name == name && c.Version == version && (sha256 == "" || slices.Contains(c.Hashes, hash{"SHA-256", sha256})) {
-				return
+				return c, true
 			}
 		}
-		wrong = append(wrong, fmt.Errorf("looking at %s: %s %s is in the release and not in the SBOM", filepath.Base(file), name, version))
+		say(fmt.Errorf("%s %s is in the release and not in the SBOM", name, version))
+		return component{}, false
 	}
 	for _, m := range program.Deps {
-		has(m.Path, m.Version, "")
-		for _, c := range bom.Components {
-			if c.Name == m.Path && c.Version == m.Version {
-				if err := checkLicences(c, licences["go/"+m.Path+"@"+m.Version]); err != nil {
-					wrong = append(wrong, fmt.Errorf("looking at %s: %w", filepath.Base(file), err))
-				}
+		if c, found := find(m.Path, m.Version, ""); found {
+			if err := checkLicences(c, licences["go/"+m.Path+"@"+m.Version]); err != nil {
+				say(err)
 			}
 		}
 	}
 	for _, p := range parts {
-		has(p.Name, p.Version, p.Hashes[0].Content)
+		if c, found := find(p.Name, p.Version, p.Hashes[0].Content); found && len(c.licences()) == 0 {
+			say(fmt.Errorf("the SBOM names no licence of %s %s", p.Name, p.Version))
+		}
 	}
 	return errors.Join(wrong...)
 }

@@ -1,8 +1,10 @@
 package main
 
 import (
+	"encoding/json"
 	"fmt"
 	"maps"
+	"os"
 	"regexp"
 	"slices"
 	"strings"
@@ -92,6 +94,37 @@ func checkLicences(c component, text string) error {
 			is = []string{"none that is known here"}
 		}
 		return fmt.Errorf("the SBOM says %s of %s, its files in the archive are of %s: see expressions and marks in release/licences.go", strings.Join(says, ", "), c.Name, strings.Join(is, ", "))
+	}
+	return nil
+}
+
+// licenceCrates gives the crates among parts the licences that their manifests name, which a file holds as cargo metadata prints them:
+// https://doc.rust-lang.org/cargo/commands/cargo-metadata.html
+func licenceCrates(parts []component, path string) error {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return fmt.Errorf("reading what cargo says of the crates: %w", err)
+	}
+	var said struct {
+		Packages []struct{ Name, Version, License string }
+	}
+	if err := json.Unmarshal(text, &said); err != nil {
+		return fmt.Errorf("reading what cargo says of the crates in %s: %w", path, err)
+	}
+	byPURL := map[string]string{}
+	for _, p := range said.Packages {
+		// Before SPDX's expressions, crates wrote a slash for OR.
+		byPURL[cratePURL+p.Name+"@"+p.Version] = strings.Join(strings.Fields(strings.ReplaceAll(p.License, "/", " OR ")), " ")
+	}
+	for i, p := range parts {
+		if !strings.HasPrefix(p.PURL, cratePURL) {
+			continue
+		}
+		expression := byPURL[p.PURL]
+		if expression == "" {
+			return fmt.Errorf("reading what cargo says of the crates in %s: it names no licence of %s %s", path, p.Name, p.Version)
+		}
+		parts[i].Licences = []licence{{Expression: expression}}
 	}
 	return nil
 }

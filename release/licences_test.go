@@ -90,6 +90,36 @@ func TestCorrectLicences(t *testing.T) {
 	}
 }
 
+// A crate that cargo knows nothing of, or whose manifest names no licence, is an error: somebody has to look at it.
+func TestLicenceCrates(t *testing.T) {
+	f := func(said, want, wrong string) {
+		t.Helper()
+		parts := []component{newComponent("library", "pkg:pypi/", "a", "1.0", ""), newComponent("library", cratePURL, "a", "1.0", "")}
+		path := filepath.Join(t.TempDir(), "crates.json")
+		must(t, os.WriteFile(path, []byte(said), 0o644))
+		err := licenceCrates(parts, path)
+		if wrong != "" {
+			if err == nil || !strings.Contains(err.Error(), wrong) {
+				t.Errorf("%s: %v, want %q", said, err, wrong)
+			}
+			return
+		}
+		must(t, err)
+		if len(parts[0].Licences) != 0 || len(parts[1].Licences) != 1 || parts[1].Licences[0].Expression != want {
+			t.Errorf("%s: %+v, want %s", said, parts, want)
+		}
+	}
+	f(`{"packages": [{"name": "a", "version": "1.0", "license": "MIT"}, {"name": "a", "version": "2.0", "license": "BSL-1.0"}]}`, "MIT", "")
+	f(`{"packages": [{"name": "a", "version": "1.0", "license": "Apache-2.0 / MIT"}]}`, "Apache-2.0 OR MIT", "")
+	f(`{"packages": [{"name": "a", "version": "1.0", "license": "Unlicense/MIT"}]}`, "Unlicense OR MIT", "")
+	f(`{"packages": [{"name": "a", "version": "1.0", "license": null}]}`, "", "it names no licence of a 1.0")
+	f(`{"packages": [{"name": "a", "version": "1.1", "license": "MIT"}]}`, "", "it names no licence of a 1.0")
+	f(`{"packages": `, "", "reading what cargo says of the crates in ")
+	if err := licenceCrates(nil, "nowhere.json"); err == nil || !strings.Contains(err.Error(), "reading what cargo says of the crates: open nowhere.json") {
+		t.Errorf("no file: %v", err)
+	}
+}
+
 func decode(t *testing.T, text string) (c component) {
 	t.Helper()
 	must(t, json.Unmarshal([]byte(text), &c))

@@ -1,8 +1,8 @@
 // Command release writes what a release says of itself, and checks a release before it is published: see docs/releasing.md.
 //
-//	release sbom -into FILE -time SECONDS    adds the native parts to the SBOM of the Go modules
-//	release notes VERSION                    prints a version's part of CHANGELOG.md
-//	release check -version V FOLDER          looks whether archive, checksums and SBOM in a folder are whole and say the same
+//	release sbom -into FILE -crates FILE -time SECONDS    adds the native parts to the SBOM of the Go modules
+//	release notes VERSION                                 prints a version's part of CHANGELOG.md
+//	release check -version V FOLDER                       looks whether archive, checksums and SBOM in a folder are whole and say the same
 package main
 
 import (
@@ -26,6 +26,7 @@ func run(args []string) error {
 	flags := flag.NewFlagSet("release "+args[0], flag.ContinueOnError)
 	native := flags.String("native", "native", "folder of parts.tsv and Cargo.lock")
 	into := flags.String("into", "", "SBOM file to add to")
+	crates := flags.String("crates", "", "file of what cargo metadata prints of the tokenizer's crates")
 	seconds := flags.Int64("time", 0, "when the commit was made, in seconds of Unix")
 	version := flags.String("version", "", "version that the release is of")
 	changelog := flags.String("changelog", "CHANGELOG.md", "file of the changes")
@@ -36,6 +37,9 @@ func run(args []string) error {
 	case "sbom":
 		parts, err := nativeParts(*native)
 		if err != nil {
+			return err
+		}
+		if err := licenceCrates(parts, *crates); err != nil {
 			return err
 		}
 		return addToSBOM(*into, parts, expressions, time.Unix(*seconds, 0).UTC())

