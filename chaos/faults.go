@@ -149,7 +149,7 @@ func (e *engine) start(ctx context.Context, o Options, failed context.CancelCaus
 	}
 	e.failed = failed
 	e.addr = net.JoinHostPort("127.0.0.1", strconv.Itoa(ports[0]))
-	e.options = embedded.ClickHouseOptions{DataDir: dir, NativePort: ports[0], HTTPPort: ports[1], Library: o.Engine, StartTimeout: 2 * time.Minute}
+	e.options = embedded.ClickHouseOptions{DataDir: dir, NativePort: ports[0], HTTPPort: ports[1], Library: o.Engine}
 	return e.again(ctx)
 }
 

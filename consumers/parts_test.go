@@ -6,7 +6,6 @@ import (
 	"path/filepath"
 	"strconv"
 	"testing"
-	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
@@ -17,13 +16,13 @@ import (
 )
 
 // engine starts ClickHouse on a data folder; the ports of an earlier one are taken again.
-func engine(t *testing.T, dir string, former *embedded.ClickHouse) *embedded.ClickHouse {
+func engine(t testing.TB, dir string, former *embedded.ClickHouse) *embedded.ClickHouse {
 	t.Helper()
 	native, err := models.NativeDir()
 	if err != nil {
 		t.Fatal(err)
 	}
-	o := embedded.ClickHouseOptions{DataDir: dir, Library: filepath.Join(native, models.LibraryClickHouse), StartTimeout: 2 * time.Minute}
+	o := embedded.ClickHouseOptions{DataDir: dir, Library: filepath.Join(native, models.LibraryClickHouse)}
 	if former != nil {
 		for port, addr := range map[*int]string{&o.NativePort: former.Addr(), &o.HTTPPort: former.HTTPAddr()} {
 			_, text, _ := net.SplitHostPort(addr)

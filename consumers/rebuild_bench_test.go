@@ -1,10 +1,8 @@
 package consumers
 
 import (
-	"context"
 	"fmt"
 	"math/rand/v2"
-	"path/filepath"
 	"testing"
 	"time"
 
@@ -13,7 +11,6 @@ import (
 
 	"jobstrom/embedded"
 	"jobstrom/kafka"
-	"jobstrom/models"
 	"jobstrom/schemas"
 	"jobstrom/warehouse"
 )
@@ -56,11 +53,7 @@ func BenchmarkRebuild(b *testing.B) {
 		add(kafka.Classified, schemas.JSON, &schemas.Classification{Id: id, Encoder: testEncoder, Model: "m", Category: "Ledelse", CategoryIndex: 10, Probabilities: probabilities, PublishedAt: schemas.Time(at), ClassifiedAt: schemas.Time(at)})
 	}
 	must(client.ProduceSync(b.Context(), records...).FirstErr())
-	native, err := models.NativeDir()
-	must(err)
-	engine, err := embedded.StartClickHouse(b.Context(), embedded.ClickHouseOptions{DataDir: b.TempDir(), Library: filepath.Join(native, models.LibraryClickHouse)})
-	must(err)
-	defer func() { _ = engine.Stop(context.Background()) }()
+	engine := engine(b, b.TempDir(), nil)
 	open := func(name string) *warehouse.Warehouse {
 		w, err := warehouse.Open(b.Context(), warehouse.Options{Addr: []string{engine.Addr()}, Database: name, CreateDatabase: true})
 		must(err)

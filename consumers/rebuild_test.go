@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"maps"
 	"math/rand/v2"
-	"path/filepath"
 	"slices"
 	"testing"
 	"time"
@@ -17,9 +16,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 	"google.golang.org/protobuf/proto"
 
-	"jobstrom/embedded"
 	"jobstrom/kafka"
-	"jobstrom/models"
 	"jobstrom/schemas"
 	"jobstrom/warehouse"
 )
@@ -197,15 +194,7 @@ func watchEvents(t *testing.T, o kafka.Options, w *warehouse.Warehouse) {
 // labelled, refused and erased, before the backup or after it, and whatever Kafka holds no more; and at no time what is erased.
 func TestRebuild(t *testing.T) {
 	eachBroker(t, func(t *testing.T, o kafka.Options, client *kgo.Client) {
-		native, err := models.NativeDir()
-		if err != nil {
-			t.Fatal(err)
-		}
-		engine, err := embedded.StartClickHouse(t.Context(), embedded.ClickHouseOptions{DataDir: t.TempDir(), Library: filepath.Join(native, models.LibraryClickHouse)})
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { _ = engine.Stop(context.Background()) })
+		engine := engine(t, t.TempDir(), nil)
 		original := another(t, engine.Addr(), "jobstrom")
 		if err := original.Migrate(t.Context(), nil); err != nil {
 			t.Fatal(err)

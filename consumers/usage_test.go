@@ -4,8 +4,6 @@ import (
 	"bytes"
 	"context"
 	"log/slog"
-	"path/filepath"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -13,9 +11,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/twmb/franz-go/pkg/kgo"
 
-	"jobstrom/embedded"
 	"jobstrom/kafka"
-	"jobstrom/models"
 )
 
 // shown returns the values of a gauge of one label, by the label's value.
@@ -38,27 +34,10 @@ func shown(t *testing.T, registry *prometheus.Registry, name string) map[string]
 
 // What tables, disks and topics take is shown, on every kind of broker. While ClickHouse is away nothing is shown of it; topics go on, and it comes back by itself.
 func TestUsageIsShownWhileItCanBeHad(t *testing.T) {
-	native, err := models.NativeDir()
-	if err != nil {
-		t.Fatal(err)
-	}
-	options := embedded.ClickHouseOptions{DataDir: t.TempDir(), Library: filepath.Join(native, models.LibraryClickHouse)}
-	engine, err := embedded.StartClickHouse(t.Context(), options)
-	if err != nil {
-		t.Fatal(err)
-	}
-	stopped := func() {
-		if err := engine.Stop(context.Background()); err != nil {
-			t.Error(err)
-		}
-	}
-	defer func() { stopped() }()
-	w := schema(t, engine.Addr())
-	_, port, _ := strings.Cut(engine.Addr(), ":")
-	if options.NativePort, err = strconv.Atoi(port); err != nil {
-		t.Fatal(err)
-	}
 	eachBroker(t, func(t *testing.T, o kafka.Options, client *kgo.Client) {
+		dir := t.TempDir()
+		running := engine(t, dir, nil)
+		w := schema(t, running.Addr())
 		publish(t, client, 0, 20)
 		topics := kafka.TopicNames(testEncoder)
 		registry := prometheus.NewRegistry()
@@ -83,16 +62,16 @@ func TestUsageIsShownWhileItCanBeHad(t *testing.T) {
 		if free <= 0 || free > size {
 			t.Errorf("%v of %v bytes are free", free, size)
 		}
-		stopped()
+		if err := running.Stop(t.Context()); err != nil {
+			t.Error(err)
+		}
 		for _, name := range append(ofTables, "jobstrom_warehouse_disk_bytes", "jobstrom_warehouse_disk_free_bytes") {
 			waitFor(t, func() bool { return len(shown(t, registry, name)) == 0 })
 		}
 		if len(shown(t, registry, "jobstrom_topic_bytes")) != len(topics) {
 			t.Error("the topics are gone, too")
 		}
-		if engine, err = embedded.StartClickHouse(t.Context(), options); err != nil {
-			t.Fatal(err)
-		}
+		engine(t, dir, running)
 		waitFor(t, func() bool { return shown(t, registry, "jobstrom_warehouse_disk_bytes")["default"] == size })
 		cancel()
 		if err := <-done; err != nil {

@@ -39,7 +39,7 @@ type ClickHouseOptions struct {
 	Executable string
 	// MemoryLimit bounds the engine's memory in bytes, 2 GiB by default.
 	MemoryLimit int64
-	// StartTimeout bounds the time until the engine answers, 30 s by default.
+	// StartTimeout bounds the time until the engine answers, 2 minutes by default: it reads its tables first, and the machine may be busy. An engine that ends is an error at once.
 	StartTimeout time.Duration
 	// Logger takes what the engine writes, at debug level; nil discards it.
 	Logger *slog.Logger
@@ -57,7 +57,7 @@ func (o *ClickHouseOptions) EnsureDefaults() {
 		o.MemoryLimit = 2 << 30
 	}
 	if o.StartTimeout == 0 {
-		o.StartTimeout = 30 * time.Second
+		o.StartTimeout = 2 * time.Minute
 	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)

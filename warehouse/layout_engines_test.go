@@ -49,7 +49,7 @@ func twoShards(t *testing.T) [2]*embedded.ClickHouse {
 			t.Fatal(err)
 		}
 		engine, err := embedded.StartClickHouse(t.Context(), embedded.ClickHouseOptions{
-			DataDir: dir, NativePort: ports[i], Library: filepath.Join(native, models.LibraryClickHouse), StartTimeout: 2 * time.Minute,
+			DataDir: dir, NativePort: ports[i], Library: filepath.Join(native, models.LibraryClickHouse),
 		})
 		if err != nil {
 			t.Fatal(err)

@@ -88,7 +88,7 @@ func Engine(t testing.TB) *embedded.ClickHouse {
 // call Main, but must lead to RunClickHouseEngine.
 func Start(t testing.TB, files map[string]string) *embedded.ClickHouse {
 	t.Helper()
-	engine, err := start(t.Context(), embedded.ClickHouseOptions{DataDir: t.TempDir(), StartTimeout: 2 * time.Minute}, files)
+	engine, err := start(t.Context(), embedded.ClickHouseOptions{DataDir: t.TempDir()}, files)
 	if err != nil {
 		t.Fatal(err)
 	}
