@@ -118,8 +118,9 @@ func (l *lines) chunk() (chunk []line, more bool, err error) {
 				break
 			}
 		}
-		if l.Stopping.Err() == nil {
-			_ = l.control.SetReadDeadline(time.Now().Add(patience))
+		_ = l.control.SetReadDeadline(time.Now().Add(patience))
+		if l.Stopping.Err() != nil { // perhaps since just now: whoever stops sets a deadline, which this one may have replaced
+			_ = l.control.SetReadDeadline(time.Now())
 		}
 		data, large, err := l.read()
 		if err != nil && !errors.Is(err, io.EOF) {

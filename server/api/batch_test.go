@@ -274,6 +274,7 @@ func TestStreamsOutlastRequests(t *testing.T) {
 	s := serve(t, func(o *server.Options) { o.API.Heartbeat = bound / 5 })
 	web := httptest.NewUnstartedServer(s.handler)
 	web.Config.ReadTimeout, web.Config.WriteTimeout = bound, bound
+	web.Config.ReadHeaderTimeout = time.Minute // of the header alone, which is not what is looked at
 	web.Start()
 	t.Cleanup(web.Close)
 	t.Cleanup(s.stop) // before Close, which waits for streams

@@ -27,7 +27,7 @@ func tab(t *testing.T) context.Context {
 	t.Cleanup(stop)
 	ctx, closeTab := chromedp.NewContext(allocator)
 	t.Cleanup(closeTab)
-	ctx, cancel := context.WithTimeout(ctx, time.Minute) // a busy machine takes its time
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Minute) // a busy machine takes its time
 	t.Cleanup(cancel)
 	var mu sync.Mutex
 	var faults []string

@@ -25,7 +25,9 @@ func Missing(t *testing.T, why string) {
 func Options() ([]chromedp.ExecAllocatorOption, bool) {
 	for _, name := range []string{"chromium", "google-chrome"} {
 		if path, err := exec.LookPath(name); err == nil {
-			return append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(path), chromedp.NoSandbox, chromedp.DisableGPU, chromedp.Flag("disable-dev-shm-usage", true)), true
+			return append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(path), chromedp.NoSandbox, chromedp.DisableGPU, chromedp.Flag("disable-dev-shm-usage", true),
+				// Chromium drops what is pressed before a page's first paint, without a word.
+				chromedp.Flag("allow-pre-commit-input", true)), true
 		}
 	}
 	return nil, false

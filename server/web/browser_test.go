@@ -19,6 +19,7 @@ import (
 	"github.com/chromedp/cdproto/log"
 	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
+	"github.com/chromedp/chromedp/kb"
 )
 
 // rewrite makes the pictures of docs/images anew.
@@ -48,12 +49,18 @@ func startBrowser() {
 		return
 	}
 	options = append(options, chromedp.Flag("font-render-hinting", "none"), chromedp.Env("LANG=da_DK.UTF-8", "LANGUAGE=da"), chromedp.Flag("force-color-profile", "srgb"))
-	allocator, stop := chromedp.NewExecAllocator(context.Background(), options...)
-	ctx, close := chromedp.NewContext(allocator)
-	if err := chromedp.Do(ctx); err != nil {
+	for range 3 { // a busy machine may let a start run out of time
+		allocator, stop := chromedp.NewExecAllocator(context.Background(), options...)
+		ctx, close := chromedp.NewContext(allocator)
+		chromium.ctx, chromium.cancel = ctx, func() { close(); stop() }
+		err := chromedp.Do(ctx)
+		if err == nil {
+			chromium.why = ""
+			return
+		}
 		chromium.why = fmt.Sprintf("chromium does not start: %v", err)
+		chromium.cancel()
 	}
-	chromium.ctx, chromium.cancel = ctx, func() { close(); stop() }
 }
 
 // tab is a tab of the browser.
@@ -166,13 +173,17 @@ func (b *tab) scene() string {
 // click clicks what a selector finds, once it is visible.
 func (b *tab) click(selector string) {
 	b.t.Helper()
-	b.run(chromedp.WaitVisible(chromedp.CSS(selector)), chromedp.Click(chromedp.CSS(selector)))
+	b.visible(selector)
+	b.whole()
+	b.run(chromedp.Click(chromedp.CSS(selector)))
 }
 
 // write types into a field.
 func (b *tab) write(selector, text string) {
 	b.t.Helper()
-	b.run(chromedp.WaitVisible(chromedp.CSS(selector)), chromedp.SendKeys(chromedp.CSS(selector), text))
+	b.visible(selector)
+	b.whole()
+	b.run(chromedp.SendKeys(chromedp.CSS(selector), text))
 }
 
 // set gives a field a value, as choosing from a list or a calendar does.
@@ -185,6 +196,29 @@ func (b *tab) set(id, value string) {
 func (b *tab) visible(selector string) {
 	b.t.Helper()
 	b.run(chromedp.WaitVisible(chromedp.CSS(selector)))
+}
+
+// whole waits until the page has come to its end, with its styles: a part of it is visible before.
+func (b *tab) whole() {
+	b.t.Helper()
+	b.until("the page is whole", func() bool {
+		state, err := chromedp.Run(b.ctx, chromedp.Evaluate[string](`document.readyState`))
+		return err == nil && state == "complete"
+	})
+}
+
+// choose goes down in a list by keys until it shows a choice. Letters would have to come within a second of each other.
+func (b *tab) choose(selector, want string) {
+	b.t.Helper()
+	b.whole()
+	shows := fmt.Sprintf(`document.querySelector(%q).selectedOptions[0].text`, selector)
+	for range 60 {
+		if is[string](b, shows) == want {
+			return
+		}
+		b.run(chromedp.SendKeys(chromedp.CSS(selector), kb.ArrowDown))
+	}
+	b.t.Fatalf("the list at %s never shows %q, %s", selector, want, b.scene())
 }
 
 // see opens a page.
@@ -232,6 +266,7 @@ func is[T any](b *tab, expression string) T {
 // accessible fails the test for everything that axe-core finds wrong with the page. Its script comes through the debugger, to which the page's policy does not apply.
 func (b *tab) accessible(what string) {
 	b.t.Helper()
+	b.whole()
 	native := os.Getenv("JOBSTROM_NATIVE")
 	if native == "" {
 		native = filepath.Join("..", "..", ".native")
@@ -261,17 +296,18 @@ func (b *tab) accessible(what string) {
 // fits fails the test when the page is wider than the tab.
 func (b *tab) fits(what string) {
 	b.t.Helper()
+	b.whole()
 	if wide := is[int](b, `document.documentElement.scrollWidth - document.documentElement.clientWidth`); wide > 0 {
 		culprit := is[string](b, `[...document.querySelectorAll("main *, header *, footer *")].filter(e => e.getBoundingClientRect().right > document.documentElement.clientWidth).slice(0, 5).map(e => e.outerHTML.slice(0, 120)).join(" | ")`)
 		b.t.Errorf("%s is %d px wider than the screen: %s", what, wide, culprit)
 	}
 }
 
-// at returns where the tab is: path and query.
+// at returns where the tab is, path and query, or nothing while it goes from page to page.
 func (b *tab) at() string {
 	b.t.Helper()
 	location, err := chromedp.Run(b.ctx, chromedp.Location())
-	if err != nil {
+	if err != nil && b.ctx.Err() != nil {
 		b.t.Fatal(err)
 	}
 	return strings.TrimPrefix(location, b.url)

@@ -88,6 +88,7 @@ func TestReplayOfDeadLetters(t *testing.T) {
 	b.click("form[action='/live/send-igen'] button:not([name])")
 	b.says("[role=status].good", "Sendt igen: 1. Sendt før: 0. Ikke sendt: 0.")
 	b.says("#letters ~ form", "Ét afvist opslag venter.")
+	b.whole()
 	if disabled := is[bool](b, `document.getElementById("brev1").disabled`); !disabled {
 		t.Error("a letter that was sent again can be chosen")
 	}

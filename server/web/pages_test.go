@@ -112,7 +112,7 @@ func TestClassifyPage(t *testing.T) {
 	c.wants("POST", "/", url.Values{"title": {"Sygeplejerske til medicinsk afsnit"}}, 200, `Sundhed`)
 	c.wants("POST", "/", vacancy("\xff\xfe sygeplejerske"), 400, `Opslaget kan ikke læses`)
 	c.wants("POST", "/", vacancy(strings.Repeat("x", 1_000_001)), 400, `the limit is 1000000`)
-	c.wants("POST", "/", vacancy(strings.Repeat("x", 17<<20)), 413, `Det er for stort`)
+	c.wants("POST", "/", vacancy(strings.Repeat("x", 16<<20)), 413, `Det er for stort`)
 	c.extra = map[string]string{pieceHeader: "1"}
 	if piece := c.wants("POST", "/", vacancy(nurse), 200, `^<section class="result"`); strings.Contains(piece, "<html") {
 		t.Error("a piece is a page")
@@ -366,7 +366,7 @@ func TestUpload(t *testing.T) {
 	if !strings.Contains(lines[71], "Opslaget kan ikke læses") || !strings.Contains(lines[72], ";'=x;") {
 		t.Errorf("got %q", lines[71:])
 	}
-	if status, _, _ := c.sendFile(map[string]string{"opslag.csv": rowsOf(300_000)}); status != 413 {
+	if status, _, _ := c.sendFile(map[string]string{"opslag.csv": rowsOf(1) + strings.Repeat("x", 16<<20)}); status != 413 {
 		t.Errorf("a file that is too large: %d", status)
 	}
 	if status, body, _ := c.sendFile(map[string]string{"a.csv": "a;b\n1;2\n"}); status != 400 || !strings.Contains(body, "Filen kan ikke læses") {
