@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"net"
@@ -227,7 +228,8 @@ func (c container) checks() {
 
 // serves starts the API and asks it as the health check does, before, while and after it is there.
 func (c container) serves() {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	// An address that nobody else listens on meanwhile.
+	listener, err := net.Listen("tcp", fmt.Sprintf("127.77.%d.%d:0", os.Getpid()>>8&255, os.Getpid()&255))
 	must(c.t, err)
 	settings := []string{"JOBSTROM_HTTP=127.0.0.1:0", "JOBSTROM_METRICS_ADDRESS=" + listener.Addr().String()}
 	must(c.t, listener.Close())
