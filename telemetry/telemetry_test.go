@@ -47,7 +47,7 @@ func waitFor(t *testing.T, what string, condition func() bool) {
 // Spans arrive with their resource; long values are cut.
 func TestSpansArrive(t *testing.T) {
 	receiver, registry := telemetrytest.Start(t), prometheus.NewRegistry()
-	provider, stop, err := Start(t.Context(), Options{Endpoint: receiver.URL(), Sample: 1, Service: "jobstrom-test", Version: "1", Registerer: registry})
+	provider, stop, err := Start(t.Context(), Options{Endpoint: receiver.URL(), Sample: 1, Service: "jobstrom-test", Version: "1", Flush: time.Minute, Registerer: registry})
 	if err != nil {
 		t.Fatal(err)
 	}

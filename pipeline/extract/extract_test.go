@@ -97,7 +97,7 @@ func TestExtractLargeTexts(t *testing.T) {
 	f := func(part string) {
 		t.Helper()
 		text := strings.Repeat(part, schemas.MaxText/len(part))
-		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 		defer cancel()
 		v := &schemas.Vacancy{Text: text, Employer: "Kroen", Attributes: map[string]string{"a": text}}
 		if _, err := x.Extract(ctx, []*schemas.Vacancy{v}); err != nil || ctx.Err() != nil {

@@ -12,7 +12,7 @@ import (
 // A context that ends while a run is going on ends the run: its output, which thousands of tokens take a while for, never comes.
 func TestContextEndsRun(t *testing.T) {
 	m := openModel(t, "tiny", Options{})
-	const n = 3000
+	const n = 12_000
 	ids, mask := make([]int64, n), make([]int64, n)
 	for i := range mask {
 		ids[i], mask[i] = 5, 1
