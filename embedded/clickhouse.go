@@ -40,12 +40,23 @@ type ClickHouse struct {
 // The error of a start names the port that is taken, the data folder in use or the library that is missing, and what to
 // do, with the last lines the engine wrote.
 func StartClickHouse(ctx context.Context, o ClickHouseOptions) (*ClickHouse, error) {
-	c, err := startClickHouse(ctx, o)
-	if err != nil {
-		return nil, fmt.Errorf("starting the embedded ClickHouse: %w", err)
+	for tries := 1; ; tries++ {
+		c, err := startClickHouse(ctx, o)
+		// Another program may listen on a port between our letting it go and the engine's taking it. The next try takes others, or says that a given one is taken.
+		if errors.Is(err, errPortTaken) && tries < startTries {
+			continue
+		}
+		if err != nil {
+			return nil, fmt.Errorf("starting the embedded ClickHouse: %w", err)
+		}
+		return c, nil
 	}
-	return c, nil
 }
+
+// startTries is how often a start is tried whose ports others take.
+const startTries = 5
+
+var errPortTaken = errors.New("is taken by another program: stop it, or set other ports")
 
 func startClickHouse(ctx context.Context, o ClickHouseOptions) (*ClickHouse, error) {
 	o.EnsureDefaults()
@@ -225,21 +236,21 @@ func (c *ClickHouse) wait() {
 // diagnose explains an end that nobody asked for. The engine ends with success when it could not start.
 func (c *ClickHouse) diagnose(exit error) error {
 	text := c.output.String()
-	cause := "the engine ended by itself"
+	cause := errors.New("the engine ended by itself")
 	switch {
 	case strings.Contains(text, "Cannot lock file"):
-		cause = fmt.Sprintf("the data folder %s is used by another engine: stop it, or set another data folder", c.options.DataDir)
+		cause = fmt.Errorf("the data folder %s is used by another engine: stop it, or set another data folder", c.options.DataDir)
 	case strings.Contains(text, "Address already in use"):
-		cause = fmt.Sprintf("port %d or %d on %s is taken by another program: stop it, or set other ports", c.options.NativePort, c.options.HTTPPort, c.options.Host)
+		cause = fmt.Errorf("port %d or %d on %s %w", c.options.NativePort, c.options.HTTPPort, c.options.Host, errPortTaken)
 	case strings.Contains(text, "loading the ClickHouse library"):
-		cause = fmt.Sprintf("the library %s cannot be loaded: fetch it again with `make setup`", c.options.Library)
+		cause = fmt.Errorf("the library %s cannot be loaded: fetch it again with `make setup`", c.options.Library)
 	case exit != nil:
-		cause += ": " + exit.Error()
+		cause = fmt.Errorf("%w: %w", cause, exit)
 	}
 	if text == "" {
-		return errors.New(cause)
+		return cause
 	}
-	return fmt.Errorf("%s\nlast lines of the engine:\n%s", cause, text)
+	return fmt.Errorf("%w\nlast lines of the engine:\n%s", cause, text)
 }
 
 // awaitReady polls until the engine answers, which through the gate means on both protocols, or has ended, or the time is over.

@@ -395,3 +395,32 @@ func TestClickHouseOptionsFailure(t *testing.T) {
 		t.Errorf("equal ports: got %v", err)
 	}
 }
+
+// A port that another program takes before the engine has it is not the end: others are tried.
+func TestPortTakenMeanwhile(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	// The first engine finds its HTTP port taken, as --http_port says another.
+	dir := t.TempDir()
+	program := filepath.Join(dir, "engine")
+	script := fmt.Sprintf(`#!/bin/bash
+for ((i = 1; i < $#; i++)); do
+	if [ "${!i}" = --http_port ] && [ ! -e %[1]s/tried ]; then touch %[1]s/tried; set -- "${@:1:i}" %[2]d "${@:i+2}"; fi
+done
+exec %[3]s "$@"
+`, dir, l.Addr().(*net.TCPAddr).Port, self)
+	if err := os.WriteFile(program, []byte(script), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	startEngine(t, ClickHouseOptions{DataDir: t.TempDir(), Library: testLibrary, Executable: program})
+	if _, err := os.Stat(filepath.Join(dir, "tried")); err != nil {
+		t.Errorf("no port was taken: %v", err)
+	}
+}
