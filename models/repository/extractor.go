@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"path"
 	"slices"
 	"strings"
@@ -83,7 +84,10 @@ func extractor(f folder, o Options) (models.ExtractorCard, error) {
 	if err := c.Validate(); err != nil {
 		return none, err
 	}
-	for precision := range c.Graphs {
+	for _, precision := range models.Precisions() { // in this order, so that the same folder gives the same error
+		if _, there := c.Graphs[precision]; !there {
+			continue
+		}
 		if err := CheckExtractor(string(f), c, precision); err != nil {
 			return none, err
 		}
@@ -122,9 +126,9 @@ func parseLayout(data []byte) (extractorLayout, error) {
 	if len(l.Graphs) == 0 {
 		return fail("onnx_files names no graphs; export the model again")
 	}
-	for precision, names := range l.Graphs {
+	for _, precision := range slices.Sorted(maps.Keys(l.Graphs)) {
 		for _, role := range roles {
-			name, there := names[role]
+			name, there := l.Graphs[precision][role]
 			if !there && role == "count_pred" {
 				continue
 			}
@@ -157,7 +161,8 @@ func checkTokens(f folder, want map[string]int64) error {
 	for _, a := range file.Added {
 		has[a.Content] = a.ID
 	}
-	for token, id := range want {
+	for _, token := range slices.Sorted(maps.Keys(want)) {
+		id := want[token]
 		if got, there := has[token]; !there {
 			return fmt.Errorf("reading tokenizer.json: it has no token %s, which %s gives the id %d: they are not of one model, fetch or export both again", token, extractorConfig, id)
 		} else if got != id {
