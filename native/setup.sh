@@ -59,7 +59,7 @@ part() {
 			;;
 		npm)
 			need npm 'install Node.js 20 or newer with npm'
-			(cd "$dir" && npm pack --silent --ignore-scripts "$package@$version" >/dev/null)
+			(cd "$dir" && npm pack --silent --fetch-retries=5 --ignore-scripts "$package@$version" >/dev/null)
 			;;
 		*) die "part $1 has the unknown client $client" ;;
 		esac
@@ -70,6 +70,9 @@ part() {
 	fi
 	printf '%s' "$file"
 }
+
+# keep FOLDER KEPT: puts a folder into the cache. Another clone that is set up now may have done so just before, with the same content.
+keep() { mv -T "$1" "$2" 2>/dev/null || [ -d "$2" ]; }
 
 # member ARCHIVE PATTERN TARGET: takes one member out of a wheel (a zip).
 member() {
@@ -160,7 +163,7 @@ get_tokenizers() {
 # debian: makes ready to fetch packages of Debian without root: lists of packages in a folder of our own, whatever the machine has.
 debian() {
 	apt=$work/apt
-	apt_options=(-qq -o Debug::NoLocking=1 -o "Dir::State::Lists=$apt/lists" -o "Dir::Cache=$apt" -o "APT::Sandbox::User=$(id -un)")
+	apt_options=(-qq -o Debug::NoLocking=1 -o Acquire::Retries=5 -o "Dir::State::Lists=$apt/lists" -o "Dir::Cache=$apt" -o "APT::Sandbox::User=$(id -un)")
 	[ -d "$apt" ] && return
 	mkdir -p "$apt/lists/partial" "$apt/archives/partial"
 	apt-get "${apt_options[@]}" update >&2
@@ -221,7 +224,7 @@ get_kafka() {
 		mvn --batch-mode --quiet -f "$here/kafka/pom.xml" dependency:copy-dependencies -DincludeScope=runtime -DoutputDirectory="$work/kafka" >&2
 		(cd "$work/kafka" && sha256sum --check --strict --quiet "$list" >&2) || die 'a jar of Apache Kafka differs from native/kafka/jars.sha256: not used'
 		[ "$(ls "$work/kafka" | wc -l)" = "$(wc -l <"$list")" ] || die 'mvn fetched more jars than native/kafka/jars.sha256 names: not used'
-		mv "$work/kafka" "$kept"
+		keep "$work/kafka" "$kept"
 	fi
 	rm -rf "$target"
 	cp -r "$kept" "$target"
@@ -254,12 +257,25 @@ get_python_client() {
 			printf 'left out'
 			return
 		fi
-		mv "$work/python" "$kept"
+		keep "$work/python" "$kept"
 	fi
 	rm -rf "$target"
 	cp -r "$kept" "$target"
 	printf '%s' "$key" >"$target.from"
 	printf 'confluent-kafka'
+}
+
+# The modules of Go are fetched before the tests, for go has no second try of its own.
+get_modules() {
+	local folder try
+	for folder in "$root" "$root/deploy/helm"; do
+		for try in 1 2 3; do
+			if (cd "$folder" && go list -deps -test ./... >/dev/null); then continue 2; fi
+			sleep $((5 * try))
+		done
+		die 'modules of Go could not be fetched: see what go says above'
+	done
+	printf 'in place'
 }
 
 say "native parts → .native (fetched files are kept in $cache)"
@@ -271,6 +287,7 @@ if [ "${1:-}" = openvino ]; then
 	step 'OpenVINO' get_openvino
 fi
 if [ "${1:-}" = test ]; then
+	step 'Go modules (tests)' get_modules
 	step 'kcat (tests)' get_kcat
 	step 'Apache Kafka (tests)' get_kafka
 	step 'Prometheus (tests)' get_prometheus

@@ -16,7 +16,7 @@ if [ ! -d "$kept" ]; then
 	trap 'rm -rf "$work"' EXIT
 	PIP_ROOT_USER_ACTION=ignore python3 -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes \
 		--only-binary :all: --target "$work/site" -r "$here/requirements.txt" >&2
-	mv "$work/site" "$kept"
+	mv -T "$work/site" "$kept" 2>/dev/null || [ -d "$kept" ] # another clone may have put the same there just now
 fi
 rm -rf "$out"
 mkdir -p "$out"
