@@ -11,6 +11,7 @@ import (
 
 	"jobstrom/capacity"
 	"jobstrom/pipeline/embed"
+	"jobstrom/telemetry/logtest"
 )
 
 func TestWithSettings(t *testing.T) {
@@ -43,7 +44,7 @@ func TestBenchTune(t *testing.T) {
 	must(t, os.WriteFile(config, []byte("# ours\nlog-level: error\n"), 0o600))
 	tune := func(more ...string) (tuned []embed.Tuned) {
 		t.Helper()
-		var out, said strings.Builder
+		var out, said logtest.Buffer
 		args := append([]string{"bench", "tune", "--config", config, "--encoder", encoder, "--measure", "10ms", "--rounds", "1", "--format", "json"}, more...)
 		if status := run(t.Context(), args, strings.NewReader(""), &out, &said); status != 0 {
 			t.Fatalf("status %d: %s", status, said.String())

@@ -18,6 +18,7 @@ import (
 	"jobstrom/models"
 	"jobstrom/pipeline/classify"
 	"jobstrom/schemas"
+	"jobstrom/telemetry/logtest"
 )
 
 // TestMain lets this test binary be jobstrom itself, so that tests and README's commands run the real thing.
@@ -39,7 +40,7 @@ func jobstrom(t *testing.T, in string, args ...string) (status int, out, errOut 
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
-	var o, e bytes.Buffer
+	var o, e logtest.Buffer // clients may log after the command has ended
 	status = run(ctx, args, strings.NewReader(in), &o, &e)
 	return status, o.String(), e.String()
 }

@@ -1,11 +1,13 @@
 package cli
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"os"
+	"strings"
 	"testing"
+
+	"jobstrom/telemetry/logtest"
 
 	"golang.org/x/sys/unix"
 )
@@ -33,9 +35,9 @@ func TestDeadletterReplayAsks(t *testing.T) {
 			keys, tty := terminal(t)
 			_, err := keys.WriteString(answer + "\n")
 			must(t, err)
-			var o, e bytes.Buffer
+			var o, e logtest.Buffer
 			got := run(context.Background(), append([]string{"deadletter", "replay", "--class", "malformed"}, broker...), tty, &o, &e)
-			if got != status || o.String() != out || !bytes.Contains(e.Bytes(), []byte("Send 1 dead letters again (vacancies.raw 1)? [y/N] "+said)) {
+			if got != status || o.String() != out || !strings.Contains(e.String(), "Send 1 dead letters again (vacancies.raw 1)? [y/N] "+said) {
 				t.Errorf("%q: status %d, stdout %q, stderr %q", answer, got, &o, &e)
 			}
 		}

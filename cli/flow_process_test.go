@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -31,22 +32,28 @@ type flowUnderTest struct {
 	log                       *logtest.Buffer
 }
 
-// freePorts returns ports that nobody listens on, below those that the system gives to connections: one of these could be taken by any connection of another test
-// before the process under test listens on it.
+// given are the ports that freePorts has returned: some are listened on much later.
+var given = map[int]bool{}
+
+// freePorts returns ports that nobody listens on, below those that the system gives to connections, which any connection of another test could take
+// before the process under test listens, and above those that the brokers of other packages' tests choose from.
 func freePorts(t *testing.T, n int) []string {
 	t.Helper()
 	var ports []string
 	for tries := 0; len(ports) < n; tries++ {
-		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", 10_240+rand.IntN(20_000)))
+		port := 20_000 + rand.IntN(12_000)
+		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
+		if err != nil && tries > 1000 {
+			t.Fatal(err)
+		}
 		if err != nil {
-			if tries > 1000 {
-				t.Fatal(err)
-			}
 			continue
 		}
 		defer l.Close() // all are held until all are chosen
-		_, port, _ := net.SplitHostPort(l.Addr().String())
-		ports = append(ports, port)
+		if !given[port] {
+			given[port] = true
+			ports = append(ports, strconv.Itoa(port))
+		}
 	}
 	return ports
 }
@@ -151,10 +158,13 @@ func (f *flowUnderTest) shell(command string) string {
 	return string(out)
 }
 
+// oneQuestion is a client that keeps no connection: ClickHouse closes those that are idle, perhaps just when the next question is on its way.
+var oneQuestion = &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+
 // ask queries ClickHouse over HTTP.
 func (f *flowUnderTest) ask(query string) string {
 	f.t.Helper()
-	response, err := http.Post("http://127.0.0.1:"+f.clickhouse+"/", "text/plain", strings.NewReader(query))
+	response, err := oneQuestion.Post("http://127.0.0.1:"+f.clickhouse+"/", "text/plain", strings.NewReader(query))
 	must(f.t, err)
 	defer response.Body.Close()
 	body, err := io.ReadAll(response.Body)

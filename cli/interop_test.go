@@ -171,7 +171,7 @@ func awaitTopics(t *testing.T, addrs []string) {
 			return
 		}
 		if time.Now().After(deadline) {
-			t.Fatalf("there are no topics after a minute: %v", err)
+			t.Fatalf("there are no topics after 3 minutes: %v", err)
 		}
 	}
 }

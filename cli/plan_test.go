@@ -9,12 +9,13 @@ import (
 	"testing"
 
 	"jobstrom/capacity"
+	"jobstrom/telemetry/logtest"
 )
 
 // plan runs jobstrom plan away from any settings and measurements of this machine.
 func plan(t *testing.T, args ...string) (status int, out, said string) {
 	t.Helper()
-	var o, e strings.Builder
+	var o, e logtest.Buffer
 	status = run(t.Context(), append([]string{"plan", "--data", t.TempDir()}, args...), strings.NewReader(""), &o, &e)
 	return status, o.String(), e.String()
 }

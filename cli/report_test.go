@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"bytes"
 	"encoding/json"
 	"io"
 	"log/slog"
@@ -17,6 +16,7 @@ import (
 
 	"jobstrom/mlflow"
 	"jobstrom/schemas"
+	"jobstrom/telemetry/logtest"
 	"jobstrom/trainer"
 )
 
@@ -43,8 +43,8 @@ func trainedResult(t *testing.T) *trainer.Result {
 
 // What is reported is what is promoted, and a training ends well whatever becomes of MLflow.
 func TestReport(t *testing.T) {
-	var log bytes.Buffer
-	a := &app{log: slog.New(slog.NewTextHandler(&log, nil)), err: io.Discard}
+	log := &logtest.Buffer{} // a client may log after what it was asked for has ended
+	a := &app{log: slog.New(slog.NewTextHandler(log, nil)), err: io.Discard}
 	a.config.Brokers = []string{"127.0.0.1:1"} // nobody: the live model is not compared
 	result := trainedResult(t)
 	plain := result.Classifier.Id
@@ -87,7 +87,8 @@ func TestReport(t *testing.T) {
 	}
 	dir := filepath.Join(t.TempDir(), "training")
 	t.Setenv(mlflow.TrackingURI, "http://127.0.0.1:1")
-	log.Reset()
+	log = &logtest.Buffer{}
+	a.log = slog.New(slog.NewTextHandler(log, nil))
 	written, err := a.files(t.Context(), told, dir, file)
 	if err != nil || len(written) != 3 || !strings.Contains(log.String(), "not in MLflow") {
 		t.Fatalf("written %v, %v; the log says %s", written, err, log.String())

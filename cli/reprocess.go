@@ -26,7 +26,7 @@ import (
 )
 
 // shadowWait bounds how long the comparison waits for the sink.
-const shadowWait = 20 * time.Second
+const shadowWait = 2 * time.Minute
 
 // reprocessing holds the flags of the command.
 type reprocessing struct {

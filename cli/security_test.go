@@ -71,7 +71,7 @@ func (o *others) run(t *testing.T, changes map[string]string, until, in string, 
 		}
 	}
 	for _, e := range os.Environ() { // what the run before had
-		if name, _, _ := strings.Cut(e, "="); strings.HasPrefix(name, "JOBSTROM_") && name != "JOBSTROM_NATIVE" {
+		if name, _, _ := strings.Cut(e, "="); strings.HasPrefix(name, "JOBSTROM_") && name != "JOBSTROM_NATIVE" && name != clustertest.Env {
 			os.Unsetenv(name)
 		}
 	}

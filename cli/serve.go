@@ -126,6 +126,10 @@ func (f *flow) serveHTTP(listener net.Listener, handler http.Handler, certificat
 		<-f.work.Done()
 		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 		defer cancel()
-		return web.Shutdown(ctx)
+		if err := web.Shutdown(ctx); err != nil {
+			f.log.Warn("callers have not ended in time: they are hung up on", "reason", err)
+			_ = web.Close()
+		}
+		return nil
 	})
 }
