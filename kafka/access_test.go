@@ -169,6 +169,9 @@ func TestApacheKafkaWithPasswords(t *testing.T) {
 			t.Errorf("%s at %v: got %v, want %q", o.Security(), o.Brokers, err, want)
 		}
 	}
+	poll(t, "the broker lets the worker in", func() bool {
+		return reach(t, nil, kafka.Options{Brokers: c.SecureAddrs(), TLS: on, SASL: as(kafka.Scram512, password)}) == nil
+	})
 	for _, mechanism := range []string{kafka.Plain, kafka.Scram256, kafka.Scram512} {
 		f(kafka.Options{TLS: on, SASL: as(mechanism, password)}, "")
 		f(kafka.Options{TLS: on, SASL: as(mechanism, "wr0ng-"+password)}, "refuses the user or the password with "+mechanism)

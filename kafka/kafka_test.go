@@ -77,18 +77,12 @@ func TestEnsureTopics(t *testing.T) {
 func TestReachSaysWhatIsWrong(t *testing.T) {
 	f := func(address, want string) {
 		t.Helper()
-		err := kafka.Reach(context.Background(), client(t, address), 3*time.Second)
+		err := kafka.Reach(context.Background(), client(t, address), time.Minute)
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Fatalf("reaching %s: got %v, want %q", address, err, want)
 		}
 	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	nobody := l.Addr().String()
-	l.Close()
-	f(nobody, "nothing listens there")
+	f("127.0.0.1:1", "nothing listens there")
 	web, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)

@@ -17,6 +17,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"jobstrom/kafka"
@@ -38,7 +39,7 @@ func fake(t *testing.T, opts ...kfake.Opt) *kfake.Cluster {
 	return b
 }
 
-// reach dials a broker and returns why it cannot be reached. Neither the error nor the log may show the password.
+// reach dials a broker, or Apache Kafka where none is given, and returns why it cannot be reached. Neither the error nor the log may show the password.
 func reach(t *testing.T, b *kfake.Cluster, o kafka.Options) error {
 	t.Helper()
 	var log bytes.Buffer
@@ -46,9 +47,13 @@ func reach(t *testing.T, b *kfake.Cluster, o kafka.Options) error {
 	if b != nil {
 		o.Brokers = b.ListenAddrs()
 	}
-	c, err := kafka.NewClient(o)
+	wait := 3 * time.Second // also for those who say nothing
+	if b == nil {
+		wait = time.Minute // the first handshakes of Apache Kafka take long on a busy machine
+	}
+	c, err := kafka.NewClient(o, kgo.DialTimeout(wait), kgo.RequestTimeoutOverhead(wait))
 	if err == nil {
-		err = kafka.Reach(t.Context(), c, 4*time.Second)
+		err = kafka.Reach(t.Context(), c, wait+time.Second)
 		c.Close()
 	}
 	if strings.Contains(log.String(), password) || strings.Contains(fmt.Sprintf("%v %+v %#v %v", err, o, o, o.Security()), password) {
