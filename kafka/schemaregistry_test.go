@@ -196,7 +196,7 @@ func TestSchemaRegistryFailures(t *testing.T) {
 	var log bytes.Buffer
 	f := func(r kafka.SchemaRegistry, want ...string) {
 		t.Helper()
-		r.Wait, r.Logger = 300*time.Millisecond, slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+		r.Logger = slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 		_, err := r.Frames(context.Background(), "abc")
 		for _, w := range append(want, "registering schemas at "+r.URLs[0]) {
 			if err == nil || !strings.Contains(err.Error(), w) {
@@ -216,17 +216,22 @@ func TestSchemaRegistryFailures(t *testing.T) {
 		return s.URL
 	}
 	as := func(url string) kafka.SchemaRegistry {
-		return kafka.SchemaRegistry{URLs: []string{url}, User: "writer", Password: given(password)}
+		return kafka.SchemaRegistry{URLs: []string{url}, User: "writer", Password: given(password), Wait: time.Minute}
+	}
+	inVain := func(url string) kafka.SchemaRegistry { // it is asked until the wait ends
+		r := as(url)
+		r.Wait = 3 * time.Second
+		return r
 	}
 	guarded := srfake.New(srfake.WithAuth("Basic another"))
 	defer guarded.Close()
 	f(as(guarded.URL()), "no right to register")
 	f(as(answering(401, `{"error_code":401,"message":"Unauthorized"}`)), "refuses the user")
-	f(as("http://127.0.0.1:1"), "does not answer", "Without --schema-registry")
+	f(inVain("http://127.0.0.1:1"), "does not answer", "Without --schema-registry")
 	f(as(answering(409, `{"error_code":409,"message":"incompatible"}`)), "not compatible with", "incompatible")
 	f(as(answering(403, `{"error_code":40301,"message":"writer:`+password+` may not"}`)), "no right to register", "(hidden)")
 	f(as(answering(404, "not found")), "no schema registry at that address")
-	f(as(answering(503, "later")), "status 503")
+	f(inVain(answering(503, "later")), "status 503")
 	ours := certs.NewAuthority(t)
 	secure := httptest.NewUnstartedServer(http.NotFoundHandler())
 	secure.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, 0)
@@ -237,7 +242,7 @@ func TestSchemaRegistryFailures(t *testing.T) {
 	trusting := as(secure.URL)
 	trusting.TLS.CA = ours.CA
 	f(trusting, "no schema registry at that address")
-	f(as(strings.Replace(answering(200, "{}"), "http:", "https:", 1)), "does not speak TLS there")
+	f(inVain(strings.Replace(answering(200, "{}"), "http:", "https:", 1)), "does not speak TLS there")
 	if !strings.Contains(log.String(), "trying again") {
 		t.Error("nothing was tried again")
 	}
