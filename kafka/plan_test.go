@@ -80,6 +80,7 @@ func TestPlanTopics(t *testing.T) {
 		if _, err := admin.AlterTopicConfigs(t.Context(), []kadm.AlterConfig{{Op: kadm.SetConfig, Name: "compression.type", Value: kadm.StringPtr("lz4")}}, kafka.Labels); err != nil {
 			t.Fatal(err)
 		}
+		poll(t, "the broker knows of the setting", func() bool { return setting(t, c, kafka.Labels, "compression.type") == "lz4" })
 		longer := map[string]map[string]string{"vacancies.embedded.*": {"retention.ms": "1209600000"}, kafka.Labels: {"retention.ms": "-1", "min.insync.replicas": "1"}}
 		want := []string{"vacancies.embedded.abc retention.ms 604800000→1209600000 set", "vacancies.labels retention.ms 2592000000→-1 set"}
 		foreign := "vacancies.labels compression.type lz4→ left alone"
@@ -116,10 +117,10 @@ func kafka2(t *testing.T) []kafka.Declaration {
 	return all
 }
 
-// publish writes a record of that age, by key, to partition 0 of a topic whose times are its publishers'.
-func publish(t *testing.T, c *kgo.Client, topic, key string, age time.Duration) {
+// publish writes a record of that time, by key, to partition 0 of a topic whose times are its publishers'.
+func publish(t *testing.T, c *kgo.Client, topic, key string, at time.Time) {
 	t.Helper()
-	r := &kgo.Record{Topic: topic, Key: []byte(key), Value: []byte("value"), Timestamp: time.Now().Add(-age)}
+	r := &kgo.Record{Topic: topic, Key: []byte(key), Value: []byte("value"), Timestamp: at}
 	if err := c.ProduceSync(t.Context(), r).FirstErr(); err != nil {
 		t.Fatal(err)
 	}
@@ -130,17 +131,18 @@ func TestPlanDestroys(t *testing.T) {
 	clustertest.Each(t, func(t *testing.T, addrs []string) {
 		c := client(t, addrs...)
 		apply(t, c, declare(t, map[string]map[string]string{kafka.Extracted: {"retention.ms": "-1"}}), kafka.ApplyOptions{})
-		publish(t, c, kafka.Extracted, "a", 50*time.Hour)
-		publish(t, c, kafka.Extracted, "a", time.Minute)
+		oldest := time.Now().Add(-50 * time.Hour)
+		publish(t, c, kafka.Extracted, "a", oldest)
+		publish(t, c, kafka.Extracted, "a", time.Now().Add(-time.Minute))
 		// Two days would delete the first, three would delete nothing today.
 		three := declare(t, map[string]map[string]string{kafka.Extracted: {"retention.ms": "259200000"}})
 		expect(t, "three days", plan(t, c, three).Changes, "vacancies.extracted retention.ms -1→259200000 set")
 		two := declare(t, map[string]map[string]string{kafka.Extracted: {"retention.ms": "172800000"}})
 		p := plan(t, c, two)
 		expect(t, "two days", p.Changes, "vacancies.extracted retention.ms -1→172800000 destroys")
-		oldest := time.Now().Add(-50 * time.Hour).UTC().Format("2006-01-02T15:")
-		if note := p.Changes[0].Note; !strings.Contains(note, "the oldest is of "+oldest) || !strings.Contains(note, "2 records in ") {
-			t.Errorf("the note says %q, want the oldest %s and how many", note, oldest)
+		of := oldest.UTC().Format("2006-01-02T15:")
+		if note := p.Changes[0].Note; !strings.Contains(note, "the oldest is of "+of) || !strings.Contains(note, "2 records in ") {
+			t.Errorf("the note says %q, want the oldest %s and how many", note, of)
 		}
 		expect(t, "not allowed", apply(t, c, two, kafka.ApplyOptions{}))
 		expect(t, "still planned", plan(t, c, two).Changes, "vacancies.extracted retention.ms -1→172800000 destroys")
@@ -237,7 +239,7 @@ func TestApplyTwice(t *testing.T) {
 			if !strings.HasPrefix(setting(t, c, topic, "retention.ms"), "36") {
 				age = 2 * time.Hour // an hour's retention would delete it
 			}
-			publish(t, c, topic, pick("a", "b"), age)
+			publish(t, c, topic, pick("a", "b"), time.Now().Add(-age))
 			written[topic]++
 		}
 		if len(written) < 2 {
