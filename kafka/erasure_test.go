@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -111,6 +112,22 @@ func TestScan(t *testing.T) {
 		}
 		write("committed", 0, 20, func(c *kgo.Client) error { return c.EndTransaction(context.Background(), kgo.TryCommit) })
 		write("aborted", 20, 30, func(c *kgo.Client) error { return c.EndTransaction(context.Background(), kgo.TryAbort) })
+		// A broker ends a transaction some time after it has acknowledged that: until then its records are not to be read.
+		admin := kadm.NewClient(plain)
+		poll(t, "both transactions are ended on the topic", func() bool {
+			committed, err := admin.ListCommittedOffsets(t.Context(), kafka.Raw)
+			if err != nil {
+				return false
+			}
+			ends, err := admin.ListEndOffsets(t.Context(), kafka.Raw)
+			open := 0
+			ends.Each(func(end kadm.ListedOffset) {
+				if at, _ := committed.Lookup(end.Topic, end.Partition); at.Offset != end.Offset {
+					open++
+				}
+			})
+			return err == nil && open == 0
+		})
 		write("open", 30, 40, func(*kgo.Client) error { return nil })
 		values, passed, total := scan(kafka.Raw, kafka.Labels)
 		seen := map[string]bool{}
