@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -80,12 +79,24 @@ func (p *Process) Kill() bool {
 	return true
 }
 
+// firstPort and manyPorts are where FreePorts looks.
+const (
+	firstPort = 10000
+	manyPorts = 10000
+)
+
+// nextPort counts the ports that FreePorts has tried. It begins elsewhere in each process, far from those started just before and after.
+var nextPort atomic.Int64
+
+func init() { nextPort.Store(int64(os.Getpid()) * 6181) }
+
 // FreePorts returns ports of 127.0.0.1 that nothing listens on. They lie below those that systems give to outgoing
-// connections, which could otherwise take the port of a broker that was killed before it is back.
+// connections, which could otherwise take the port of a broker that was killed before it is back. What is to listen there starts later, so
+// each call, and each process at the same time, looks where the others do not.
 func FreePorts(n int) ([]int, error) {
 	var ports []int
 	for range 1000 {
-		port := 10000 + rand.IntN(22000)
+		port := firstPort + int(nextPort.Add(1)%manyPorts)
 		l, err := net.Listen("tcp", loopback(port))
 		if err != nil {
 			continue
@@ -95,7 +106,7 @@ func FreePorts(n int) ([]int, error) {
 			return ports, nil
 		}
 	}
-	return nil, errors.New("finding free ports: none of 1000 tried between 10000 and 32000 is free")
+	return nil, errors.New("finding free ports: of 1000 tried between 10000 and 20000 too few are free")
 }
 
 // lastLines returns the end of a log.

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -26,6 +27,27 @@ func BeParent() {
 	}
 	fmt.Println(p.command.Process.Pid)
 	<-p.done
+}
+
+// No port is given twice, nor one that somebody listens on.
+func TestFreePorts(t *testing.T) {
+	next := firstPort + int((nextPort.Load()+1)%manyPorts)
+	if l, err := net.Listen("tcp", loopback(next)); err == nil { // else somebody else listens there
+		defer l.Close()
+	}
+	seen := map[int]bool{next: true}
+	for range 2 {
+		ports, err := FreePorts(3)
+		if err != nil || len(ports) != 3 {
+			t.Fatal(ports, err)
+		}
+		for _, port := range ports {
+			if seen[port] || port < 10000 || port >= 20000 {
+				t.Errorf("got %d, had %v", port, seen)
+			}
+			seen[port] = true
+		}
+	}
 }
 
 func TestBrokersDieWithTheirParent(t *testing.T) {
