@@ -96,7 +96,7 @@ func (r *run) happen(ctx context.Context, f Fault) error {
 		if err := r.cluster.Restart(ctx, i); err != nil {
 			return err
 		}
-		ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
+		ctx, cancel := context.WithTimeout(ctx, brokersTime)
 		defer cancel()
 		if err := inSync(ctx, r.kafka, len(r.kafka.Brokers)); err != nil {
 			return err

@@ -73,7 +73,7 @@ func parse(args []string) (o Options, keep bool, err error) {
 	flags.StringVar(&o.GLiNER2, "gliner2", "", "`folder` of a GLiNER2 model that the extract stage asks beside the rules")
 	exactlyOnce := flags.Bool("exactly-once", true, "false runs workers that commit outside of transactions, to see that the check notices")
 	flags.StringVar(&o.Protocol, "group-protocol", "auto", "consumer group protocol: auto, classic or consumer")
-	flags.DurationVar(&o.DrainTimeout, "drain", 0, "longest time from the last fault until nothing is left to do (default 5m)")
+	flags.DurationVar(&o.DrainTimeout, "drain", 0, "longest time from the last fault until nothing is left to do (default 15m)")
 	upgrade := flags.String("upgrade-from", "", "`folder` with jobstrom and chaos of the release before: everything begins with it and is replaced one by one, instead of faults")
 	soak := flags.Duration("soak", 0, "restart every part in turn in the first half of this `time`, instead of faults, and judge memory and lag")
 	flags.StringVar(&o.Plot, "plot", "", "`file` for the picture of a soak (PNG)")

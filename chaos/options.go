@@ -45,7 +45,7 @@ type Options struct {
 	Engine string
 	// Dir gets data and logs.
 	Dir string
-	// DrainTimeout bounds the time from the last fault until nothing is left to do, default 5 minutes.
+	// DrainTimeout bounds the time from the last fault until nothing is left to do, default 15 minutes.
 	DrainTimeout time.Duration
 	// Timeline receives faults and progress. Nil discards.
 	Timeline io.Writer
@@ -69,7 +69,7 @@ func (o *Options) EnsureDefaults() {
 		o.Protocol = "auto"
 	}
 	if o.DrainTimeout == 0 {
-		o.DrainTimeout = 5 * time.Minute
+		o.DrainTimeout = 15 * time.Minute
 	}
 	if o.Timeline == nil {
 		o.Timeline = io.Discard

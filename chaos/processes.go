@@ -198,8 +198,8 @@ func (f *fleet) pause(ctx context.Context, name string, lasts time.Duration) err
 	return nil
 }
 
-// stopTime is what a process may take to finish what it has in hand.
-const stopTime = time.Minute
+// stopTime is what a process may take to finish what it has in hand, on a machine that is busy with other work.
+const stopTime = 3 * time.Minute
 
 // remove asks a process to finish and waits for its end. Its error is that it had to be killed.
 func (f *fleet) remove(name string) error {
