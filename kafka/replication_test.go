@@ -87,6 +87,19 @@ func poll(t *testing.T, what string, so func() bool) {
 	}
 }
 
+// holds waits until nothing is wrong: a broker learns a little later than the controller what has become of replicas, and one that a busy machine keeps from
+// answering is out of sync for a while.
+func holds(t *testing.T, wrong func() []string) {
+	t.Helper()
+	var last []string
+	defer func() {
+		if t.Failed() && len(last) > 0 {
+			t.Logf("wrong to the last: %s", strings.Join(last, "; "))
+		}
+	}()
+	poll(t, "nothing is wrong", func() bool { last = wrong(); return len(last) == 0 })
+}
+
 // polledPlan waits until the plan's first difference of drift.events is of that kind, with that note.
 func (b threeBrokers) polledPlan(t *testing.T, declared []kafka.Declaration, kind kafka.Kind, note string) {
 	t.Helper()
@@ -132,28 +145,32 @@ func (b threeBrokers) known(t *testing.T, rights []kafka.Right) {
 // check sees that each partition lies on that many brokers, all in sync, that nothing more is planned and that no record is gone.
 func (b threeBrokers) check(t *testing.T, want, inSync, events int) {
 	t.Helper()
-	if p := plan(t, b.all, replicated(t, want, inSync)); len(p.Changes) != 0 {
-		t.Errorf("after Apply %q is planned", lines(p.Changes))
-	}
-	topics, err := kafka.ListTopics(t.Context(), b.all, "abc")
-	if err != nil {
-		t.Fatal(err)
-	}
-	load := map[int32]int{}
-	for _, topic := range topics {
-		for _, p := range topic.Partitions {
-			distinct := slices.Compact(slices.Sorted(slices.Values(p.Replicas)))
-			if len(distinct) != want || len(p.Replicas) != want || len(p.ISR) != want {
-				t.Errorf("%s/%d lies on %v and is in sync on %v, want %d brokers", topic.Topic, p.Partition, p.Replicas, p.ISR, want)
+	var load map[int32]int
+	holds(t, func() (wrong []string) {
+		if p := plan(t, b.all, replicated(t, want, inSync)); len(p.Changes) != 0 {
+			wrong = append(wrong, fmt.Sprintf("after Apply %q is planned", lines(p.Changes)))
+		}
+		topics, err := kafka.ListTopics(t.Context(), b.all, "abc")
+		if err != nil {
+			t.Fatal(err)
+		}
+		load = map[int32]int{}
+		for _, topic := range topics {
+			for _, p := range topic.Partitions {
+				distinct := slices.Compact(slices.Sorted(slices.Values(p.Replicas)))
+				if len(distinct) != want || len(p.Replicas) != want || len(p.ISR) != want {
+					wrong = append(wrong, fmt.Sprintf("%s/%d lies on %v and is in sync on %v, want %d brokers", topic.Topic, p.Partition, p.Replicas, p.ISR, want))
+				}
+				for _, broker := range p.Replicas {
+					load[broker]++
+				}
 			}
-			for _, broker := range p.Replicas {
-				load[broker]++
+			if got := setting(t, b.all, topic.Topic, "min.insync.replicas"); got != fmt.Sprint(inSync) {
+				wrong = append(wrong, fmt.Sprintf("%s: %s replicas must be in sync, want %d", topic.Topic, got, inSync))
 			}
 		}
-		if got := setting(t, b.all, topic.Topic, "min.insync.replicas"); got != fmt.Sprint(inSync) {
-			t.Errorf("%s: %s replicas must be in sync, want %d", topic.Topic, got, inSync)
-		}
-	}
+		return wrong
+	})
 	t.Logf("%d replicas: %v on each broker", want, slices.Sorted(maps.Values(load)))
 	if n := count(t, b.all, kafka.DriftEvents); n != int64(events) {
 		t.Errorf("%d records are left, want %d", n, events)
@@ -163,19 +180,22 @@ func (b threeBrokers) check(t *testing.T, want, inSync, events int) {
 // spread sees that the partitions of a topic, each with a replica, lie on different brokers, however few led them all before.
 func (b threeBrokers) spread(t *testing.T) {
 	t.Helper()
-	topics, err := kafka.ListTopics(t.Context(), b.all, "abc")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, topic := range topics {
-		on := map[int32]bool{}
-		for _, p := range topic.Partitions {
-			on[p.Leader] = true
+	holds(t, func() (wrong []string) {
+		topics, err := kafka.ListTopics(t.Context(), b.all, "abc")
+		if err != nil {
+			t.Fatal(err)
 		}
-		if len(on) != len(topic.Partitions) {
-			t.Errorf("%d partitions of %s lie on the brokers %v", len(topic.Partitions), topic.Topic, slices.Collect(maps.Keys(on)))
+		for _, topic := range topics {
+			on := map[int32]bool{}
+			for _, p := range topic.Partitions {
+				on[p.Leader] = true
+			}
+			if len(on) != len(topic.Partitions) {
+				wrong = append(wrong, fmt.Sprintf("%d partitions of %s lie on the brokers %v", len(topic.Partitions), topic.Topic, slices.Collect(maps.Keys(on))))
+			}
 		}
-	}
+		return wrong
+	})
 }
 
 // Three brokers: replicas come and go by the brokers' own moves, and what must be in sync fits at every moment. All is done with the rights of docs/security.md.
@@ -183,7 +203,10 @@ func TestReplication(t *testing.T) {
 	authority := certs.NewAuthority(t)
 	c, err := cluster.Start(t.Context(), cluster.Options{
 		Dir: t.TempDir(), Libs: clustertest.Libs(t), Brokers: 3, Security: &cluster.Security{Authority: authority.Authority, ACLs: true, Users: map[string]string{"worker": password}},
-		Settings: map[string]string{"min.insync.replicas": "1", "replica.fetch.max.bytes": "1000"}, // a batch at once
+		Settings: map[string]string{
+			"min.insync.replicas": "1", "replica.fetch.max.bytes": "1000", // a batch at once
+			"broker.session.timeout.ms": "30000", // or a busy machine makes the brokers take each other for dead
+		},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -258,8 +281,9 @@ func replicasAreWaitedFor(t *testing.T, b threeBrokers) {
 func laggingReplicasStay(t *testing.T, b threeBrokers) {
 	apply(t, b.worker, replicated(t, 3, 1), kafka.ApplyOptions{})
 	b.slow(t, true)
-	leader := b.partition(t).Leader
-	for _, follower := range b.partition(t).Replicas {
+	before := b.partition(t)
+	leader := before.Leader
+	for _, follower := range before.Replicas {
 		if follower == leader {
 			continue
 		}
@@ -275,16 +299,22 @@ func laggingReplicasStay(t *testing.T, b threeBrokers) {
 	if done := apply(t, b.worker, fewer, kafka.ApplyOptions{}); len(done) != 0 {
 		t.Errorf("did %q", lines(done))
 	}
-	if p := b.partition(t); len(p.Replicas) != 3 || !slices.Equal(p.ISR, []int32{leader}) {
-		t.Fatalf("lies on %v, in sync on %v: want three replicas, and %d in sync", p.Replicas, p.ISR, leader)
-	}
+	holds(t, func() (wrong []string) {
+		if p := b.partition(t); len(p.Replicas) != 3 || !slices.Equal(p.ISR, []int32{leader}) {
+			wrong = append(wrong, fmt.Sprintf("lies on %v, in sync on %v: want three replicas, and %d in sync", p.Replicas, p.ISR, leader))
+		}
+		return wrong
+	})
 	b.slow(t, false)
 	b.polledPlan(t, fewer, kafka.Reassign, "")
 	poll(t, "all replicas are in sync", func() bool { return len(b.partition(t).ISR) == 3 })
 	apply(t, b.worker, fewer, kafka.ApplyOptions{})
-	if p := b.partition(t); len(p.Replicas) != 2 || !slices.Contains(p.Replicas, leader) {
-		t.Errorf("lies on %v, want %d and another", p.Replicas, leader)
-	}
+	holds(t, func() (wrong []string) {
+		if p := b.partition(t); len(p.Replicas) != 2 || !slices.Contains(p.Replicas, leader) {
+			wrong = append(wrong, fmt.Sprintf("lies on %v, want %d and another", p.Replicas, leader))
+		}
+		return wrong
+	})
 }
 
 // Fewer must be in sync before replicas go, down to one; of a broker that is away they go first.
