@@ -85,10 +85,11 @@ const (
 	manyPorts = 10000
 )
 
-// nextPort counts the ports that FreePorts has tried. It begins elsewhere in each process, far from those started just before and after.
-var nextPort atomic.Int64
+// triedPorts counts what FreePorts has tried in this process.
+var triedPorts atomic.Int64
 
-func init() { nextPort.Store(int64(os.Getpid()) * 6181) }
+// portAt is the nth port that this process tries. Processes begin far from those that were started just before and after.
+func portAt(n int64) int { return firstPort + (os.Getpid()*6181+int(n))%manyPorts }
 
 // FreePorts returns ports of 127.0.0.1 that nothing listens on. They lie below those that systems give to outgoing
 // connections, which could otherwise take the port of a broker that was killed before it is back. What is to listen there starts later, so
@@ -96,7 +97,7 @@ func init() { nextPort.Store(int64(os.Getpid()) * 6181) }
 func FreePorts(n int) ([]int, error) {
 	var ports []int
 	for range 1000 {
-		port := firstPort + int(nextPort.Add(1)%manyPorts)
+		port := portAt(triedPorts.Add(1))
 		l, err := net.Listen("tcp", loopback(port))
 		if err != nil {
 			continue

@@ -31,7 +31,7 @@ func BeParent() {
 
 // No port is given twice, nor one that somebody listens on.
 func TestFreePorts(t *testing.T) {
-	next := firstPort + int((nextPort.Load()+1)%manyPorts)
+	next := portAt(triedPorts.Load() + 1)
 	if l, err := net.Listen("tcp", loopback(next)); err == nil { // else somebody else listens there
 		defer l.Close()
 	}
