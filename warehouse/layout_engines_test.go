@@ -74,11 +74,10 @@ func shardedOptions(engine *embedded.ClickHouse) Options {
 	}
 }
 
-// fill writes the same rows into a database of any layout by the sink's own methods, some twice, erases some vacancies, and writes some of those again.
-func fill(t *testing.T, w *Warehouse) []Erasure {
+// fill writes the same rows, from a time on, into a database of any layout by the sink's own methods, some twice, erases some vacancies, and writes some of those again.
+func fill(t *testing.T, w *Warehouse, begin time.Time) []Erasure {
 	t.Helper()
 	topic := uuid.MustParse("11111111-2222-3333-4444-555555555555")
-	begin := time.Now().Add(-72 * time.Hour).Truncate(time.Hour)
 	var embeddings []EmbeddingRow
 	var predictions []PredictionRow
 	var labels []LabelRow
@@ -175,8 +174,9 @@ func TestSharded(t *testing.T) {
 			t.Fatalf("server %d: %v", i, err)
 		}
 	}
-	erasures := fill(t, one)
-	fill(t, shards[0])
+	begin := time.Now().Add(-72 * time.Hour).Truncate(time.Hour)
+	erasures := fill(t, one, begin)
+	fill(t, shards[0], begin)
 	want := viewRows(t, one)
 	for view, least := range map[string]int{"embeddings": 195, "predictions": 195, "labels": 50, "history": 50, "dead_letters": 20, "api_embeddings": 5, "drift_events": 1, "predictions_with_models": 195, "training_runs": 1} {
 		if len(want[view]) < least {
