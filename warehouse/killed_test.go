@@ -78,7 +78,8 @@ func TestKilledServer(t *testing.T) {
 		target := database("from_" + phase[:3])
 		_, restored := target.Restore(t.Context(), RestoreOptions{From: name})
 		switch {
-		case (restored == nil) != (err == nil):
+		// The server may have written all of it, and be killed before it said so.
+		case err == nil && restored != nil, restored == nil && err != nil && phase != "writing":
 			t.Errorf("a backup that ended with %v while %s is restored with %v", err, phase, restored)
 		case restored == nil:
 			if diff := cmp.Diff(want, contents(t, target)); diff != "" {
