@@ -57,7 +57,7 @@ func TestOpenWithTLS(t *testing.T) {
 	f := func(addr string, o security.TLS, want ...string) {
 		t.Helper()
 		o.Enabled = true
-		w, err := Open(t.Context(), Options{Addr: []string{addr}, Database: "default", TLS: o, DialTimeout: 2 * time.Second})
+		w, err := Open(t.Context(), Options{Addr: []string{addr}, Database: "default", TLS: o, DialTimeout: time.Minute})
 		if err == nil {
 			defer w.Close()
 			var n uint16

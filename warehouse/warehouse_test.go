@@ -1,6 +1,7 @@
 package warehouse
 
 import (
+	"cmp"
 	"context"
 	"net"
 	"os"
@@ -51,6 +52,7 @@ func testOptions(t testing.TB) Options {
 
 func open(t testing.TB, o Options) *Warehouse {
 	t.Helper()
+	o.DialTimeout = cmp.Or(o.DialTimeout, time.Minute)
 	w, err := Open(context.Background(), o)
 	if err != nil {
 		t.Fatal(err)
@@ -71,7 +73,7 @@ func openMigrated(t testing.TB) *Warehouse {
 func TestOpenFailure(t *testing.T) {
 	f := func(change func(*Options), want ...string) {
 		t.Helper()
-		o := Options{Addr: []string{clickhousetest.Engine(t).Addr()}, Database: "default", DialTimeout: 2 * time.Second}
+		o := Options{Addr: []string{clickhousetest.Engine(t).Addr()}, Database: "default", DialTimeout: time.Minute}
 		change(&o)
 		w, err := Open(t.Context(), o)
 		if err == nil {
@@ -88,11 +90,7 @@ func TestOpenFailure(t *testing.T) {
 			t.Errorf("the error %q holds the password", err)
 		}
 	}
-	closed, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	closed.Close()
+	const closed = "127.0.0.1:1" // nothing takes this port
 	silent, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -116,7 +114,7 @@ func TestOpenFailure(t *testing.T) {
 		}
 	}()
 
-	f(func(o *Options) { o.Addr = []string{closed.Addr().String()} }, closed.Addr().String(), "nothing listens there", "start ClickHouse")
+	f(func(o *Options) { o.Addr = []string{closed} }, closed, "nothing listens there", "start ClickHouse")
 	f(func(o *Options) { o.Addr = []string{clickhousetest.Engine(t).HTTPAddr()} }, clickhousetest.Engine(t).HTTPAddr(), "an HTTP server answers", "9000")
 	f(func(o *Options) { o.Addr = []string{silent.Addr().String()}; o.DialTimeout = 200 * time.Millisecond }, "no answer within 200ms")
 	f(func(o *Options) { o.Addr = []string{alert.Addr().String()} }, "give --clickhouse-tls")
