@@ -128,18 +128,29 @@ func TestSinkCopesWithWrongClocks(t *testing.T) {
 		if first.UnixMilli() != 0 || last.Year() != 2199 {
 			t.Errorf("times are from %v to %v, want 1970 to 2199", first, last)
 		}
-		families, err := registry.Gather()
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, f := range families {
-			if f.GetName() == "jobstrom_sink_latency_seconds" {
-				if h := f.GetMetric()[0].GetHistogram(); h.GetSampleCount() != uint64(n) || h.GetSampleSum() < 0 {
-					t.Errorf("%d latencies add up to %f s: none may be negative", h.GetSampleCount(), h.GetSampleSum())
-				}
-			}
+		// Rows are visible before their latencies are.
+		waitFor(t, func() bool { count, _ := latencies(t, registry); return count >= uint64(n) })
+		if count, sum := latencies(t, registry); sum < 0 {
+			t.Errorf("%d latencies add up to %f s: none may be negative", count, sum)
 		}
 	})
+}
+
+// latencies reads jobstrom_sink_latency_seconds.
+func latencies(t *testing.T, registry *prometheus.Registry) (count uint64, sum float64) {
+	t.Helper()
+	families, err := registry.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range families {
+		if f.GetName() == "jobstrom_sink_latency_seconds" {
+			h := f.GetMetric()[0].GetHistogram()
+			return h.GetSampleCount(), h.GetSampleSum()
+		}
+	}
+	t.Fatal("jobstrom_sink_latency_seconds is not served")
+	return 0, 0
 }
 
 // fullDisk is what LD_PRELOAD puts before the C library: while the file DISK_FULL exists, the file systems have no room, which is what ClickHouse asks
