@@ -1,6 +1,7 @@
 package consumers
 
 import (
+	"bufio"
 	"context"
 	"crypto/sha256"
 	"fmt"
@@ -150,6 +151,16 @@ func reprocessAll(t *testing.T, o kafka.Options, client *kgo.Client) {
 		erasures, err := kafka.ReadErasures(t.Context(), o)
 		return err == nil && len(erasures["cook-7"]) == 3
 	})
+	waitFor(t, func() bool { // the last stage forwards the tombstones last
+		n := 0
+		err := kafka.Scan(t.Context(), o, kafka.ScanOptions{Topics: []string{kafka.Classified}}, func(r *kgo.Record) error {
+			if kafka.IsErasure(r) {
+				n++
+			}
+			return nil
+		})
+		return err == nil && n == 3
+	})
 	topics := []string{kafka.Raw, kafka.Extracted, kafka.Embedded(testEncoder), kafka.Classified, kafka.Labels, kafka.DeadLetter}
 	before := map[string][]string{}
 	for _, topic := range topics {
@@ -257,11 +268,19 @@ func reprocessIsKilled(t *testing.T, o kafka.Options, client *kgo.Client) {
 	publishCooks(t, client, 0, 400)
 	killed := exec.Command(os.Args[0])
 	killed.Env = append(os.Environ(), reprocessEnv+"="+strings.Join(o.Brokers, ","))
+	in, err := killed.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := killed.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
 	if err := killed.Start(); err != nil {
 		t.Fatal(err)
 	}
 	admin := kadm.NewClient(client)
-	waitFor(t, func() bool { // it has committed some
+	some := func() bool { // it has committed
 		committed, err := admin.FetchOffsets(t.Context(), kafka.Group("reprocess.killed", "another"))
 		if err != nil {
 			return false
@@ -269,7 +288,11 @@ func reprocessIsKilled(t *testing.T, o kafka.Options, client *kgo.Client) {
 		n := int64(0)
 		committed.Each(func(r kadm.OffsetResponse) { n += r.At })
 		return n > 40
-	})
+	}
+	// It waits for an answer before every batch, so it cannot come to its end before it is killed.
+	for asks := bufio.NewScanner(out); asks.Scan() && !some(); {
+		fmt.Fprintln(in)
+	}
 	if err := killed.Process.Kill(); err != nil {
 		t.Fatal(err)
 	}
@@ -294,7 +317,7 @@ func reprocessIsKilled(t *testing.T, o kafka.Options, client *kgo.Client) {
 	t.Logf("killed after %d of 400, then %d", done, result.Classified)
 }
 
-// reprocessSlowly is the process that the test above kills: it works in small transactions.
+// reprocessSlowly is the process that the test above kills: it works in small transactions, and asks before each batch.
 func reprocessSlowly(brokers string) error {
 	o := kafka.Options{Brokers: strings.Split(brokers, ",")}
 	client, err := kafka.NewClient(o)
@@ -306,7 +329,11 @@ func reprocessSlowly(brokers string) error {
 	if err != nil {
 		return err
 	}
-	stages := trial(kafka.Raw, raw, func() { <-time.After(50 * time.Millisecond) })
+	answers := bufio.NewReader(os.Stdin)
+	stages := trial(kafka.Raw, raw, func() {
+		fmt.Println("a batch")
+		_, _ = answers.ReadString('\n')
+	})
 	_, err = Reprocess(context.Background(), ReprocessOptions{Runner: RunnerOptions{Kafka: o, CommitInterval: time.Millisecond}, Name: "killed", Stages: stages})
 	return err
 }
