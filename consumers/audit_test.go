@@ -47,7 +47,7 @@ func audits(t *testing.T, o kafka.Options, client *kgo.Client) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	options := AuditOptions{Kafka: o, Warehouse: w, Encoder: testEncoder, Raw: raw, Wait: 30 * time.Second}
+	options := AuditOptions{Kafka: o, Warehouse: w, Encoder: testEncoder, Raw: raw, Wait: 3 * time.Minute}
 	audit := func() AuditResult {
 		t.Helper()
 		r, err := Audit(t.Context(), options)
@@ -82,7 +82,6 @@ func audits(t *testing.T, o kafka.Options, client *kgo.Client) {
 	if err := w.Conn().Exec(t.Context(), "DELETE FROM prediction_rows WHERE vacancy_id = 'v-1'"); err != nil {
 		t.Fatal(err)
 	}
-	options.Wait = 30 * time.Second
 	bad := audit()
 	if bad.Duplicated != 1 || bad.RowsMissing != 1 || bad.Lost != 0 || bad.OK() {
 		t.Fatalf("got %+v", bad)
