@@ -271,23 +271,19 @@ func TestStoredWithoutClickHouse(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer silent.Close()
-	closed, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	closed.Close()
 	old := store(t)
 	if err := old.Conn().Exec(t.Context(), "ALTER TABLE embedding_rows DROP INDEX by_text, DROP COLUMN text_hash"); err != nil {
 		t.Fatal(err)
 	}
-	lazy := func(l net.Listener) *warehouse.Warehouse {
+	lazy := func(addr string) *warehouse.Warehouse {
 		t.Helper()
-		w, err := warehouse.Open(t.Context(), warehouse.Options{Addr: []string{l.Addr().String()}, Lazy: true, DialTimeout: time.Hour})
+		w, err := warehouse.Open(t.Context(), warehouse.Options{Addr: []string{addr}, Lazy: true, DialTimeout: time.Hour})
 		if err != nil {
 			t.Fatal(err)
 		}
 		return w
 	}
+	const closed = "127.0.0.1:1" // nothing takes this port
 	encoder := countedEncoder(t, "")
 	f := func(w *warehouse.Warehouse, timeout time.Duration, want string) {
 		t.Helper()
@@ -309,7 +305,7 @@ func TestStoredWithoutClickHouse(t *testing.T) {
 			t.Error(diff)
 		}
 	}
-	f(lazy(silent), 10*time.Millisecond, "no answer within 10ms")
+	f(lazy(silent.Addr().String()), 10*time.Millisecond, "no answer within 10ms")
 	f(lazy(closed), time.Minute, "nothing listens there")
 	f(old, time.Minute, "text_hash")
 	// After a failure it rests: the one that is back is not asked.
@@ -323,7 +319,7 @@ func TestStoredWithoutClickHouse(t *testing.T) {
 	// The end of the flow is no failure of ClickHouse.
 	ended, cancel := context.WithCancel(t.Context())
 	cancel()
-	stored = NewStored(encoder, StoredOptions{Warehouse: lazy(silent)})
+	stored = NewStored(encoder, StoredOptions{Warehouse: lazy(silent.Addr().String())})
 	if _, err := stored.Embed(ended, []string{"kok"}); err == nil || !stored.next.IsZero() {
 		t.Errorf("got %v, rests until %v", err, stored.next)
 	}
