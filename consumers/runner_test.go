@@ -107,7 +107,7 @@ func publish(t *testing.T, client *kgo.Client, from, to int) {
 // collect reads committed records of topics until there are want, and some time more for those that should not be there.
 func collect(t *testing.T, o kafka.Options, want int, topics ...string) map[string][]*kgo.Record {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
 	defer cancel()
 	got, n := map[string][]*kgo.Record{}, 0
 	err := Follow(ctx, FollowOptions{Kafka: o, Topics: topics, FromStart: true}, func(r *kgo.Record) (bool, error) {
@@ -191,7 +191,7 @@ func TestFailedBatchIsTriedAgain(t *testing.T) {
 				return errors.New("the disk is full")
 			}
 			return nil
-		}), RunnerOptions{Kafka: o})
+		}), RunnerOptions{Kafka: o, Attempts: 20}) // one of the workers may meet all failures for a while
 		once(t, o, 100)
 		if err := stop(); err != nil {
 			t.Fatal(err)
