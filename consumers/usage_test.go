@@ -48,18 +48,21 @@ func TestUsageIsShownWhileItCanBeHad(t *testing.T) {
 			done <- MeasureUsage(ctx, UsageOptions{Kafka: o, Warehouse: w, Topics: topics, Interval: 20 * time.Millisecond, Logger: slog.New(slog.NewTextHandler(&said, nil)), Registerer: registry})
 		}()
 		defer cancel()
-		waitFor(t, func() bool { return shown(t, registry, "jobstrom_topic_bytes")[kafka.Raw] > 0 })
-		if sizes := shown(t, registry, "jobstrom_topic_bytes"); len(sizes) != len(topics) || sizes[kafka.Shadow] != 0 {
-			t.Errorf("got %v, want %d topics", sizes, len(topics))
+		topicsAreShown := func() bool { // one after the other
+			sizes := shown(t, registry, "jobstrom_topic_bytes")
+			return sizes[kafka.Raw] > 0 && len(sizes) == len(topics)
+		}
+		waitFor(t, topicsAreShown)
+		if size := shown(t, registry, "jobstrom_topic_bytes")[kafka.Shadow]; size != 0 {
+			t.Errorf("an empty topic takes %v bytes", size)
 		}
 		ofTables := []string{"jobstrom_warehouse_rows", "jobstrom_warehouse_bytes", "jobstrom_warehouse_parts"}
 		for _, name := range ofTables {
-			if values := shown(t, registry, name); len(values) < 10 {
-				t.Errorf("%s: got %v", name, values)
-			}
+			waitFor(t, func() bool { return len(shown(t, registry, name)) >= 10 })
 		}
+		waitFor(t, func() bool { return shown(t, registry, "jobstrom_warehouse_disk_free_bytes")["default"] > 0 }) // the last of them
 		free, size := shown(t, registry, "jobstrom_warehouse_disk_free_bytes")["default"], shown(t, registry, "jobstrom_warehouse_disk_bytes")["default"]
-		if free <= 0 || free > size {
+		if free > size {
 			t.Errorf("%v of %v bytes are free", free, size)
 		}
 		if err := running.Stop(t.Context()); err != nil {
@@ -68,8 +71,11 @@ func TestUsageIsShownWhileItCanBeHad(t *testing.T) {
 		for _, name := range append(ofTables, "jobstrom_warehouse_disk_bytes", "jobstrom_warehouse_disk_free_bytes") {
 			waitFor(t, func() bool { return len(shown(t, registry, name)) == 0 })
 		}
-		if len(shown(t, registry, "jobstrom_topic_bytes")) != len(topics) {
-			t.Error("the topics are gone, too")
+		const rounds = 20
+		for n := range rounds { // that the topics grow shows another round without ClickHouse
+			before := shown(t, registry, "jobstrom_topic_bytes")[kafka.Raw]
+			publish(t, client, 20+n, 21+n)
+			waitFor(t, func() bool { return topicsAreShown() && shown(t, registry, "jobstrom_topic_bytes")[kafka.Raw] > before })
 		}
 		engine(t, dir, running)
 		waitFor(t, func() bool { return shown(t, registry, "jobstrom_warehouse_disk_bytes")["default"] == size })
@@ -77,8 +83,9 @@ func TestUsageIsShownWhileItCanBeHad(t *testing.T) {
 		if err := <-done; err != nil {
 			t.Error(err)
 		}
-		if n := strings.Count(said.String(), "of=tables"); n != 1 {
-			t.Errorf("it is said %d times that the tables are not shown:\n%s", n, &said)
+		// Once an outage, of which a busy machine may have others.
+		if n := strings.Count(said.String(), "of=tables"); n < 1 || n > rounds/2 {
+			t.Errorf("it is said %d times that the tables are not shown, in %d rounds without ClickHouse:\n%s", n, rounds, &said)
 		}
 	})
 }
