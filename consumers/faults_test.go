@@ -143,27 +143,28 @@ func noise(n int) []byte {
 // Two processes of one slot fence each other; that must end with the remedy, not in an endless fight or in duplicates.
 func TestSlotTakenTwice(t *testing.T) {
 	eachBroker(t, func(t *testing.T, o kafka.Options, client *kgo.Client) {
+		work, cancel := context.WithCancel(t.Context())
+		defer cancel()
 		run := func() chan error {
 			done := make(chan error, 1)
 			go func() {
-				done <- Run(t.Context(), echo(func([]*kgo.Record) error { return nil }), RunnerOptions{Kafka: o, Workers: 1, Retries: 1})
+				done <- Run(work, echo(func([]*kgo.Record) error { return nil }), RunnerOptions{Kafka: o, Workers: 1, Retries: 1})
 			}()
 			return done
 		}
 		first, second := run(), run()
-		ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
-		defer cancel()
-		n := 0
+		survivor, deadline, n := first, time.Now().Add(3*time.Minute), 0
 		for {
 			publish(t, client, n, n+10)
 			n += 10
 			select {
 			case err := <-first:
 				said(t, err, "--slot")
+				survivor = second
 			case err := <-second:
 				said(t, err, "--slot")
 			case <-time.After(50 * time.Millisecond):
-				if ctx.Err() != nil {
+				if time.Now().After(deadline) {
 					t.Fatal("both workers live")
 				}
 				continue
@@ -171,6 +172,10 @@ func TestSlotTakenTwice(t *testing.T) {
 			break
 		}
 		once(t, o, n)
+		cancel()
+		if err := <-survivor; err != nil {
+			t.Error(err)
+		}
 	})
 }
 
