@@ -26,7 +26,7 @@ func TestMain(m *testing.M) { os.Exit(clickhousetest.Main(m, testUsers)) }
 // openInstalled opens a database of the test's own, with the schema and the views.
 func openInstalled(t testing.TB) *warehouse.Warehouse {
 	t.Helper()
-	w, err := warehouse.Open(t.Context(), warehouse.Options{Addr: []string{clickhousetest.Engine(t).Addr()}, Database: clickhousetest.Database(t), CreateDatabase: true})
+	w, err := warehouse.Open(t.Context(), warehouse.Options{Addr: []string{clickhousetest.Engine(t).Addr()}, Database: clickhousetest.Database(t), CreateDatabase: true, DialTimeout: time.Minute})
 	if err != nil {
 		t.Fatal(err)
 	}
