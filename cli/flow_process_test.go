@@ -5,7 +5,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
@@ -19,6 +18,7 @@ import (
 	"testing"
 	"time"
 
+	"jobstrom/cluster"
 	"jobstrom/models"
 	"jobstrom/telemetry/logtest"
 )
@@ -32,28 +32,13 @@ type flowUnderTest struct {
 	log                       *logtest.Buffer
 }
 
-// given are the ports that freePorts has returned: some are listened on much later.
-var given = map[int]bool{}
-
-// freePorts returns ports that nobody listens on, below those that the system gives to connections, which any connection of another test could take
-// before the process under test listens, and above those that the brokers of other packages' tests choose from.
-func freePorts(t *testing.T, n int) []string {
+// freePorts returns ports for a process that listens on them later.
+func freePorts(t *testing.T, n int) (ports []string) {
 	t.Helper()
-	var ports []string
-	for tries := 0; len(ports) < n; tries++ {
-		port := 20_000 + rand.IntN(12_000)
-		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
-		if err != nil && tries > 1000 {
-			t.Fatal(err)
-		}
-		if err != nil {
-			continue
-		}
-		defer l.Close() // all are held until all are chosen
-		if !given[port] {
-			given[port] = true
-			ports = append(ports, strconv.Itoa(port))
-		}
+	free, err := cluster.FreePorts(n)
+	must(t, err)
+	for _, port := range free {
+		ports = append(ports, strconv.Itoa(port))
 	}
 	return ports
 }
