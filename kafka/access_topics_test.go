@@ -1,7 +1,6 @@
 package kafka_test
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -9,9 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/twmb/franz-go/pkg/kadm"
-	"github.com/twmb/franz-go/pkg/kerr"
-
+	"jobstrom/cluster/clustertest"
 	"jobstrom/kafka"
 )
 
@@ -61,9 +58,7 @@ func topicsRights(t *testing.T, g granted) {
 		},
 		"topics apply": func() error {
 			days++
-			if err := g.drop(ctx, kafka.Shadow); err != nil {
-				t.Fatal(err)
-			}
+			clustertest.DeleteTopic(t, g.admin, kafka.Shadow)
 			p, err := kafka.PlanTopics(ctx, worker, declare(t, map[string]map[string]string{kafka.Raw: {"retention.ms": fmt.Sprint(days * 86_400_000)}}))
 			if err != nil {
 				return says("topics apply", err)
@@ -100,21 +95,6 @@ func topicsRights(t *testing.T, g granted) {
 		}
 		return errors.Join(err, work["topics apply"]())
 	}, succeeded)
-}
-
-// drop deletes a topic and returns when neither the controller nor the broker that is asked knows it: that one may still list what the controller has deleted.
-func (g granted) drop(ctx context.Context, topic string) error {
-	admin := kadm.NewClient(g.admin)
-	for ; ; <-time.After(10 * time.Millisecond) {
-		_, err := admin.DeleteTopic(ctx, topic)
-		there := true
-		if errors.Is(err, kerr.UnknownTopicOrPartition) {
-			there, err = kafka.HasTopic(ctx, g.admin, topic)
-		}
-		if err != nil || !there {
-			return err
-		}
-	}
 }
 
 // Commands of the flow are not told of rights that only the topics' commands need.

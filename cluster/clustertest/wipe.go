@@ -2,6 +2,7 @@ package clustertest
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"testing"
 	"time"
@@ -9,6 +10,7 @@ import (
 	"jobstrom/kafka"
 
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
@@ -70,12 +72,15 @@ func endTransactions(ctx context.Context, admin *kadm.Client, addrs []string) er
 	return nil
 }
 
-// DeleteTopic deletes a topic and returns when the broker that is asked lists it no longer: brokers do for a while after they said that it is deleted.
+// DeleteTopic deletes a topic, if it is there, and returns when the broker that is asked lists it no longer: brokers do for a while after they said that it is deleted.
 func DeleteTopic(t *testing.T, client *kgo.Client, topic string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 	defer cancel()
 	_, err := kadm.NewClient(client).DeleteTopic(ctx, topic)
+	if errors.Is(err, kerr.UnknownTopicOrPartition) {
+		err = nil
+	}
 	for there := true; there && err == nil; {
 		there, err = kafka.HasTopic(ctx, client, topic)
 	}
