@@ -40,17 +40,9 @@ func recordAnswers(t *testing.T, o kafka.Options, ids ...string) {
 	}
 	r.Record(answersOf(ids...))
 	r.Close()
-	families, err := metrics.Gather()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, f := range families {
-		if f.GetName() == "jobstrom_api_predictions_total" {
-			for _, m := range f.Metric {
-				if got := m.Counter.GetValue(); m.Label[0].GetValue() == "written" && got != float64(len(ids)) {
-					t.Fatalf("%v of %d predictions were written", got, len(ids))
-				}
-			}
+	for _, m := range metricsOf(t, metrics, "jobstrom_api_predictions_total") {
+		if got := m.GetCounter().GetValue(); m.GetLabel()[0].GetValue() == "written" && got != float64(len(ids)) {
+			t.Fatalf("%v of %d predictions were written", got, len(ids))
 		}
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -96,7 +97,7 @@ func classifiedOf(t *testing.T, o kafka.Options, prefix string) (n int) {
 }
 
 // The champion changes 20 times while 10,000 vacancies flow through two processes' workers: every vacancy is classified once, by one model, no batch uses an older
-// model than the one its worker had applied, and all apply a new one soon.
+// model than the one its worker had applied, and all have applied most of them in 2 s.
 func TestHotSwapUnderLoad(t *testing.T) {
 	const vacancies, champions = 10_000, 20
 	eachBroker(t, func(t *testing.T, o kafka.Options, client *kgo.Client) {
@@ -137,7 +138,7 @@ func TestHotSwapUnderLoad(t *testing.T) {
 		}
 		stops = append(stops, start(t, Extract(extractor, raw), RunnerOptions{Kafka: o}), start(t, Embed(swapEncoder{}), RunnerOptions{Kafka: o}))
 
-		slowest := time.Duration(0)
+		var took []time.Duration
 		for n := 1; n <= champions; n++ {
 			for i := range vacancies / champions {
 				value := fmt.Appendf(nil, `{"id":"%d-%d","text":"Vi søger en kok til vores restaurant. Du skal lave mad."}`, n, i)
@@ -152,14 +153,16 @@ func TestHotSwapUnderLoad(t *testing.T) {
 			}
 			model, promoted := promote(n), time.Now()
 			waitFor(t, func() bool { return lives[0].Load().Model() == model && lives[1].Load().Model() == model })
-			slowest = max(slowest, time.Since(promoted))
+			took = append(took, time.Since(promoted))
 		}
 		if err := client.Flush(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		t.Logf("the slowest of %d champions was applied by all after %v", champions, slowest.Round(time.Millisecond))
-		if slowest > 30*time.Second { // 0.1 s where nothing else runs
-			t.Errorf("a champion was applied by all after %v, more than 30 s", slowest)
+		slices.Sort(took)
+		median, slowest := took[champions/2], took[champions-1]
+		t.Logf("of %d champions the median was applied by all after %v, the slowest after %v", champions, median.Round(time.Millisecond), slowest.Round(time.Millisecond))
+		if median > 2*time.Second || slowest > 30*time.Second { // a busy machine may let one wait; 0.1 s where nothing else runs
+			t.Errorf("champions were applied by all after %v, want 2 s for most and 30 s for each", took)
 		}
 		seen, used := map[string]bool{}, map[string]int{}
 		for topic, records := range collect(t, o, vacancies, kafka.Classified, kafka.DeadLetter) {

@@ -37,17 +37,9 @@ func watchStage(t *testing.T, o kafka.Options, board *health.Board, registry *pr
 // gauge reads a metric of a partition of the raw topic.
 func gauge(t *testing.T, registry *prometheus.Registry, name string, partition int32) float64 {
 	t.Helper()
-	families, err := registry.Gather()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, f := range families {
-		for _, m := range f.GetMetric() {
-			for _, l := range m.GetLabel() {
-				if f.GetName() == name && l.GetName() == "partition" && l.GetValue() == strconv.Itoa(int(partition)) {
-					return m.GetGauge().GetValue()
-				}
-			}
+	for _, m := range metricsOf(t, registry, name) {
+		if labelOf(m, "partition") == strconv.Itoa(int(partition)) {
+			return m.GetGauge().GetValue()
 		}
 	}
 	return -1

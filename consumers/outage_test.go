@@ -130,7 +130,7 @@ func TestSinkCopesWithWrongClocks(t *testing.T) {
 		}
 		// Rows are visible before their latencies are.
 		waitFor(t, func() bool { count, _ := latencies(t, registry); return count >= uint64(n) })
-		if count, sum := latencies(t, registry); sum < 0 {
+		if count, sum := latencies(t, registry); count != uint64(n) || sum < 0 {
 			t.Errorf("%d latencies add up to %f s: none may be negative", count, sum)
 		}
 	})
@@ -139,18 +139,12 @@ func TestSinkCopesWithWrongClocks(t *testing.T) {
 // latencies reads jobstrom_sink_latency_seconds.
 func latencies(t *testing.T, registry *prometheus.Registry) (count uint64, sum float64) {
 	t.Helper()
-	families, err := registry.Gather()
-	if err != nil {
-		t.Fatal(err)
+	all := metricsOf(t, registry, "jobstrom_sink_latency_seconds")
+	if len(all) != 1 {
+		t.Fatalf("jobstrom_sink_latency_seconds is served as %v", all)
 	}
-	for _, f := range families {
-		if f.GetName() == "jobstrom_sink_latency_seconds" {
-			h := f.GetMetric()[0].GetHistogram()
-			return h.GetSampleCount(), h.GetSampleSum()
-		}
-	}
-	t.Fatal("jobstrom_sink_latency_seconds is not served")
-	return 0, 0
+	h := all[0].GetHistogram()
+	return h.GetSampleCount(), h.GetSampleSum()
 }
 
 // fullDisk is what LD_PRELOAD puts before the C library: while the file DISK_FULL exists, the file systems have no room, which is what ClickHouse asks
@@ -252,17 +246,9 @@ func TestStageWaitsWhileKafkasDiskIsFull(t *testing.T) {
 // errorsOf reads how many failures of the extract stage had a verdict.
 func errorsOf(t *testing.T, registry *prometheus.Registry, verdict Verdict) float64 {
 	t.Helper()
-	families, err := registry.Gather()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, f := range families {
-		for _, m := range f.GetMetric() {
-			for _, l := range m.GetLabel() {
-				if f.GetName() == "jobstrom_stage_errors_total" && l.GetName() == "verdict" && l.GetValue() == string(verdict) {
-					return m.GetCounter().GetValue()
-				}
-			}
+	for _, m := range metricsOf(t, registry, "jobstrom_stage_errors_total") {
+		if labelOf(m, "verdict") == string(verdict) {
+			return m.GetCounter().GetValue()
 		}
 	}
 	return 0

@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+	dto "github.com/prometheus/client_model/go"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"jobstrom/embedded"
@@ -75,4 +77,29 @@ func embeddedKafka(t *testing.T, options embedded.KafkaOptions) (kafka.Options, 
 		t.Fatal(err)
 	}
 	return o, client
+}
+
+// metricsOf returns the metrics of a name, one for each set of labels; none while nothing is shown under it.
+func metricsOf(t *testing.T, registry *prometheus.Registry, name string) []*dto.Metric {
+	t.Helper()
+	families, err := registry.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range families {
+		if f.GetName() == name {
+			return f.GetMetric()
+		}
+	}
+	return nil
+}
+
+// labelOf returns a label's value; empty where a metric has none of that name.
+func labelOf(m *dto.Metric, name string) string {
+	for _, l := range m.GetLabel() {
+		if l.GetName() == name {
+			return l.GetValue()
+		}
+	}
+	return ""
 }

@@ -65,17 +65,9 @@ func (c *counting) embedded() map[string]int {
 // results reads jobstrom_embed_stored_total.
 func results(t *testing.T, registry *prometheus.Registry) map[string]int {
 	t.Helper()
-	families, err := registry.Gather()
-	if err != nil {
-		t.Fatal(err)
-	}
 	got := map[string]int{}
-	for _, f := range families {
-		if f.GetName() == "jobstrom_embed_stored_total" {
-			for _, m := range f.GetMetric() {
-				got[m.GetLabel()[0].GetValue()] = int(m.GetCounter().GetValue())
-			}
-		}
+	for _, m := range metricsOf(t, registry, "jobstrom_embed_stored_total") {
+		got[m.GetLabel()[0].GetValue()] = int(m.GetCounter().GetValue())
 	}
 	return got
 }

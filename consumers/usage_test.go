@@ -17,17 +17,9 @@ import (
 // shown returns the values of a gauge of one label, by the label's value.
 func shown(t *testing.T, registry *prometheus.Registry, name string) map[string]float64 {
 	t.Helper()
-	families, err := registry.Gather()
-	if err != nil {
-		t.Fatal(err)
-	}
 	values := map[string]float64{}
-	for _, f := range families {
-		if f.GetName() == name {
-			for _, m := range f.GetMetric() {
-				values[m.GetLabel()[0].GetValue()] = m.GetGauge().GetValue()
-			}
-		}
+	for _, m := range metricsOf(t, registry, name) {
+		values[m.GetLabel()[0].GetValue()] = m.GetGauge().GetValue()
 	}
 	return values
 }
