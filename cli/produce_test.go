@@ -32,7 +32,7 @@ func TestProduceDryRun(t *testing.T) {
 	bad := write(t, "bad.csv", "text;gruppe;published_at\nkok;240785-2316;2022-01-01\nsmed;Jern;2022-13-45\nmurer;Byg;2022-01-01\nmaler;Byg;\n")
 	out = has(t, 3, []string{`"vacancies":2`, `"line":2,"column":"gruppe","error":"malformed vacancy: column gruppe: looks like personal data (cpr)`, `"line":3,"column":"published_at"`},
 		[]string{"bad.csv:2: ", "bad.csv:3: "}, "produce", bad, "--dry-run", "--attributes", "gruppe", "--format", "json")
-	if strings.Contains(out, "-2316") {
+	if strings.Contains(strings.ReplaceAll(out, bad, ""), "2316") { // a temporary folder's name may hold it
 		t.Errorf("%s", out)
 	}
 	has(t, 3, []string{"2 would be published, 0 labelled, 2 bad lines"}, []string{"bad.csv:5: malformed vacancy: published_at is missing"}, "produce", bad, "--dry-run", "--since", "2022-01-01")
